@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: ISC */
+#include "args.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+json_t *
+args_parse_object(const char *text, struct errinfo *ei)
+{
+	json_error_t error;
+	json_t *object = json_loads(text, JSON_REJECT_DUPLICATES, &error);
+
+	if (!object) {
+		err_set(ei, ERR_SYNTAX, "--args: not JSON: %s at column %d", error.text,
+		    error.column);
+		return NULL;
+	}
+	if (!json_is_object(object)) {
+		err_set(ei, ERR_INVALID, "--args: has to be a JSON object");
+		json_decref(object);
+		return NULL;
+	}
+	return object;
+}
+
+/* Owned; NULL: a fault of the value, or out of memory. */
+static json_t *
+parse_value(const char *text, struct errinfo *ei)
+{
+	json_error_t error;
+	json_t *value = json_loads(text, JSON_DECODE_ANY | JSON_REJECT_DUPLICATES,
+	    &error);
+
+	if (value && !json_is_string(value))
+		return value;
+	json_decref(value);
+	/* A number that JSON can write and a double cannot hold must not turn into a
+	 * string, on which every comparison in a policy is false. */
+	if (!value && json_error_code(&error) == json_error_numeric_overflow) {
+		err_set(ei, ERR_INVALID, "--arg: %.60s is out of range", text);
+		return NULL;
+	}
+	value = json_string(text);
+	if (!value)
+		err_set(ei, ERR_INVALID, "--arg: the value is not UTF-8");
+	return value;
+}
+
+int
+args_add_pair(json_t *object, const char *pair, struct errinfo *ei)
+{
+	const char *equals = strchr(pair, '=');
+	json_t *value;
+	char *key;
+	int rc = 0;
+
+	if (!equals || equals == pair)
+		return err_set(ei, ERR_INVALID, "--arg: %.60s is not KEY=VALUE", pair);
+	key = strndup(pair, (size_t)(equals - pair));
+	if (!key)
+		return err_set(ei, ERR_NOMEM, "out of memory");
+	value = parse_value(equals + 1, ei);
+	if (!value)
+		rc = ERR_INVALID;
+	else if (json_object_get(object, key))
+		rc = err_set(ei, ERR_INVALID, "--arg: %.60s is given twice", key);
+	else if (json_object_set(object, key, value) != 0)
+		rc = err_set(ei, ERR_INVALID, "--arg: the key is not UTF-8");
+	json_decref(value);
+	free(key);
+	return rc;
+}

@@ -1,0 +1,344 @@
+/* SPDX-License-Identifier: ISC */
+/* ration check: one check, one line, one exit status. */
+#include "cli.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "args.h"
+#include "base/clock.h"
+#include "base/num.h"
+#include "base/slice.h"
+#include "ration/ration.h"
+#include "writer.h"
+
+#define TOKEN_FILE_MAX 65536 /* bytes */
+
+/* The command line, read. Borrows argv; owns args and attribute names. */
+struct ask {
+	struct ration_request request;
+	struct ration_attribute attributes[RATION_ATTRIBUTES_MAX];
+	json_t *args; /* NULL without any */
+	const char *args_text; /* --args, until it is merged */
+	const char *server;
+	const char *token_file;
+	bool json;
+};
+
+static int
+set_grant(void *into, const char *value)
+{
+	((struct ask *)into)->request.grant = value;
+	return 0;
+}
+
+static int
+set_policy(void *into, const char *value)
+{
+	((struct ask *)into)->request.policy = value;
+	return 0;
+}
+
+static int
+set_session(void *into, const char *value)
+{
+	((struct ask *)into)->request.session = value;
+	return 0;
+}
+
+static int
+set_server(void *into, const char *value)
+{
+	((struct ask *)into)->server = value;
+	return 0;
+}
+
+static int
+set_token_file(void *into, const char *value)
+{
+	((struct ask *)into)->token_file = value;
+	return 0;
+}
+
+static int
+set_json(void *into, const char *value)
+{
+	(void)value;
+	((struct ask *)into)->json = true;
+	return 0;
+}
+
+static int
+set_number(const char *name, const char *value, int64_t min, int64_t max, int64_t *out)
+{
+	if (num_parse(slice_str(value), out) == 0 && *out >= min && *out <= max)
+		return 0;
+	return cli_usage(&cli_check, "--%s: %s is not a whole number from %" PRId64
+	    " to %" PRId64, name, value, min, max);
+}
+
+static int
+set_cost(void *into, const char *value)
+{
+	struct ask *ask = into;
+
+	ask->request.has_cost = true;
+	return set_number("cost", value, 0, RATION_COST_MAX, &ask->request.cost);
+}
+
+static int
+set_timeout(void *into, const char *value)
+{
+	struct ask *ask = into;
+
+	return set_number("timeout-ms", value, 1, RATION_TIMEOUT_MAX_MS,
+	    &ask->request.timeout_ms);
+}
+
+static int
+set_args(void *into, const char *value)
+{
+	struct ask *ask = into;
+	struct errinfo ei;
+	json_t *object;
+
+	if (ask->args_text)
+		return cli_usage(&cli_check, "--args: is given twice");
+	ask->args_text = value;
+	object = args_parse_object(value, &ei);
+	if (!object)
+		return cli_usage(&cli_check, "%s", ei.text);
+	/* --arg before --args: both count, and a key in both is a mistake. */
+	for (void *i = json_object_iter(ask->args); i;
+	     i = json_object_iter_next(ask->args, i)) {
+		const char *key = json_object_iter_key(i);
+
+		if (json_object_get(object, key)) {
+			json_decref(object);
+			return cli_usage(&cli_check, "--arg: %.60s is given twice", key);
+		}
+	}
+	json_object_update(object, ask->args);
+	json_decref(ask->args);
+	ask->args = object;
+	return 0;
+}
+
+static int
+set_arg(void *into, const char *value)
+{
+	struct ask *ask = into;
+	struct errinfo ei;
+
+	if (!ask->args && !(ask->args = json_object()))
+		return cli_usage(&cli_check, "out of memory");
+	if (args_add_pair(ask->args, value, &ei) != 0)
+		return cli_usage(&cli_check, "%s", ei.text);
+	return 0;
+}
+
+static int
+set_attr(void *into, const char *value)
+{
+	struct ask *ask = into;
+	struct ration_attribute *a = &ask->attributes[ask->request.n_attributes];
+	const char *equals = strchr(value, '=');
+
+	if (!equals || equals == value)
+		return cli_usage(&cli_check, "--attr: %.60s is not NAME=VALUE", value);
+	if (ask->request.n_attributes == RATION_ATTRIBUTES_MAX)
+		return cli_usage(&cli_check, "--attr: more than %d attributes",
+		    RATION_ATTRIBUTES_MAX);
+	a->name = strndup(value, (size_t)(equals - value));
+	a->value = equals + 1;
+	if (!a->name)
+		return cli_usage(&cli_check, "out of memory");
+	ask->request.n_attributes++;
+	return 0;
+}
+
+static const struct cli_option options[] = {
+	{ "grant", "G", "whose quota (required)", set_grant },
+	{ "policy", "P", "the policy to ask; default: the daemon's", set_policy },
+	{ "session", "S", "the session the call belongs to", set_session },
+	{ "cost", "N", "what to charge; default: 1", set_cost },
+	{ "arg", "KEY=VALUE", "one argument of the call; may repeat", set_arg },
+	{ "args", "JSON", "arguments of the call as a JSON object", set_args },
+	{ "attr", "NAME=VALUE", "one attribute of the request; may repeat", set_attr },
+	{ "timeout-ms", "N", "wait at most so long; default: 1000", set_timeout },
+	{ "token-file", "FILE", "the daemon's token, the first line of a file",
+	    set_token_file },
+	{ "json", NULL, "one JSON object in the place of text", set_json },
+	{ "server", "ADDR", "host:port, [IPv6]:port or unix:/path; default:\n"
+	    "                        $RATION_SERVER, or " RATION_DEFAULT_ADDRESS,
+	    set_server },
+};
+
+/* The first line of the text that is neither empty nor a comment; NULL: there is
+ * none. Ends it with a NUL. */
+static char *
+first_line(char *text)
+{
+	char *save = NULL;
+	char *line = strtok_r(text, "\r\n", &save);
+
+	while (line && (line[0] == '#' || line[strspn(line, " \t")] == '\0'))
+		line = strtok_r(NULL, "\r\n", &save);
+	return line;
+}
+
+/* Reads at most `size` - 1 bytes. False: errno says why. */
+static bool
+read_small(const char *file, char *out, size_t size)
+{
+	int fd = open(file, O_RDONLY | O_CLOEXEC);
+	size_t len = 0;
+	ssize_t n = fd < 0 ? -1 : 1;
+	int error;
+
+	while (n > 0 && len < size - 1) {
+		n = read(fd, out + len, size - 1 - len);
+		len += n > 0 ? (size_t)n : 0;
+	}
+	error = errno;
+	if (fd >= 0)
+		close(fd);
+	out[len] = '\0';
+	errno = error;
+	return n >= 0;
+}
+
+static int
+status_of(int rc)
+{
+	return rc == RATION_ERR_ARGUMENT || rc == RATION_ERR_REFUSED ? CLI_USAGE
+	                                                             : CLI_NO_ANSWER;
+}
+
+/* The time left of --timeout-ms after connecting, which it covers too. */
+static void
+spend(struct ration_request *q, int64_t since_us)
+{
+	int64_t spent_ms = (clock_mono_us() - since_us) / 1000;
+
+	if (q->timeout_ms > 0)
+		q->timeout_ms = q->timeout_ms > spent_ms ? q->timeout_ms - spent_ms : 1;
+}
+
+static int
+show(const struct ask *ask, const struct ration_answer *answer)
+{
+	struct writer w;
+
+	writer_init(&w, ask->json);
+	w.ops->answer(&w, &ask->request, answer);
+	if (!writer_end(&w))
+		return CLI_NO_ANSWER;
+	return answer->verdict == RATION_ALLOW ? CLI_OK : CLI_NO;
+}
+
+static int
+ask_daemon(struct ask *ask, const char *token)
+{
+	struct ration_options with = RATION_OPTIONS_INIT;
+	struct ration_answer answer = RATION_ANSWER_INIT;
+	int64_t since_us = clock_mono_us();
+	struct ration *r;
+	char why[256];
+	int rc;
+
+	with.timeout_ms = ask->request.timeout_ms;
+	with.token = token;
+	rc = ration_connect(&r, ask->server, &with, why, sizeof(why));
+	if (rc != 0) {
+		cli_error("%s", why);
+		return status_of(rc);
+	}
+	spend(&ask->request, since_us);
+	rc = ration_check(r, &ask->request, &answer);
+	if (rc != 0) {
+		cli_error("%s: %s", ration_error_text(rc), ration_detail(r));
+		rc = status_of(rc);
+	} else {
+		rc = show(ask, &answer);
+	}
+	ration_close(r);
+	return rc;
+}
+
+/* With the arguments as text and the token read. */
+static int
+ask_with_token(struct ask *ask)
+{
+	char *text = ask->token_file ? malloc(TOKEN_FILE_MAX) : NULL;
+	char *token = NULL;
+	int rc = CLI_USAGE;
+
+	if (ask->token_file && !text)
+		cli_error("out of memory");
+	else if (text && !read_small(ask->token_file, text, TOKEN_FILE_MAX))
+		cli_error("%s: %s", ask->token_file, strerror(errno));
+	else if (text && !(token = first_line(text)))
+		cli_error("%s: there is no token in it", ask->token_file);
+	else
+		rc = ask_daemon(ask, token);
+	if (text)
+		explicit_bzero(text, TOKEN_FILE_MAX);
+	free(text);
+	return rc;
+}
+
+static int
+check_operands(struct ask *ask, int argc, char **argv, int first)
+{
+	if (argc - first != 1 || !argv[first][0])
+		return cli_usage(&cli_check, "check: one TOOL is needed");
+	ask->request.tool = argv[first];
+	if (!ask->request.grant || !ask->request.grant[0])
+		return cli_usage(&cli_check, "check: --grant is needed");
+	return CLI_GO_ON;
+}
+
+static int
+run(const struct cli_command *command, int argc, char **argv)
+{
+	struct ask ask = { .request = RATION_REQUEST_INIT };
+	char *args_json = NULL;
+	int first = 0;
+	int rc;
+
+	ask.server = getenv("RATION_SERVER");
+	rc = cli_options(command, argc, argv, &ask, &first);
+	if (rc == CLI_GO_ON)
+		rc = check_operands(&ask, argc, argv, first);
+	if (rc == CLI_GO_ON) {
+		if (ask.server && !ask.server[0])
+			ask.server = NULL;
+		args_json = ask.args ? json_dumps(ask.args, JSON_COMPACT) : NULL;
+		ask.request.args_json = args_json;
+		ask.request.attributes = ask.attributes;
+		rc = ask.args && !args_json ? CLI_USAGE : ask_with_token(&ask);
+	}
+	for (size_t i = 0; i < ask.request.n_attributes; i++)
+		free((void *)(uintptr_t)ask.attributes[i].name);
+	json_decref(ask.args);
+	free(args_json);
+	return rc;
+}
+
+const struct cli_command cli_check = {
+	.name = "check",
+	.usage = "TOOL --grant G [options]",
+	.summary = "Asks a daemon whether a call may go ahead, and if so charges it.",
+	.notes = "\nA VALUE of --arg counts as JSON where it is a number, true, false, null,"
+	    " an\nobject or an array; everything else is a string, quotes included.\n"
+	    "\nExit status: 0 allowed, 1 denied or approval required, 2 usage,"
+	    " 3 no answer.\n",
+	.options = options,
+	.n_options = ARRAY_LEN(options),
+	.run = run,
+};

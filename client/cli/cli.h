@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * What the commands of `ration` share: exit statuses, one table of commands, one way
+ * to read options. To add a command, write its file and add a row in main.c.
+ */
+#ifndef CLI_CLI_H
+#define CLI_CLI_H
+
+#include <stddef.h>
+
+#include "base/attr.h"
+
+/* Exit statuses, in every command. */
+enum cli_exit {
+	CLI_OK = 0,       /* allowed; every policy is good */
+	CLI_NO = 1,       /* denied, or approval required; a policy has faults */
+	CLI_USAGE = 2,    /* the command line, or a file that cannot be read */
+	CLI_NO_ANSWER = 3 /* no daemon answered */
+};
+
+struct cli_option {
+	const char *name;  /* without the dashes */
+	const char *value; /* what help calls the value; NULL: a plain flag */
+	const char *help;
+	/* `value` is "" for a flag. 0, or CLI_USAGE after saying why. */
+	int (*set)(void *into, const char *value);
+};
+
+struct cli_command {
+	const char *name;
+	const char *usage;   /* what follows the name: "FILE... [--json]" */
+	const char *summary; /* one line */
+	const char *notes;   /* the rest of its help, or "" */
+	const struct cli_option *options;
+	size_t n_options;
+	/* argv[0] is the command's full name. NULL: not built yet. */
+	int (*run)(const struct cli_command *command, int argc, char **argv);
+};
+
+extern const struct cli_command cli_check;
+extern const struct cli_command cli_lint;
+
+#define CLI_GO_ON (-1)
+
+/* Reads all options and moves them before the operands; *first is then the index of
+ * the first operand. CLI_GO_ON, or the status to exit with: --help was answered, or
+ * an option is wrong and that was said. */
+int cli_options(const struct cli_command *command, int argc, char **argv, void *into,
+    int *first) MUST_CHECK;
+
+void cli_help(const struct cli_command *command);
+
+/* "ration: TEXT" on stderr, without control characters. */
+void cli_error(const char *fmt, ...) PRINTF_LIKE(1, 2);
+
+/* cli_error() plus where to find help; returns CLI_USAGE. */
+int cli_usage(const struct cli_command *command, const char *fmt, ...)
+    PRINTF_LIKE(2, 3);
+
+#endif

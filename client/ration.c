@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: ISC */
+#include "ration/ration.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "command.h"
+#include "endpoint.h"
+#include "failure.h"
+#include "reply.h"
+#include "sock.h"
+
+struct ration {
+	struct endpoint endpoint;
+	int64_t timeout_ms;
+	char *token; /* owned; NULL without one */
+	int fd;      /* -1: not connected */
+	struct reply_reader reader;
+	struct failure failure;
+};
+
+const char *
+ration_version(void)
+{
+	return RATION_VERSION;
+}
+
+/*
+ * Copies a caller's struct that starts with its size over `own`. One of another
+ * version is shorter (the rest of `own` stays) or longer: then what this library does
+ * not know must be zero.
+ */
+static bool
+adopt(void *own, size_t own_size, size_t least, const void *given)
+{
+	const unsigned char *bytes = given;
+	size_t size;
+
+	memcpy(&size, given, sizeof(size));
+	if (size < least || size > 4096)
+		return false;
+	for (size_t i = own_size; i < size; i++)
+		if (bytes[i] != 0)
+			return false;
+	memcpy(own, given, size < own_size ? size : own_size);
+	return true;
+}
+
+/* 0 stands for `otherwise`; -1 when it is out of bounds. */
+static int64_t
+timeout_of(int64_t given_ms, int64_t otherwise_ms)
+{
+	if (given_ms < 0 || given_ms > RATION_TIMEOUT_MAX_MS)
+		return -1;
+	return given_ms > 0 ? given_ms : otherwise_ms;
+}
+
+static int
+bad_timeout(struct failure *f)
+{
+	return ration_failure_set(f, RATION_ERR_ARGUMENT,
+	    "a timeout has to be 0 to %d ms", RATION_TIMEOUT_MAX_MS);
+}
+
+static int
+bad_size(struct failure *f, const char *what)
+{
+	return ration_failure_set(f, RATION_ERR_ARGUMENT,
+	    "%s: size is not set, or it uses fields newer than this library", what);
+}
+
+static void
+drop(struct ration *r)
+{
+	if (r->fd >= 0)
+		close(r->fd);
+	r->fd = -1;
+}
+
+/* Whether the stream can be used after that result: a whole reply was read. */
+static bool
+in_step(int rc)
+{
+	return rc == 0 || rc == RATION_ERR_REFUSED || rc == RATION_ERR_AUTH ||
+	    rc == RATION_ERR_UNAVAILABLE;
+}
+
+static int
+read_reply(struct ration *r, int64_t deadline_us)
+{
+	char bytes[4096];
+	int rc = 0;
+
+	while (rc == 0) {
+		rc = ration_sock_recv(r->fd, bytes, sizeof(bytes), deadline_us,
+		    &r->failure);
+		if (rc > 0)
+			rc = ration_reply_feed(&r->reader, bytes, (size_t)rc,
+			    &r->failure);
+	}
+	if (rc < 0)
+		return rc;
+	return r->reader.kind == REPLY_ERROR ?
+	    ration_command_error(&r->reader, &r->failure) : 0;
+}
+
+/* One command and its reply, which is then in r->reader. Closes the connection when
+ * it is out of step. *sent: bytes of the command that left. */
+static int
+exchange(struct ration *r, const struct command *c, int64_t deadline_us, size_t *sent)
+{
+	int rc = ration_reply_begin(&r->reader, &r->failure);
+
+	*sent = 0;
+	if (rc == 0)
+		rc = ration_sock_send(r->fd, c->data, c->len, deadline_us, sent,
+		    &r->failure);
+	if (rc == 0)
+		rc = read_reply(r, deadline_us);
+	if (!in_step(rc))
+		drop(r);
+	return rc;
+}
+
+static int
+authenticate(struct ration *r, int64_t deadline_us)
+{
+	struct command c = { NULL, 0 };
+	size_t sent;
+	int rc = ration_command_auth(&c, r->token, &r->failure);
+
+	if (rc == 0)
+		rc = exchange(r, &c, deadline_us, &sent);
+	if (rc == 0 && r->reader.kind != REPLY_SIMPLE)
+		rc = ration_failure_set(&r->failure, RATION_ERR_PROTOCOL,
+		    "the reply is not one of a ration daemon");
+	/* No check was sent: its fate is known. */
+	if (rc == RATION_ERR_TIMEOUT || rc == RATION_ERR_CLOSED ||
+	    rc == RATION_ERR_PROTOCOL)
+		rc = RATION_ERR_CONNECT;
+	ration_command_fini(&c);
+	return rc;
+}
+
+static int
+open_connection(struct ration *r, int64_t deadline_us)
+{
+	int rc = ration_sock_connect(&r->endpoint, deadline_us, &r->failure);
+
+	if (rc < 0)
+		return rc;
+	r->fd = rc;
+	rc = r->token ? authenticate(r, deadline_us) : 0;
+	if (rc != 0)
+		drop(r);
+	return rc;
+}
+
+static int
+set_up(struct ration *r, const char *address, const struct ration_options *given)
+{
+	struct ration_options options = RATION_OPTIONS_INIT;
+	int rc;
+
+	if (given && !adopt(&options, sizeof(options), sizeof(options), given))
+		return bad_size(&r->failure, "struct ration_options");
+	r->timeout_ms = timeout_of(options.timeout_ms, RATION_DEFAULT_TIMEOUT_MS);
+	if (r->timeout_ms < 0)
+		return bad_timeout(&r->failure);
+	rc = ration_endpoint_parse(address ? address : RATION_DEFAULT_ADDRESS,
+	    &r->endpoint, &r->failure);
+	if (rc != 0)
+		return rc;
+	if (options.token && !(r->token = strdup(options.token)))
+		return ration_failure_set(&r->failure, RATION_ERR_NOMEM, "out of memory");
+	return open_connection(r, ration_sock_clock_us() + r->timeout_ms * 1000);
+}
+
+int
+ration_connect(struct ration **out, const char *address,
+    const struct ration_options *options, char *why, size_t why_size)
+{
+	struct ration *r = calloc(1, sizeof(*r));
+	int rc = RATION_ERR_NOMEM;
+
+	*out = NULL;
+	if (r) {
+		r->fd = -1;
+		rc = set_up(r, address, options);
+	}
+	if (rc == 0) {
+		*out = r;
+		return 0;
+	}
+	if (why && why_size > 0)
+		snprintf(why, why_size, "%s",
+		    r ? r->failure.text : ration_error_text(rc));
+	ration_close(r);
+	return rc;
+}
+
+void
+ration_close(struct ration *r)
+{
+	if (!r)
+		return;
+	drop(r);
+	ration_reply_fini(&r->reader);
+	if (r->token)
+		explicit_bzero(r->token, strlen(r->token));
+	free(r->token);
+	free(r);
+}
+
+/* What the daemon may take of the time left, so that its answer still arrives. */
+static int64_t
+decide_ms(const struct ration_request *q, int64_t deadline_us)
+{
+	int64_t left_ms = (deadline_us - ration_sock_clock_us()) / 1000;
+
+	if (q->timeout_ms == 0)
+		return 0;
+	return left_ms * 9 / 10 > 1 ? left_ms * 9 / 10 : 1;
+}
+
+/* Makes sure of a connection, sends the check, reads the reply. *sent as above. */
+static int
+try_check(struct ration *r, const struct ration_request *q, int64_t deadline_us,
+    size_t *sent)
+{
+	struct command c = { NULL, 0 };
+	int rc;
+
+	*sent = 0;
+	rc = r->fd < 0 ? open_connection(r, deadline_us) : 0;
+	if (rc == 0)
+		rc = ration_command_check(&c, q, decide_ms(q, deadline_us), &r->failure);
+	if (rc == 0)
+		rc = exchange(r, &c, deadline_us, sent);
+	ration_command_fini(&c);
+	return rc;
+}
+
+int
+ration_check(struct ration *r, const struct ration_request *request,
+    struct ration_answer *answer)
+{
+	struct ration_request q = RATION_REQUEST_INIT;
+	struct ration_answer a = RATION_ANSWER_INIT;
+	int64_t timeout_ms;
+	int64_t deadline_us;
+	bool kept;
+	size_t sent;
+	int rc;
+
+	r->failure.text[0] = '\0';
+	if (!adopt(&q, sizeof(q), sizeof(q), request))
+		return bad_size(&r->failure, "struct ration_request");
+	if (answer->size < sizeof(a))
+		return bad_size(&r->failure, "struct ration_answer");
+	timeout_ms = timeout_of(q.timeout_ms, r->timeout_ms);
+	if (timeout_ms < 0)
+		return bad_timeout(&r->failure);
+	deadline_us = ration_sock_clock_us() + timeout_ms * 1000;
+	if (r->fd >= 0 && !ration_sock_is_quiet(r->fd))
+		drop(r);
+	kept = r->fd >= 0;
+	rc = try_check(r, &q, deadline_us, &sent);
+	/* Not a byte had left: the check cannot have been charged. */
+	if (rc == RATION_ERR_CLOSED && kept && sent == 0)
+		rc = try_check(r, &q, deadline_us, &sent);
+	if (rc == 0)
+		rc = ration_command_answer(&r->reader, &a, &r->failure);
+	if (rc == RATION_ERR_PROTOCOL)
+		drop(r);
+	if (rc != 0)
+		return rc;
+	r->failure.text[0] = '\0';
+	a.size = answer->size;
+	memcpy(answer, &a, sizeof(a));
+	return 0;
+}
+
+const char *
+ration_detail(const struct ration *r)
+{
+	return r->failure.text;
+}

@@ -1,0 +1,22 @@
+# SPDX-License-Identifier: ISC
+# libration (static and shared) and the ration command.
+
+file(GLOB client_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/client/*.c)
+foreach(kind STATIC SHARED)
+	string(TOLOWER ration_client_${kind} target)
+	add_library(${target} ${kind} ${client_sources})
+	target_include_directories(${target} PUBLIC
+		$<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include>
+		$<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
+	target_link_libraries(${target} PRIVATE $<BUILD_INTERFACE:ration_flags>)
+	target_link_libraries(${target} PRIVATE PkgConfig::HIREDIS)
+	set_target_properties(${target} PROPERTIES OUTPUT_NAME ration
+		C_VISIBILITY_PRESET hidden)
+endforeach()
+set_target_properties(ration_client_shared PROPERTIES
+	VERSION ${PROJECT_VERSION} SOVERSION 0)
+
+file(GLOB cli_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/client/cli/*.c)
+add_executable(ration ${cli_sources})
+target_link_libraries(ration PRIVATE ration_flags ration_client_static
+	room_policy room_limit room_base PkgConfig::JANSSON)

@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: ISC
+# One program per tests/unit/test_*.c; it links everything but main.c.
+
+pkg_check_modules(CMOCKA REQUIRED IMPORTED_TARGET cmocka)
+file(GLOB unit_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/unit/test_*.c)
+foreach(source IN LISTS unit_sources)
+	get_filename_component(name ${source} NAME_WE)
+	# test_ROOM_noun.c links only its room and what that room stands on.
+	string(REGEX REPLACE "^test_([a-z]+)_.*$" "room_\\1" room ${name})
+	if(name MATCHES "^test_server_")
+		set(room ration_daemon)
+	elseif(name MATCHES "^test_client_")
+		set(room ration_client_static)
+	endif()
+	add_executable(${name} ${source})
+	target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR}/tests/unit)
+	target_compile_definitions(${name} PRIVATE
+		TEST_SOURCE_DIR="${PROJECT_SOURCE_DIR}/tests")
+	target_link_libraries(${name} PRIVATE ration_flags ${room} PkgConfig::CMOCKA)
+	add_test(NAME ${name} COMMAND ${name})
+endforeach()
+
+# It counts the allocations of the steady state.
+if(TARGET test_check_check)
+	target_link_options(test_check_check PRIVATE
+		-Wl,--wrap=malloc -Wl,--wrap=calloc -Wl,--wrap=realloc)
+endif()
+
+# The vectors, against limit/, the embedded store and Redis. The shim is loaded into the
+# plain redis-server: no sanitizer, no warnings that only concern our own code.
+add_library(clock_shim MODULE ${PROJECT_SOURCE_DIR}/tests/vectors/clock_shim.c)
+file(GLOB vector_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/vectors/backend_*.c)
+add_executable(run_vectors ${PROJECT_SOURCE_DIR}/tests/vectors/run_vectors.c
+	${vector_sources})
+target_compile_definitions(run_vectors PRIVATE
+	CLOCK_SHIM="$<TARGET_FILE:clock_shim>")
+target_link_libraries(run_vectors PRIVATE ration_flags room_check room_redis
+	PkgConfig::JANSSON PkgConfig::HIREDIS)
+add_dependencies(run_vectors clock_shim)
+file(GLOB vector_files CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/vectors/*.json)
+add_test(NAME vectors COMMAND run_vectors --backend all ${vector_files})

@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * libration - ask a ration daemon whether a call may go ahead.
+ *
+ *	struct ration *r;
+ *	struct ration_request req = RATION_REQUEST_INIT;
+ *	struct ration_answer ans = RATION_ANSWER_INIT;
+ *	char why[200];
+ *
+ *	if (ration_connect(&r, "127.0.0.1:7481", NULL, why, sizeof(why)) != 0)
+ *		... why says what is wrong ...
+ *	req.tool = "create_connect_token";
+ *	req.grant = "alice-laptop";
+ *	rc = ration_check(r, &req, &ans);
+ *	if (rc == 0 && ans.verdict == RATION_ALLOW)
+ *		... go ahead; the call is charged ...
+ *	ration_close(r);
+ *
+ * What it is: a synchronous client of one daemon over one connection (RESP, TCP or a
+ * Unix socket). It keeps that connection and opens it again when it is gone. It never
+ * prints, never exits, installs no signal handler, raises no SIGPIPE and has no global
+ * state. File descriptors are close-on-exec.
+ *
+ * Threads: a struct ration belongs to one thread at a time; any number of them may be
+ * used side by side. After fork() only one of the two processes may go on using one.
+ *
+ * Ownership: what is passed in is borrowed until the call returns. The strings of an
+ * answer belong to the struct ration and live until its next ration_check() or
+ * ration_close(); they are never NULL, "" stands for none.
+ *
+ * Errors: 0, or a negative enum ration_error; ration_detail() has the words. Out of
+ * memory is one of them. After RATION_ERR_TIMEOUT, RATION_ERR_CLOSED,
+ * RATION_ERR_PROTOCOL and RATION_ERR_NOMEM nobody knows whether the check was charged:
+ * the library never sends such a check again, and neither should a caller who counts
+ * exactly. After all other errors nothing was charged. An error never spoils the struct ration: the next
+ * ration_check() connects anew where it must.
+ *
+ * Time: milliseconds. One timeout covers a whole call: connecting where that is
+ * needed, sending, and all of the reply. Only the look-up of a host name is not
+ * covered; use a numeric address where that matters. A signal does not end a call.
+ *
+ * Versions: structs that callers fill start with their size, set by the INIT macros
+ * (memset() does not do it). A program built against an older header works with a newer
+ * library; a newer one with an older library gets RATION_ERR_ARGUMENT as soon as it
+ * uses a field which that library does not know.
+ */
+#ifndef RATION_RATION_H
+#define RATION_RATION_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define RATION_VERSION_MAJOR 0
+#define RATION_VERSION_MINOR 1
+#define RATION_VERSION_PATCH 0
+#define RATION_VERSION "0.1.0"
+
+#if defined(__GNUC__)
+#define RATION_API __attribute__((visibility("default")))
+#else
+#define RATION_API
+#endif
+
+/* Where a daemon listens unless told otherwise. */
+#define RATION_DEFAULT_ADDRESS "127.0.0.1:7481"
+#define RATION_DEFAULT_TIMEOUT_MS 1000
+#define RATION_TIMEOUT_MAX_MS 60000
+/* The largest cost: 2^53 - 1. */
+#define RATION_COST_MAX INT64_C(9007199254740991)
+#define RATION_ATTRIBUTES_MAX 32
+
+enum ration_error {
+	RATION_ERR_NOMEM = -1,       /* out of memory */
+	RATION_ERR_ARGUMENT = -2,    /* the caller's arguments; nothing was sent */
+	RATION_ERR_CONNECT = -3,     /* no connection, or not in time; nothing was sent */
+	RATION_ERR_TIMEOUT = -4,     /* no whole reply in time; may have been charged */
+	RATION_ERR_CLOSED = -5,      /* the daemon hung up; may have been charged */
+	RATION_ERR_PROTOCOL = -6,    /* not a daemon's reply; may have been charged */
+	RATION_ERR_AUTH = -7,        /* the token is missing or wrong */
+	RATION_ERR_REFUSED = -8,     /* the daemon finds the request malformed */
+	RATION_ERR_UNAVAILABLE = -9  /* the daemon answered that it cannot answer */
+};
+
+enum ration_verdict {
+	RATION_DENY = 0,
+	RATION_ALLOW = 1,
+	RATION_APPROVAL = 2 /* a human has to approve; not to be treated as allowed */
+};
+
+/* One connection to one daemon. */
+struct ration;
+
+struct ration_options {
+	size_t size;        /* sizeof(struct ration_options) */
+	int64_t timeout_ms; /* of each call, 1 ... RATION_TIMEOUT_MAX_MS; 0: the default */
+	const char *token;  /* what the daemon asks for; NULL: none. Copied. */
+};
+#define RATION_OPTIONS_INIT { sizeof(struct ration_options), 0, NULL }
+
+struct ration_attribute {
+	const char *name;
+	const char *value; /* may be "" */
+};
+
+struct ration_request {
+	size_t size;           /* sizeof(struct ration_request) */
+	const char *tool;      /* required */
+	const char *grant;     /* required: whose quota */
+	const char *policy;    /* NULL: the daemon's default */
+	const char *session;   /* NULL: none */
+	bool has_cost;         /* false: `cost` does not count and 1 is charged */
+	int64_t cost;          /* 0 ... RATION_COST_MAX */
+	const char *args_json; /* the call's arguments, a JSON object; NULL: none */
+	const struct ration_attribute *attributes;
+	size_t n_attributes;   /* at most RATION_ATTRIBUTES_MAX */
+	/* For this call in the place of the connection's timeout; 0: that one. The
+	 * daemon is told to decide in nine tenths of it, so that its answer arrives. */
+	int64_t timeout_ms;
+};
+#define RATION_REQUEST_INIT \
+	{ sizeof(struct ration_request), NULL, NULL, NULL, NULL, false, 0, NULL, NULL, 0, 0 }
+
+struct ration_answer {
+	size_t size;                 /* sizeof(struct ration_answer) */
+	enum ration_verdict verdict;
+	bool degraded;               /* decided without the store of counters */
+	bool replayed;               /* the answer to an earlier request of the same id */
+	const char *rule;            /* what decided, "" on allow */
+	const char *message;         /* for people, "" on allow */
+	int64_t remaining;           /* of the tightest limit; -1: there is none */
+	int64_t reset_ms;            /* until its window ends; -1: there is none */
+	int64_t retry_after_ms;      /* 0: no reason to wait; -1: never */
+	const char *reservation;     /* "" without one */
+};
+#define RATION_ANSWER_INIT \
+	{ sizeof(struct ration_answer), RATION_DENY, false, false, "", "", -1, -1, 0, "" }
+
+/* The library's version, which may differ from the header's: "0.1.0". */
+RATION_API const char *ration_version(void);
+
+/* A short lower-case phrase for a code; never NULL. */
+RATION_API const char *ration_error_text(int error);
+
+/*
+ * Connects, and hands over the token where one is set. Addresses: "127.0.0.1:7481",
+ * "host:port", "[::1]:7481", "unix:/path"; NULL is RATION_DEFAULT_ADDRESS. `options`
+ * may be NULL.
+ *
+ * 0, and *out is to be closed by the caller; else *out is NULL and `why` (NULL, or
+ * `why_size` bytes) has one line: RATION_ERR_ARGUMENT, RATION_ERR_CONNECT
+ * (also when the token's exchange failed half-way), RATION_ERR_AUTH,
+ * RATION_ERR_REFUSED (of a token: the daemon has none), RATION_ERR_UNAVAILABLE,
+ * RATION_ERR_NOMEM.
+ */
+RATION_API int ration_connect(struct ration **out, const char *address,
+    const struct ration_options *options, char *why, size_t why_size);
+
+/* NULL is fine. */
+RATION_API void ration_close(struct ration *r);
+
+/*
+ * Asks whether the call may go ahead, and if so charges it. 0 and *answer is filled,
+ * whatever the verdict; else any enum ration_error, and *answer is as it was.
+ *
+ * A kept connection that turns out to be closed before a byte of the check was sent
+ * is opened again, once, within the same timeout.
+ */
+RATION_API int ration_check(struct ration *r, const struct ration_request *request,
+    struct ration_answer *answer);
+
+/* What the last call that failed on `r` had to say, one line; "" after a success. It
+ * may quote the daemon. Lives until the next call. */
+RATION_API const char *ration_detail(const struct ration *r);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,193 @@
+-- SPDX-License-Identifier: ISC
+-- Takes the charges of many checks in one call: of each check all or none.
+--
+-- ARGV is a list of runs, checks of one shape one after another:
+--   checks in the run, limits per check, then for each limit: max, cost,
+--   window length in ms, window offset in ms.
+-- KEYS holds the counters of the checks in the same order, limit by limit.
+-- All numbers are whole and at most 2^53 - 1, exact in Lua's doubles.
+--
+-- Returns a flat array: the time in µs by this server's clock, then for each check one
+-- number per limit: the count after the charge, or, where the check was refused, the
+-- unchanged counts, of which the first that lacked room is given as -1 - count.
+-- A check that met an error has its text in the place of its first number and zeros
+-- after it; it charged nothing, and the other checks are not touched.
+--
+-- The clock is read once, first. Expiry is judged by the time at which the script
+-- began, which may lie in the window before the one that the clock gives: so in the
+-- first moments of a window a key that expires soon is an old one, and is deleted.
+-- Expiry is set with SET, not PEXPIREAT, because the latter deletes a key whose time
+-- has just come; the count would be lost to the rest of this script.
+
+local call, keys, args = redis.call, KEYS, ARGV
+local time = call('TIME')
+local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
+local out = {time[1] * 1000000 + time[2]}
+local n_out = 1
+local charged = 0 -- limits of the check under way that hold its charge
+
+local GUARD_MS = 250
+
+local function read_limit(at)
+	local l = {
+		max = tonumber(args[at]),
+		cost = args[at + 1],
+		number = tonumber(args[at + 1]),
+		len = tonumber(args[at + 2]),
+	}
+	local into = (now_ms - tonumber(args[at + 3])) % l.len
+	-- A key still lives in the millisecond of its expiry.
+	l.expire = string.format('%.0f', now_ms - into + l.len - 1)
+	l.fresh = into < math.min(l.len / 20, GUARD_MS)
+	return l
+end
+
+-- In the first moments of a window: drops a count of the window before.
+local function drop_old(key, l)
+	local left = call('PTTL', key)
+	if left >= 0 and left < l.len / 2 then
+		call('DEL', key)
+	end
+end
+
+local function give_back(key, cost)
+	if call('DECRBY', key, cost) <= 0 then
+		call('DEL', key)
+	end
+end
+
+-- The common shape: one limit, a cost above 0. Charging first and undoing a refusal
+-- is one command for all that fits.
+local function take_one(first, last, l)
+	local max, cost, number, expire = l.max, l.cost, l.number, l.expire
+	for i = first, last do
+		local key = keys[i]
+		if l.fresh then
+			drop_old(key, l)
+		end
+		local used = call('INCRBY', key, cost)
+		if used > max then
+			give_back(key, cost)
+			used = number - used - 1
+		elseif used == number then
+			call('SET', key, cost, 'PXAT', expire)
+		end
+		n_out = n_out + 1
+		out[n_out] = used
+	end
+end
+
+-- The count as it is, without charging.
+local function look(key, l)
+	if l.fresh then
+		drop_old(key, l)
+	end
+	return tonumber(call('GET', key) or 0)
+end
+
+-- Charges one limit. Returns the count and whether it fitted.
+local function charge(key, l)
+	if l.number == 0 then
+		local used = look(key, l)
+		return used, used <= l.max
+	end
+	if l.fresh then
+		drop_old(key, l)
+	end
+	local used = call('INCRBY', key, l.cost)
+	if used > l.max then
+		give_back(key, l.cost)
+		return used - l.number, false
+	end
+	if used == l.number then
+		call('SET', key, l.cost, 'PXAT', l.expire)
+	end
+	return used, true
+end
+
+-- Undoes the first `charged` limits of the check whose counters begin at `at`.
+local function undo(at, limits)
+	for j = charged, 1, -1 do
+		if limits[j].number > 0 then
+			give_back(keys[at + j - 1], limits[j].cost)
+		end
+	end
+	charged = 0
+end
+
+local function take_check(at, limits)
+	local used, fits = {}, true
+	local refused
+	for j = 1, #limits do
+		used[j], fits = charge(keys[at + j - 1], limits[j])
+		if not fits then
+			refused = j
+			break
+		end
+		charged = j
+	end
+	if refused then
+		undo(at, limits)
+		for j = 1, #limits do
+			if j ~= refused then
+				used[j] = look(keys[at + j - 1], limits[j])
+			end
+		end
+		used[refused] = -1 - used[refused]
+	end
+	charged = 0
+	for j = 1, #limits do
+		out[n_out + j] = used[j]
+	end
+	n_out = n_out + #limits
+end
+
+local function take_many(first, last, limits)
+	for at = first, last, #limits do
+		take_check(at, limits)
+	end
+end
+
+local function add_error(fault, n)
+	if type(fault) == 'table' then
+		fault = fault.err
+	end
+	out[n_out + 1] = tostring(fault)
+	for j = 2, n do
+		out[n_out + j] = 0
+	end
+	n_out = n_out + n
+end
+
+-- One run; a check that fails is undone and the run goes on behind it.
+local function take_run(first, last, limits)
+	local take, shape = take_many, limits
+	if #limits == 1 and limits[1].number > 0 then
+		take, shape = take_one, limits[1]
+	end
+	local begun = n_out - first
+	while first <= last do
+		local ok, fault = pcall(take, first, last, shape)
+		if ok then
+			return
+		end
+		first = n_out - begun
+		undo(first, limits)
+		add_error(fault, #limits)
+		first = first + #limits
+	end
+end
+
+local at, key = 1, 1
+while args[at] do
+	local checks, n = tonumber(args[at]), tonumber(args[at + 1])
+	local limits = {}
+	at = at + 2
+	for j = 1, n do
+		limits[j] = read_limit(at)
+		at = at + 4
+	end
+	take_run(key, key + checks * n - 1, limits)
+	key = key + checks * n
+end
+return out

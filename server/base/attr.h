@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: ISC */
+#ifndef BASE_ATTR_H
+#define BASE_ATTR_H
+
+/* Compiler attributes, the only macros every room may use. */
+#define MUST_CHECK __attribute__((warn_unused_result))
+#define PRINTF_LIKE(fmt, args) __attribute__((format(printf, fmt, args)))
+#define LIKELY(x) __builtin_expect(!!(x), 1)
+#define UNLIKELY(x) __builtin_expect(!!(x), 0)
+#define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
+
+/* The struct that holds `member` at `ptr`. */
+#define CONTAINER_OF(ptr, type, member) \
+	((type *)(void *)((char *)(ptr) - offsetof(type, member)))
+
+#endif

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * What libsodium gives to the rest: a keyed hash for tables (SipHash-2-4, so that
+ * nobody who picks names can pick collisions), SHA-256, comparison in constant
+ * time, randomness. hash_start() before all others, once.
+ */
+#ifndef BASE_HASH_H
+#define BASE_HASH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/attr.h"
+#include "base/slice.h"
+
+/* Draws the process's hash key. 0 or ERR_UNAVAILABLE. May be called again. */
+int hash_start(void) MUST_CHECK;
+
+/* Differs from process to process. */
+uint64_t hash_bytes(const void *data, size_t len);
+
+/* The SHA-256 of `data` as lower-case hex: the first `digits` (<= 64) and a NUL. */
+void hash_sha256_hex(struct slice data, char *out, size_t digits);
+
+/* Whether equal; takes the same time wherever they differ. */
+bool hash_equal_constant(const void *a, const void *b, size_t len);
+
+/* Uniform in 0 ... bound - 1; bound > 0. For jitter, not for secrets. */
+uint32_t hash_random(uint32_t bound);
+
+#endif

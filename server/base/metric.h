@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Metric cells: a fixed table of series, and one block of cells per worker that
+ * only its worker adds to. Whoever exposes them sums the blocks. To add a metric,
+ * add a line here; docs/metrics.md is tested against this table.
+ *
+ * Threads: adding is a relaxed atomic on the worker's own cache lines; reading from
+ * any thread sees each cell whole.
+ */
+#ifndef BASE_METRIC_H
+#define BASE_METRIC_H
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+/*
+ * X(identifier, "name", kind, "label=\"value\"" or "", "help")
+ * Series of one name stand together. Times are kept in µs and shown in seconds.
+ */
+#define METRIC_TABLE(X) \
+	X(CHECKS_ALLOW, "ration_checks_total", COUNTER, "verdict=\"allow\"", \
+	    "Checks answered, by verdict.") \
+	X(CHECKS_DENY_POLICY, "ration_checks_total", COUNTER, "verdict=\"deny_policy\"", "") \
+	X(CHECKS_DENY_LIMIT, "ration_checks_total", COUNTER, "verdict=\"deny_limit\"", "") \
+	X(CHECKS_DENY_STORE, "ration_checks_total", COUNTER, "verdict=\"deny_store\"", "") \
+	X(CHECKS_APPROVAL, "ration_checks_total", COUNTER, \
+	    "verdict=\"require_approval\"", "") \
+	X(CHECKS_INVALID, "ration_checks_invalid_total", COUNTER, "", \
+	    "Requests for a check that were refused as malformed.") \
+	X(HTTP_REQUESTS, "ration_requests_total", COUNTER, "front=\"http\"", \
+	    "Requests read, by front.") \
+	X(RESP_REQUESTS, "ration_requests_total", COUNTER, "front=\"resp\"", "") \
+	X(HTTP_CONNECTIONS, "ration_connections", GAUGE, "front=\"http\"", \
+	    "Open client connections, by front.") \
+	X(RESP_CONNECTIONS, "ration_connections", GAUGE, "front=\"resp\"", "") \
+	X(CONNECTIONS_REFUSED, "ration_connections_refused_total", COUNTER, "", \
+	    "Connections closed at once because too many were open.") \
+	X(CLOSED_IDLE, "ration_connections_closed_total", COUNTER, "reason=\"idle\"", \
+	    "Connections this side closed, by reason.") \
+	X(CLOSED_SLOW, "ration_connections_closed_total", COUNTER, "reason=\"slow\"", "") \
+	X(CLOSED_PROTOCOL, "ration_connections_closed_total", COUNTER, \
+	    "reason=\"protocol\"", "") \
+	X(STORE_UP, "ration_store_up", GAUGE, "", \
+	    "1 while the store can take charges, else 0.") \
+	X(STORE_BATCHES, "ration_store_batches_total", COUNTER, "", \
+	    "Script calls sent to the store.") \
+	X(STORE_TAKES, "ration_store_takes_total", COUNTER, "", \
+	    "Checks whose charges were asked of the store.") \
+	X(STORE_LATE, "ration_store_late_total", COUNTER, "", \
+	    "Store answers that came after the check's deadline.") \
+	X(STORE_GIVEN_BACK, "ration_store_given_back_total", COUNTER, "", \
+	    "Late charges that were given back.") \
+	X(STORE_RECONNECTS, "ration_store_reconnects_total", COUNTER, "", \
+	    "Attempts to connect to the store.") \
+	X(STORE_SCRIPT_LOADS, "ration_store_script_loads_total", COUNTER, "", \
+	    "Times the scripts were loaded into the store.") \
+	X(FAULT_TIMEOUT, "ration_store_faults_total", COUNTER, "class=\"timeout\"", \
+	    "Checks that the store failed, by class.") \
+	X(FAULT_DISCONNECTED, "ration_store_faults_total", COUNTER, \
+	    "class=\"disconnected\"", "") \
+	X(FAULT_OVERLOAD, "ration_store_faults_total", COUNTER, "class=\"overload\"", "") \
+	X(FAULT_LOADING, "ration_store_faults_total", COUNTER, "class=\"loading\"", "") \
+	X(FAULT_READONLY, "ration_store_faults_total", COUNTER, "class=\"readonly\"", "") \
+	X(FAULT_MASTERDOWN, "ration_store_faults_total", COUNTER, "class=\"masterdown\"", "") \
+	X(FAULT_CLUSTER, "ration_store_faults_total", COUNTER, "class=\"cluster\"", "") \
+	X(FAULT_BUSY, "ration_store_faults_total", COUNTER, "class=\"busy\"", "") \
+	X(FAULT_MEMORY, "ration_store_faults_total", COUNTER, "class=\"memory\"", "") \
+	X(FAULT_CONFIG, "ration_store_faults_total", COUNTER, "class=\"configuration\"", "") \
+	X(FAULT_WRONGTYPE, "ration_store_faults_total", COUNTER, "class=\"wrongtype\"", "") \
+	X(FAULT_OTHER, "ration_store_faults_total", COUNTER, "class=\"other\"", "") \
+	X(POLICIES, "ration_policies", GAUGE, "", "Policies in force.")
+
+enum metric {
+#define X(id, name, kind, labels, help) METRIC_##id,
+	METRIC_TABLE(X)
+#undef X
+	METRIC_COUNT
+};
+
+enum metric_kind { METRIC_KIND_COUNTER, METRIC_KIND_GAUGE };
+
+struct metric_desc {
+	const char *name;
+	enum metric_kind kind;
+	const char *labels; /* "" without any */
+	const char *help;   /* "" in all but the first series of a name */
+};
+
+extern const struct metric_desc metric_table[METRIC_COUNT];
+
+/* Upper bounds of the latency buckets in µs; the last bucket has none. */
+#define METRIC_BUCKETS 16
+extern const int64_t metric_bucket_us[METRIC_BUCKETS - 1];
+
+struct metric_cells {
+	_Atomic int64_t value[METRIC_COUNT];
+	/* ration_check_duration_seconds: from a request read to its answer written
+	 * into the connection's buffer. */
+	_Atomic int64_t latency[METRIC_BUCKETS];
+	_Atomic int64_t latency_sum_us;
+};
+
+static inline void
+metric_add(struct metric_cells *cells, enum metric id, int64_t n)
+{
+	/* One writer per block: a load and a store are cheaper than a locked add. */
+	int64_t now = atomic_load_explicit(&cells->value[id], memory_order_relaxed);
+
+	atomic_store_explicit(&cells->value[id], now + n, memory_order_relaxed);
+}
+
+static inline void
+metric_set(struct metric_cells *cells, enum metric id, int64_t value)
+{
+	atomic_store_explicit(&cells->value[id], value, memory_order_relaxed);
+}
+
+static inline int64_t
+metric_get(const struct metric_cells *cells, enum metric id)
+{
+	return atomic_load_explicit(&cells->value[id], memory_order_relaxed);
+}
+
+/* Puts one latency into its bucket. */
+void metric_latency(struct metric_cells *cells, int64_t us);
+
+#endif

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: ISC */
+/* Whole numbers as text. Pure. */
+#ifndef BASE_NUM_H
+#define BASE_NUM_H
+
+#include <stdint.h>
+
+#include "base/attr.h"
+#include "base/slice.h"
+
+/* The largest count, cost or max: every whole number up to it is exact in a
+ * double, and so in Lua and in JSON. 2^53 - 1. */
+#define NUM_MAX INT64_C(9007199254740991)
+
+#define NUM_TEXT_MAX 21 /* bytes of the longest int64_t, with a final NUL */
+
+/*
+ * Reads all of `text` as a decimal: an optional '-', then digits, nothing else.
+ * 0, ERR_SYNTAX when it is not one, ERR_TOOBIG when int64_t cannot hold it; *out
+ * is untouched on error.
+ */
+int num_parse(struct slice text, int64_t *out) MUST_CHECK;
+
+/* Writes `value` with a final NUL into out[NUM_TEXT_MAX]; returns the bytes
+ * before the NUL. */
+size_t num_format(int64_t value, char *out);
+
+#endif

@@ -1,0 +1,373 @@
+/* SPDX-License-Identifier: ISC */
+#include "check/check.h"
+
+#include <stdlib.h>
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "check/decide.h"
+
+#define FREE_CHECKS_MAX 4096 /* kept for reuse; more are freed */
+
+/* 2 lists of limits and a rate_limit at most. */
+_Static_assert(2 * POLICY_LIMITS_MAX + 1 <= TAKE_CHARGES_MAX,
+    "a take must hold all limits of a check");
+
+enum check_state {
+	CHECK_FREE,     /* on the engine's free list */
+	CHECK_PENDING,  /* being decided, or with the store */
+	CHECK_DONE,     /* decided; its owner's until the release */
+	CHECK_DETACHED  /* released while with the store */
+};
+
+struct check {
+	struct check_engine *engine;
+	struct check *next_free;
+	enum check_state state;
+	struct policy_set *policies; /* what the decision points into */
+	uint64_t epoch;              /* the engine's when the check began */
+	int64_t started_us;
+	void (*done)(struct check *check, void *arg);
+	void *arg;
+	struct decision decision;
+	struct buf names; /* the request's own, copied */
+	struct buf keys;  /* of all charges, one after another */
+	struct buf note;  /* a composed message */
+	struct decision_limit *limits;
+	struct charge *charges;
+	size_t cap; /* of limits and charges */
+	struct take take;
+};
+
+/*
+ * A check needs its policies until it is released, and a reference is an atomic that
+ * all workers share. So the engine's one reference stands for all checks that began
+ * under it (`users`); when the policies are swapped, each of those gets its own.
+ */
+struct check_engine {
+	struct check_options options;
+	struct policy_set *policies;
+	uint64_t epoch; /* how often the policies were swapped */
+	size_t users;   /* checks of this epoch that were not released */
+	size_t pending;
+	struct check *free_list;
+	size_t n_free;
+};
+
+struct check_engine *
+check_engine_new(const struct check_options *options, struct policy_set *policies)
+{
+	struct check_engine *engine = calloc(1, sizeof(*engine));
+
+	if (!engine)
+		return NULL;
+	engine->options = *options;
+	engine->policies = policy_set_ref(policies);
+	return engine;
+}
+
+static void
+check_free(struct check *check)
+{
+	buf_fini(&check->names);
+	buf_fini(&check->keys);
+	buf_fini(&check->note);
+	free(check->limits);
+	free(check->charges);
+	free(check);
+}
+
+void
+check_engine_free(struct check_engine *engine)
+{
+	if (!engine)
+		return;
+	while (engine->free_list) {
+		struct check *check = engine->free_list;
+
+		engine->free_list = check->next_free;
+		check_free(check);
+	}
+	policy_set_unref(engine->policies);
+	free(engine);
+}
+
+void
+check_engine_set_policies(struct check_engine *engine, struct policy_set *policies)
+{
+	struct policy_set *old = engine->policies;
+
+	policy_set_ref(policies);
+	for (; engine->users > 0; engine->users--)
+		policy_set_ref(old);
+	policy_set_unref(old);
+	engine->policies = policies;
+	engine->epoch++;
+}
+
+struct policy_set *
+check_engine_policies(const struct check_engine *engine)
+{
+	return engine->policies;
+}
+
+size_t
+check_engine_pending(const struct check_engine *engine)
+{
+	return engine->pending;
+}
+
+/* A check that nobody has used yet, or NULL. */
+static struct check *
+obtain(struct check_engine *engine)
+{
+	struct check *check = engine->free_list;
+
+	if (check) {
+		engine->free_list = check->next_free;
+		engine->n_free--;
+	} else {
+		check = calloc(1, sizeof(*check));
+		if (!check)
+			return NULL;
+		check->engine = engine;
+	}
+	check->state = CHECK_PENDING;
+	check->policies = engine->policies;
+	check->epoch = engine->epoch;
+	engine->users++;
+	engine->pending++;
+	return check;
+}
+
+static void
+recycle(struct check *check)
+{
+	struct check_engine *engine = check->engine;
+
+	if (check->epoch == engine->epoch)
+		engine->users--;
+	else
+		policy_set_unref(check->policies);
+	check->state = CHECK_FREE;
+	if (engine->n_free == FREE_CHECKS_MAX) {
+		check_free(check);
+		return;
+	}
+	check->next_free = engine->free_list;
+	engine->free_list = check;
+	engine->n_free++;
+}
+
+static struct slice
+copy_name(struct buf *to, struct slice name)
+{
+	const char *at = to->data + to->len;
+
+	buf_add_slice(to, name);
+	return slice_make(at, name.len);
+}
+
+/* Copies the names that the decision shows. All room is made first: the slices point
+ * into the buffer, which must not move any more. */
+static int
+keep_names(struct check *check, const struct check_request *request)
+{
+	const struct call *call = &request->call;
+	struct decision *d = &check->decision;
+	size_t len = call->tool.len + call->grant.len + request->policy.len;
+
+	buf_clear(&check->names);
+	if (!buf_reserve(&check->names, len))
+		return ERR_NOMEM;
+	d->tool = copy_name(&check->names, call->tool);
+	d->grant = copy_name(&check->names, call->grant);
+	d->policy = copy_name(&check->names, request->policy);
+	return 0;
+}
+
+/* Room for n charges. */
+static int
+make_room(struct check *check, size_t n)
+{
+	struct decision_limit *limits;
+	struct charge *charges;
+
+	if (LIKELY(n <= check->cap))
+		return 0;
+	limits = realloc(check->limits, n * sizeof(*limits));
+	if (!limits)
+		return ERR_NOMEM;
+	check->limits = limits;
+	charges = realloc(check->charges, n * sizeof(*charges));
+	if (!charges)
+		return ERR_NOMEM;
+	check->charges = charges;
+	check->cap = n;
+	return 0;
+}
+
+/* Keys were written one after another into a buffer that may have moved: only now may
+ * slices of it be taken. Until then a charge's key holds its length alone. */
+static void
+point_keys(struct check *check)
+{
+	const char *at = check->keys.data;
+
+	for (size_t i = 0; i < check->take.n; i++) {
+		check->charges[i].key.ptr = at;
+		at += check->charges[i].key.len;
+	}
+}
+
+/* Makes the charges of an allowing ruling. ERR_NOTFOUND when the call lacks what a
+ * limit counts by: the decision is made then; ERR_NOMEM. */
+static int
+make_charges(struct check *check, const struct ruling *ruling, const struct call *call)
+{
+	struct policy_charge charge;
+	struct errinfo why;
+	int rc = make_room(check, ruling->n_limits);
+
+	buf_clear(&check->keys);
+	for (size_t i = 0; rc == 0 && i < ruling->n_limits; i++) {
+		const struct policy_limit *limit = ruling->limits[i];
+		size_t begin = check->keys.len;
+
+		rc = policy_charge(limit, call, &check->keys, &charge, &why);
+		if (rc == ERR_NOTFOUND)
+			decide_missing(&check->decision, limit, why.text, &check->note);
+		if (rc < 0)
+			break;
+		check->limits[i].limit = limit;
+		check->limits[i].scope = charge.scope;
+		check->charges[i].key.len = check->keys.len - begin;
+		check->charges[i].limit = &limit->limit;
+		check->charges[i].cost = charge.cost;
+	}
+	check->take.n = ruling->n_limits;
+	if (rc == 0)
+		point_keys(check);
+	return rc;
+}
+
+/* Steps 1-7. True when the decision is made, false when charges must be taken; *err is
+ * ERR_NOMEM when neither could be done. */
+static bool
+decide_alone(struct check *check, const struct check_request *request, int *err)
+{
+	const struct policy *policy = policy_set_find(check->policies, request->policy);
+	struct ruling ruling;
+
+	*err = 0;
+	if (!policy) {
+		decide_no_policy(&check->decision, check->decision.policy,
+		    &check->note);
+		return true;
+	}
+	check->decision.policy = slice_str(policy_name(policy));
+	policy_rule(policy, &request->call, &ruling);
+	if (ruling.verdict != VERDICT_ALLOW || ruling.n_limits == 0) {
+		decide_ruled(&check->decision, &ruling);
+		return true;
+	}
+	*err = make_charges(check, &ruling, &request->call);
+	return *err == ERR_NOTFOUND;
+}
+
+/* The decision is made. The check may be gone afterwards: `done` may release it. */
+static void
+finish(struct check *check)
+{
+	struct check_engine *engine = check->engine;
+	const struct check_options *o = &engine->options;
+
+	metric_add(o->cells, decide_metric(&check->decision), 1);
+	engine->pending--;
+	if (check->state == CHECK_PENDING)
+		check->state = CHECK_DONE;
+	if (o->observe)
+		o->observe(o->observe_arg, check);
+	if (check->state == CHECK_DETACHED)
+		recycle(check);
+	else
+		check->done(check, check->arg);
+}
+
+static void
+on_taken(struct take *take)
+{
+	struct check *check = CONTAINER_OF(take, struct check, take);
+
+	decide_taken(&check->decision, take, check->limits, &check->note);
+	finish(check);
+}
+
+static int64_t
+deadline_us(const struct check *check, int64_t timeout_ms)
+{
+	int64_t ms = check->engine->options.deadline_ms;
+
+	if (timeout_ms > 0 && timeout_ms < ms)
+		ms = timeout_ms;
+	return check->started_us + ms * 1000;
+}
+
+struct check *
+check_start(struct check_engine *engine, const struct check_request *request,
+    void (*done)(struct check *check, void *arg), void *arg)
+{
+	struct check *check = obtain(engine);
+	bool decided = false;
+	int rc;
+
+	if (!check)
+		return NULL;
+	check->started_us = clock_mono_us();
+	check->done = done;
+	check->arg = arg;
+	rc = keep_names(check, request);
+	if (rc == 0)
+		decided = decide_alone(check, request, &rc);
+	if (decided) {
+		finish(check);
+		return check;
+	}
+	if (rc < 0) {
+		engine->pending--;
+		recycle(check);
+		return NULL;
+	}
+	check->take.charges = check->charges;
+	check->take.deadline_us = deadline_us(check, request->timeout_ms);
+	check->take.done = on_taken;
+	store_take(engine->options.store, &check->take);
+	return check;
+}
+
+bool
+check_is_done(const struct check *check)
+{
+	return check->state == CHECK_DONE;
+}
+
+const struct decision *
+check_decision(const struct check *check)
+{
+	return &check->decision;
+}
+
+int64_t
+check_started_us(const struct check *check)
+{
+	return check->started_us;
+}
+
+void
+check_release(struct check *check)
+{
+	if (check->state == CHECK_PENDING)
+		check->state = CHECK_DETACHED;
+	else
+		recycle(check);
+}

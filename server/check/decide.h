@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Turns what the policy and the store said into a decision. Pure.
+ *
+ * Each function fills in the verdict, cause, rule, message and limits of a decision
+ * whose policy, tool and grant are there already. Text that has to be composed is
+ * written into `note`, which must live as long as the decision; when memory lacks for
+ * it, a fixed text stands in.
+ */
+#ifndef CHECK_DECIDE_H
+#define CHECK_DECIDE_H
+
+#include "base/buf.h"
+#include "check/decision.h"
+
+/* Step 1: `asked` is the name that was asked for, absent when none was given. */
+void decide_no_policy(struct decision *d, struct slice asked, struct buf *note);
+
+/* Steps 2-7, and an allow without limits. */
+void decide_ruled(struct decision *d, const struct ruling *ruling);
+
+/* A limit's scope names what the call lacks; `why` says so and is copied. */
+void decide_missing(struct decision *d, const struct policy_limit *limit,
+    const char *why, struct buf *note);
+
+/*
+ * The store has answered: admitted, refused or failed. `limits` stand beside
+ * take->charges with limit and scope filled in; their outcomes are filled in here.
+ * The decision borrows them.
+ */
+void decide_taken(struct decision *d, const struct take *take,
+    struct decision_limit *limits, struct buf *note);
+
+/* The series in which a decision counts. */
+enum metric decide_metric(const struct decision *d);
+
+#endif

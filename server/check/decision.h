@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: ISC */
+/* What a check gets for an answer. Types only; docs/protocol.md is their contract. */
+#ifndef CHECK_DECISION_H
+#define CHECK_DECISION_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/slice.h"
+#include "limit/limit.h"
+#include "policy/policy.h"
+#include "store/store.h"
+
+/* Which part of the house decided; the fronts turn it into a status code. */
+enum decision_cause {
+	CAUSE_ALLOWED,  /* nothing stood in the way */
+	CAUSE_POLICY,   /* denied, or approval required, before anything was counted */
+	CAUSE_LIMIT,    /* a limit lacks room */
+	CAUSE_STORE     /* the store could not answer */
+};
+
+struct decision_limit {
+	const struct policy_limit *limit;
+	const char *scope; /* as shown */
+	struct limit_outcome outcome;
+};
+
+#define DECISION_NO_LIMIT SIZE_MAX
+
+struct decision {
+	enum verdict verdict;
+	enum decision_cause cause;
+	struct slice rule;    /* empty on allow */
+	struct slice message; /* empty on allow */
+	struct slice policy;  /* the name of the one that decided; what was asked for
+	                         when there is none of that name */
+	struct slice tool;
+	struct slice grant;
+	const struct decision_limit *limits; /* every limit that was weighed */
+	size_t n_limits;
+	size_t tightest; /* index into limits, or DECISION_NO_LIMIT */
+	bool degraded;   /* decided without the store */
+	bool replayed;
+	struct slice reservation; /* absent without one */
+	enum store_fault fault;   /* CAUSE_STORE */
+};
+
+#endif

@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: ISC */
+#include "front/front.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "front/front_inner.h"
+
+static struct front_conn *
+front_conn_of(void *arg)
+{
+	struct front_conn *fc = arg;
+
+	assert(fc->magic == FRONT_MAGIC);
+	return fc;
+}
+
+/* The connection is closed, or will be without us. */
+static void
+front_conn_leave(struct front_conn *fc)
+{
+	struct front *front = fc->front;
+
+	fc->over = true;
+	front_drop_owed(fc);
+	front->protocol->close(fc);
+	LIST_REMOVE(fc, link);
+	front->n_conns--;
+	front->options.quota->open--;
+	metric_add(front->options.cells, front->protocol->connections, -1);
+	if (!fc->in_data)
+		free(fc);
+}
+
+void
+front_conn_close(struct front_conn *fc)
+{
+	conn_close(fc->conn);
+	front_conn_leave(fc);
+}
+
+void
+front_conn_close_after_write(struct front_conn *fc)
+{
+	conn_close_after_write(fc->conn);
+	front_conn_leave(fc);
+}
+
+static size_t
+on_data(void *arg, const char *data, size_t len)
+{
+	struct front_conn *fc = front_conn_of(arg);
+	size_t used = 0;
+
+	fc->in_data = true;
+	while (used < len && front_wants_more(fc)) {
+		size_t n = fc->front->protocol->take(fc, data + used, len - used);
+
+		if (n == 0)
+			break;
+		used += n;
+	}
+	front_settle(fc);
+	fc->in_data = false;
+	if (fc->over)
+		free(fc);
+	return used;
+}
+
+static void
+on_end(void *arg, enum conn_end end, const struct errinfo *why)
+{
+	static const enum metric reasons[] = {
+		[CONN_END_PEER] = METRIC_COUNT,
+		[CONN_END_IDLE] = METRIC_CLOSED_IDLE,
+		[CONN_END_SLOW] = METRIC_CLOSED_SLOW,
+		[CONN_END_FAILED] = METRIC_COUNT,
+		[CONN_END_TOOBIG] = METRIC_CLOSED_PROTOCOL,
+	};
+	struct front_conn *fc = front_conn_of(arg);
+	struct front *front = fc->front;
+
+	if (reasons[end] != METRIC_COUNT)
+		metric_add(front->options.cells, reasons[end], 1);
+	if (why)
+		log_debug("front", "a connection ended: %s", why->text);
+	/* Before answers that are still owed a last word would be taken for one. */
+	if (fc->n_owed == 0 && (end == CONN_END_SLOW || end == CONN_END_TOOBIG))
+		front->protocol->farewell(fc, end, conn_out(fc->conn));
+	front_conn_leave(fc);
+}
+
+static const struct conn_ops conn_ops = { .on_data = on_data, .on_end = on_end };
+
+/* Says why before it closes, so that the client need not guess. */
+static void
+refuse(struct front *front, int fd)
+{
+	struct conn *conn =
+	    conn_accept(front->loop, fd, &front->conn_options, &conn_ops, NULL);
+
+	metric_add(front->options.cells, METRIC_CONNECTIONS_REFUSED, 1);
+	if (!conn)
+		return;
+	front->protocol->refuse(front, conn_out(conn));
+	conn_close_after_write(conn);
+}
+
+static void
+on_accept(void *arg, int fd)
+{
+	struct front *front = arg;
+	struct front_quota *quota = front->options.quota;
+	struct front_conn *fc;
+
+	fc = quota->open < quota->max ? calloc(1, sizeof(*fc)) : NULL;
+	if (!fc) {
+		refuse(front, fd);
+		return;
+	}
+	fc->conn = conn_accept(front->loop, fd, &front->conn_options, &conn_ops, fc);
+	if (!fc->conn) {
+		free(fc);
+		return;
+	}
+	fc->magic = FRONT_MAGIC;
+	fc->front = front;
+	fc->authorized = !front->options.tokens || conn_is_local(fc->conn);
+	front->protocol->open(fc);
+	LIST_INSERT_HEAD(&front->conns, fc, link);
+	front->n_conns++;
+	quota->open++;
+	metric_add(front->options.cells, front->protocol->connections, 1);
+}
+
+struct front *
+front_new(struct loop *loop, const struct front_protocol *protocol,
+    const struct front_options *options)
+{
+	struct front *front = calloc(1, sizeof(*front));
+
+	if (!front)
+		return NULL;
+	front->loop = loop;
+	front->protocol = protocol;
+	front->options = *options;
+	front->conn_options = (struct conn_options){
+		.in_max = protocol->in_max(options->request_max),
+		.out_high = FRONT_OUT_HIGH,
+		.idle_ms = options->idle_ms,
+		.message_ms = options->message_ms,
+		.write_ms = options->write_ms,
+	};
+	LIST_INIT(&front->conns);
+	return front;
+}
+
+int
+front_listen(struct front *front, const struct address *address, struct errinfo *ei)
+{
+	size_t n = front->n_listeners;
+	struct listener **more = realloc(front->listeners, (n + 1) * sizeof(struct listener *));
+
+	if (!more)
+		return err_set(ei, ERR_NOMEM, "out of memory");
+	front->listeners = more;
+	more[n] = listener_open(front->loop, address, on_accept, front, ei);
+	if (!more[n])
+		return ei->code;
+	front->n_listeners++;
+	return 0;
+}
+
+const char *
+front_address(const struct front *front, size_t i)
+{
+	return i < front->n_listeners ? listener_address(front->listeners[i]) : NULL;
+}
+
+static void
+stop_accepting(struct front *front)
+{
+	while (front->n_listeners > 0)
+		listener_close(front->listeners[--front->n_listeners]);
+}
+
+void
+front_drain(struct front *front)
+{
+	struct front_conn *next;
+
+	front->draining = true;
+	stop_accepting(front);
+	for (struct front_conn *fc = LIST_FIRST(&front->conns); fc; fc = next) {
+		next = LIST_NEXT(fc, link);
+		front_finish(fc);
+		front_settle(fc);
+	}
+}
+
+size_t
+front_connections(const struct front *front)
+{
+	return front->n_conns;
+}
+
+void
+front_free(struct front *front)
+{
+	if (!front)
+		return;
+	stop_accepting(front);
+	while (!LIST_EMPTY(&front->conns))
+		front_conn_close(LIST_FIRST(&front->conns));
+	front_free_exchanges(front);
+	http_response_fini(&front->response);
+	buf_fini(&front->body);
+	free(front->listeners);
+	free(front);
+}

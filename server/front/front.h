@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * A front: one protocol on its listeners = wire + net + check. Both protocols are a
+ * struct front_protocol; whoever composes sees only this header.
+ *
+ * Answers leave in the order of the requests of a connection, however the checks end.
+ * A client that goes away detaches from its checks; they finish without it.
+ * Threads: a front belongs to its loop's thread.
+ */
+#ifndef FRONT_FRONT_H
+#define FRONT_FRONT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/attr.h"
+#include "base/err.h"
+#include "base/metric.h"
+#include "check/check.h"
+#include "net/address.h"
+#include "net/loop.h"
+#include "wire/http.h"
+#include "wire/token.h"
+
+struct front;
+struct front_protocol;
+
+extern const struct front_protocol front_http;
+extern const struct front_protocol front_resp;
+
+/* Connections of all fronts of one worker count against one maximum. */
+struct front_quota {
+	size_t open;
+	size_t max;
+};
+
+struct front_options {
+	struct check_engine *engine;    /* borrowed */
+	struct metric_cells *cells;     /* borrowed */
+	struct front_quota *quota;      /* borrowed */
+	const struct token_set *tokens; /* borrowed; NULL: no token is asked for */
+	size_t request_max;             /* bytes of one request's body or command */
+	size_t pending_max;             /* unanswered requests of one connection; then
+	                                   reading pauses */
+	int64_t idle_ms;                /* 0: never */
+	int64_t message_ms;             /* for one request to arrive, once begun */
+	int64_t write_ms;               /* for a client that does not read */
+	/* HTTP: what else is served; ends with a row whose path is NULL. May be NULL. */
+	const struct http_endpoint *endpoints;
+	/* RESP: appends the text of INFO ("# Server\r\n..."). May be NULL. */
+	void (*info)(void *arg, struct slice section, struct buf *out);
+	void *info_arg;
+};
+
+/* `options` is copied. NULL when out of memory. */
+struct front *front_new(struct loop *loop, const struct front_protocol *protocol,
+    const struct front_options *options) MUST_CHECK;
+
+/* Adds a listener. 0, ERR_INUSE, ERR_IO. */
+int front_listen(struct front *front, const struct address *address,
+    struct errinfo *ei) MUST_CHECK;
+/* The i-th listener's bound address, NULL past the last. */
+const char *front_address(const struct front *front, size_t i);
+
+/* Stops accepting; connections close when all their requests are answered: idle ones
+ * now, HTTP with "Connection: close". */
+void front_drain(struct front *front);
+size_t front_connections(const struct front *front);
+
+/* Closes everything at once. NULL is fine. */
+void front_free(struct front *front);
+
+#endif

@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * What the files of front/ share: one client's connection, what it is owed, and what a
+ * protocol brings. Nobody else includes this.
+ */
+#ifndef FRONT_FRONT_INNER_H
+#define FRONT_FRONT_INNER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/queue.h>
+
+#include "base/buf.h"
+#include "front/front.h"
+#include "net/conn.h"
+#include "net/listener.h"
+#include "wire/http.h"
+
+#define FRONT_MAGIC 0x46524f4eu
+#define FRONT_OUT_HIGH 262144        /* unsent bytes; above, nothing is read */
+#define FRONT_FREE_EXCHANGES 4096    /* kept for re-use */
+#define FRONT_EXCHANGE_BYTES 4096    /* a larger buffer is not kept */
+
+struct front_conn;
+
+/* How one check shall be answered; HTTP only. */
+struct answer_style {
+	int deny_status; /* of every denial; 0: by its cause */
+	bool head_only;
+};
+
+/* One request whose answer could not leave at once. */
+struct exchange {
+	struct exchange *next;
+	struct front_conn *owner;
+	struct check *check; /* NULL: `bytes` is the answer */
+	struct answer_style style;
+	struct buf bytes;
+};
+
+struct resp_state {
+	size_t need;   /* least input worth another parse */
+	int64_t id;    /* of CLIENT ID */
+	int protocol;  /* 2 or 3 */
+	char *name;    /* CLIENT SETNAME; owned, NULL without one */
+};
+
+struct http_state {
+	struct http_reader reader;
+};
+
+struct front_conn {
+	uint32_t magic;
+	bool in_data;   /* its on_data runs; it must not be freed */
+	bool over;      /* the conn is gone; freed once nobody looks at it */
+	bool finishing; /* no more requests; closes when all owed answers are out */
+	bool paused;    /* it is owed too much to read more */
+	bool authorized;
+	struct front *front;
+	struct conn *conn;
+	struct exchange *first, *last; /* owed, in the order of the requests */
+	size_t n_owed;
+	size_t owed_bytes; /* of those that are written already */
+	LIST_ENTRY(front_conn) link;
+	union {
+		struct resp_state resp;
+		struct http_state http;
+	} state;
+};
+
+LIST_HEAD(front_conn_list, front_conn);
+
+struct front {
+	struct loop *loop;
+	const struct front_protocol *protocol;
+	struct front_options options;
+	struct conn_options conn_options;
+	struct listener **listeners;
+	size_t n_listeners;
+	struct front_conn_list conns;
+	size_t n_conns;
+	bool draining;
+	int64_t last_id;
+	struct exchange *free_exchanges;
+	size_t n_free;
+	struct http_response response; /* HTTP's, re-used */
+	struct buf body;               /* HTTP's chunked bodies, re-used */
+};
+
+struct front_protocol {
+	enum metric requests;
+	enum metric connections;
+	/* Most bytes of one request that is still read, whatever is around its body. */
+	size_t (*in_max)(size_t request_max);
+	void (*open)(struct front_conn *fc);
+	void (*close)(struct front_conn *fc);
+	/* Takes one request from the front of `data` and answers it, or begins to. The
+	 * bytes it took; 0 when more are needed. */
+	size_t (*take)(struct front_conn *fc, const char *data, size_t len);
+	/* Appends the answer of a check that is done. */
+	void (*format)(struct front_conn *fc, const struct exchange *ex, struct buf *out);
+	/* Appends the word to a client that is one too many. */
+	void (*refuse)(struct front *front, struct buf *out);
+	/* Appends a last word to a client that was too slow or sent too much. */
+	void (*farewell)(struct front_conn *fc, enum conn_end end, struct buf *out);
+};
+
+/*
+ * pipeline.c: answers in the order of the requests.
+ *
+ * Where the answer to the request at hand goes: straight into the output when nothing
+ * is owed before it. NULL when out of memory; the connection is over then.
+ */
+struct buf *front_reply(struct front_conn *fc);
+/* Starts a check that answers the request at hand. 0, or ERR_NOMEM: nothing is owed. */
+int front_check(struct front_conn *fc, const struct check_request *request,
+    struct answer_style style) MUST_CHECK;
+/* The request at hand is the last one. Call before answering it. */
+void front_finish(struct front_conn *fc);
+/* What follows once requests were taken or answers given. */
+void front_settle(struct front_conn *fc);
+/* Forgets all that is owed. */
+void front_drop_owed(struct front_conn *fc);
+bool front_wants_more(const struct front_conn *fc);
+void front_free_exchanges(struct front *front);
+
+/* front.c: closes it without another word. */
+void front_conn_close(struct front_conn *fc);
+void front_conn_close_after_write(struct front_conn *fc);
+
+#endif

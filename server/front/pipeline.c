@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Answers leave in the order of their requests. The usual case costs nothing: when
+ * nothing is owed and the answer is there at once, it is written straight into the
+ * connection's output.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "front/front_inner.h"
+
+static struct exchange *
+exchange_new(struct front_conn *fc)
+{
+	struct front *front = fc->front;
+	struct exchange *ex = front->free_exchanges;
+
+	if (ex) {
+		front->free_exchanges = ex->next;
+		front->n_free--;
+	} else {
+		ex = calloc(1, sizeof(*ex));
+		if (!ex)
+			return NULL;
+	}
+	ex->next = NULL;
+	ex->owner = fc;
+	ex->check = NULL;
+	return ex;
+}
+
+static void
+exchange_free(struct front *front, struct exchange *ex)
+{
+	if (ex->check)
+		check_release(ex->check);
+	if (front->n_free == FRONT_FREE_EXCHANGES) {
+		buf_fini(&ex->bytes);
+		free(ex);
+		return;
+	}
+	if (ex->bytes.cap > FRONT_EXCHANGE_BYTES)
+		buf_fini(&ex->bytes);
+	buf_clear(&ex->bytes);
+	ex->next = front->free_exchanges;
+	front->free_exchanges = ex;
+	front->n_free++;
+}
+
+void
+front_free_exchanges(struct front *front)
+{
+	struct exchange *ex;
+
+	while ((ex = front->free_exchanges)) {
+		front->free_exchanges = ex->next;
+		buf_fini(&ex->bytes);
+		free(ex);
+	}
+	front->n_free = 0;
+}
+
+static void
+owe(struct front_conn *fc, struct exchange *ex)
+{
+	if (fc->last)
+		fc->last->next = ex;
+	else
+		fc->first = ex;
+	fc->last = ex;
+	if (fc->n_owed++ == 0)
+		conn_set_busy(fc->conn, true);
+}
+
+static struct exchange *
+pop_owed(struct front_conn *fc)
+{
+	struct exchange *ex = fc->first;
+
+	fc->first = ex->next;
+	if (!fc->first)
+		fc->last = NULL;
+	fc->n_owed--;
+	return ex;
+}
+
+void
+front_drop_owed(struct front_conn *fc)
+{
+	while (fc->first)
+		exchange_free(fc->front, pop_owed(fc));
+	fc->owed_bytes = 0;
+}
+
+/* What was appended to the last of the owed answers since it was counted. */
+static size_t
+uncounted_bytes(const struct front_conn *fc)
+{
+	return fc->last && !fc->last->check ? fc->last->bytes.len : 0;
+}
+
+static bool
+owes_much(const struct front_conn *fc)
+{
+	return fc->n_owed >= fc->front->options.pending_max ||
+	    fc->owed_bytes + uncounted_bytes(fc) >= FRONT_OUT_HIGH;
+}
+
+/* Reading goes on only when half is out, so that it does not stutter. */
+static bool
+owes_little(const struct front_conn *fc)
+{
+	return fc->n_owed <= fc->front->options.pending_max / 2 &&
+	    fc->owed_bytes + uncounted_bytes(fc) <= FRONT_OUT_HIGH / 2;
+}
+
+bool
+front_wants_more(const struct front_conn *fc)
+{
+	return !fc->over && !fc->finishing &&
+	    conn_out_pending(fc->conn) <= FRONT_OUT_HIGH && !owes_much(fc);
+}
+
+struct buf *
+front_reply(struct front_conn *fc)
+{
+	struct exchange *ex;
+
+	if (fc->over)
+		return NULL;
+	if (fc->n_owed == 0)
+		return conn_out(fc->conn);
+	/* Small answers after one another share an exchange. */
+	if (!fc->last->check && fc->last->bytes.len < FRONT_EXCHANGE_BYTES / 2)
+		return &fc->last->bytes;
+	ex = exchange_new(fc);
+	if (!ex) {
+		front_conn_close(fc);
+		return NULL;
+	}
+	fc->owed_bytes += uncounted_bytes(fc);
+	owe(fc, ex);
+	return &ex->bytes;
+}
+
+static void
+write_answer(struct front_conn *fc, struct exchange *ex)
+{
+	struct front *front = fc->front;
+	struct buf *out = conn_out(fc->conn);
+
+	if (!ex->check) {
+		buf_add_slice(out, buf_slice(&ex->bytes));
+		out->failed |= ex->bytes.failed;
+		return;
+	}
+	front->protocol->format(fc, ex, out);
+	metric_latency(front->options.cells,
+	    clock_mono_us() - check_started_us(ex->check));
+}
+
+static bool
+is_ready(const struct exchange *ex)
+{
+	return !ex->check || check_is_done(ex->check);
+}
+
+static void
+write_ready(struct front_conn *fc)
+{
+	struct exchange *ex;
+
+	while ((ex = fc->first) && is_ready(ex)) {
+		/* Its bytes were counted when another one came after it. */
+		if (!ex->check && ex != fc->last)
+			fc->owed_bytes -= ex->bytes.len;
+		pop_owed(fc);
+		write_answer(fc, ex);
+		exchange_free(fc->front, ex);
+	}
+}
+
+static void
+on_check_done(struct check *check, void *arg)
+{
+	struct exchange *ex = arg;
+	struct front_conn *fc = ex->owner;
+
+	(void)check;
+	/* While check_start() runs the exchange is not owed yet: front_check() goes on. */
+	if (!ex->check || ex != fc->first)
+		return;
+	write_ready(fc);
+	if (!fc->in_data)
+		front_settle(fc);
+}
+
+int
+front_check(struct front_conn *fc, const struct check_request *request,
+    struct answer_style style)
+{
+	struct front *front = fc->front;
+	struct exchange *ex = exchange_new(fc);
+	struct check *check;
+
+	if (!ex)
+		return ERR_NOMEM;
+	ex->style = style;
+	check = check_start(front->options.engine, request, on_check_done, ex);
+	ex->check = check;
+	if (!check) {
+		exchange_free(front, ex);
+		return fc->over ? 0 : ERR_NOMEM;
+	}
+	if (fc->n_owed == 0 && check_is_done(check)) {
+		write_answer(fc, ex);
+		exchange_free(front, ex);
+		return 0;
+	}
+	fc->owed_bytes += uncounted_bytes(fc);
+	owe(fc, ex);
+	return 0;
+}
+
+void
+front_finish(struct front_conn *fc)
+{
+	fc->finishing = true;
+}
+
+void
+front_settle(struct front_conn *fc)
+{
+	if (fc->over)
+		return;
+	if (fc->n_owed == 0) {
+		conn_set_busy(fc->conn, false);
+		if (fc->finishing) {
+			front_conn_close_after_write(fc);
+			return;
+		}
+	}
+	if (!fc->paused && (fc->finishing || owes_much(fc))) {
+		fc->paused = true;
+		conn_pause(fc->conn);
+	} else if (fc->paused && !fc->finishing && owes_little(fc)) {
+		fc->paused = false;
+		conn_resume(fc->conn);
+	}
+}

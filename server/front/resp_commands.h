@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: ISC */
+/* What each RESP command does, as rows of a table. Nobody but front/ includes this. */
+#ifndef FRONT_RESP_COMMANDS_H
+#define FRONT_RESP_COMMANDS_H
+
+#include "front/front_inner.h"
+#include "wire/resp.h"
+
+struct resp_row {
+	const char *name; /* lower case */
+	size_t min, max;  /* words, with the command's own */
+	bool open;        /* also before AUTH */
+	void (*run)(struct front_conn *fc, const struct resp_command *cmd);
+	const char *group;
+	const char *summary; /* "": it is not shown by COMMAND */
+};
+
+/* Ends with a row without a name. */
+extern const struct resp_row resp_rows[];
+
+/* resp_command_info.c: COMMAND, made from resp_rows. */
+void resp_run_command(struct front_conn *fc, const struct resp_command *cmd);
+/* resp_client.c: what client libraries say of themselves when they connect. */
+void resp_run_client(struct front_conn *fc, const struct resp_command *cmd);
+void resp_run_hello(struct front_conn *fc, const struct resp_command *cmd);
+void resp_run_auth(struct front_conn *fc, const struct resp_command *cmd);
+
+/* The row of that name in any case, or NULL. */
+const struct resp_row *resp_find(const struct resp_row *rows, struct slice name);
+/* Runs the row that cmd->args[at] names, or says what is wrong with it. `parent` is ""
+ * or the command it is a part of. */
+void resp_dispatch(struct front_conn *fc, const struct resp_row *rows,
+    const struct resp_command *cmd, size_t at, const char *parent);
+
+/* Answer the request at hand. */
+void resp_error(struct front_conn *fc, const char *code, const char *fmt, ...)
+    PRINTF_LIKE(3, 4);
+void resp_ok(struct front_conn *fc);
+
+/* What a client sent, for a message: cut, and without bytes that are not printable. */
+#define RESP_SHOWN_MAX 129
+const char *resp_shown(struct slice text, char out[RESP_SHOWN_MAX]);
+
+#endif

@@ -1,0 +1,320 @@
+/* SPDX-License-Identifier: ISC */
+/* RESP: reads commands, looks them up, answers. */
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/num.h"
+#include "front/resp_commands.h"
+#include "wire/check_resp.h"
+
+const char *
+resp_shown(struct slice text, char out[RESP_SHOWN_MAX])
+{
+	size_t n = text.len < RESP_SHOWN_MAX - 1 ? text.len : RESP_SHOWN_MAX - 1;
+
+	for (size_t i = 0; i < n; i++) {
+		char c = text.ptr[i];
+
+		out[i] = c >= ' ' && c <= '~' ? c : '?';
+	}
+	out[n] = '\0';
+	return out;
+}
+
+void
+resp_error(struct front_conn *fc, const char *code, const char *fmt, ...)
+{
+	struct buf *out = front_reply(fc);
+	char text[1024];
+	va_list ap;
+
+	if (!out)
+		return;
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	resp_add_error(out, code, slice_str(text));
+}
+
+void
+resp_ok(struct front_conn *fc)
+{
+	struct buf *out = front_reply(fc);
+
+	if (out)
+		resp_add_simple(out, "OK");
+}
+
+static void
+run_check(struct front_conn *fc, const struct resp_command *cmd)
+{
+	struct front *front = fc->front;
+	const struct answer_style style = { 0 };
+	struct check_resp cr;
+	struct errinfo ei;
+
+	/* The attributes are counted: clearing their kilobyte would be for nothing. */
+	memset(&cr, 0, offsetof(struct check_resp, attributes));
+	if (check_resp_parse(cmd, &cr, &ei) < 0) {
+		metric_add(front->options.cells, METRIC_CHECKS_INVALID, 1);
+		resp_error(fc, "ERR", "%s", ei.text);
+		return;
+	}
+	if (front_check(fc, &cr.request, style) < 0)
+		resp_error(fc, "ERR", "out of memory");
+	check_resp_fini(&cr);
+}
+
+static void
+run_ping(struct front_conn *fc, const struct resp_command *cmd)
+{
+	struct buf *out = front_reply(fc);
+
+	if (!out)
+		return;
+	if (cmd->n == 1)
+		resp_add_simple(out, "PONG");
+	else
+		resp_add_bulk(out, cmd->args[1]);
+}
+
+static void
+run_echo(struct front_conn *fc, const struct resp_command *cmd)
+{
+	struct buf *out = front_reply(fc);
+
+	if (out)
+		resp_add_bulk(out, cmd->args[1]);
+}
+
+static void
+run_info(struct front_conn *fc, const struct resp_command *cmd)
+{
+	const struct front_options *o = &fc->front->options;
+	struct slice section = cmd->n > 1 ? cmd->args[1] : slice_make(NULL, 0);
+	struct buf *out = front_reply(fc);
+	struct buf text = { 0 };
+
+	if (!out)
+		return;
+	if (o->info)
+		o->info(o->info_arg, section, &text);
+	resp_add_bulk(out, buf_slice(&text));
+	out->failed |= text.failed;
+	buf_fini(&text);
+}
+
+static void
+run_select(struct front_conn *fc, const struct resp_command *cmd)
+{
+	int64_t db;
+
+	if (num_parse(cmd->args[1], &db) < 0)
+		resp_error(fc, "ERR", "the number of a database must be a whole number");
+	else if (db != 0)
+		resp_error(fc, "ERR", "there is only database 0");
+	else
+		resp_ok(fc);
+}
+
+static void
+run_quit(struct front_conn *fc, const struct resp_command *cmd)
+{
+	(void)cmd;
+	front_finish(fc);
+	resp_ok(fc);
+}
+
+static void
+run_config_get(struct front_conn *fc, const struct resp_command *cmd)
+{
+	struct buf *out = front_reply(fc);
+
+	(void)cmd;
+	/* No parameter of Redis's exists here, and that is what an empty map says. */
+	if (out)
+		resp_add_map(out, 0, fc->state.resp.protocol);
+}
+
+static void
+run_config(struct front_conn *fc, const struct resp_command *cmd)
+{
+	static const struct resp_row parts[] = {
+		{ "get", 3, RESP_ARGS_MAX, false, run_config_get, "", "" },
+		{ 0 },
+	};
+
+	resp_dispatch(fc, parts, cmd, 1, "config");
+}
+
+static void
+run_later(struct front_conn *fc, const struct resp_command *cmd)
+{
+	char shown[RESP_SHOWN_MAX];
+
+	resp_error(fc, "ERR", "'%s' is not supported yet", resp_shown(cmd->args[0], shown));
+}
+
+#define ANY RESP_ARGS_MAX
+
+const struct resp_row resp_rows[] = {
+	{ "check", 3, ANY, false, run_check, "ration",
+	    "May this call go ahead? If so, charges it." },
+	{ "ping", 1, 2, false, run_ping, "connection", "Answers PONG, or its argument." },
+	{ "echo", 2, 2, false, run_echo, "connection", "Answers its argument." },
+	{ "auth", 2, 3, true, resp_run_auth, "connection", "Opens the door with a token." },
+	{ "hello", 1, ANY, true, resp_run_hello, "connection",
+	    "Agrees on the protocol's version." },
+	{ "client", 2, ANY, false, resp_run_client, "connection",
+	    "Names this connection, or tells about it." },
+	{ "command", 1, ANY, false, resp_run_command, "server",
+	    "Tells which commands there are." },
+	{ "config", 2, ANY, false, run_config, "server",
+	    "CONFIG GET answers an empty map: no parameter of Redis's exists here." },
+	{ "info", 1, ANY, false, run_info, "server", "Tells how the daemon is doing." },
+	{ "select", 2, 2, false, run_select, "connection", "Accepts database 0." },
+	{ "quit", 1, ANY, true, run_quit, "connection", "Closes the connection." },
+	{ "commit", 1, ANY, false, run_later, "ration", "" },
+	{ "rollback", 1, ANY, false, run_later, "ration", "" },
+	{ "renew", 1, ANY, false, run_later, "ration", "" },
+	{ "explain", 1, ANY, false, run_later, "ration", "" },
+	{ "usage", 1, ANY, false, run_later, "ration", "" },
+	{ "reset", 1, ANY, false, run_later, "ration", "" },
+	{ "cl.throttle", 1, ANY, false, run_later, "ration", "" },
+	{ 0 },
+};
+
+const struct resp_row *
+resp_find(const struct resp_row *rows, struct slice name)
+{
+	for (const struct resp_row *row = rows; row->name; row++)
+		if (slice_case_eq_str(name, row->name))
+			return row;
+	return NULL;
+}
+
+static void
+say_unknown(struct front_conn *fc, const struct resp_command *cmd, size_t at,
+    const char *parent)
+{
+	char shown[RESP_SHOWN_MAX];
+	char text[512];
+	int n;
+
+	if (parent[0]) {
+		resp_error(fc, "ERR", "unknown subcommand '%s' of '%s'",
+		    resp_shown(cmd->args[at], shown), parent);
+		return;
+	}
+	n = snprintf(text, sizeof(text), "unknown command '%s'",
+	    resp_shown(cmd->args[at], shown));
+	for (size_t i = at + 1; i < cmd->n && n < 200; i++)
+		n += snprintf(text + n, sizeof(text) - (size_t)n, "%s '%s'",
+		    i == at + 1 ? ", with arguments beginning with" : "",
+		    resp_shown(cmd->args[i], shown));
+	resp_error(fc, "ERR", "%s", text);
+}
+
+void
+resp_dispatch(struct front_conn *fc, const struct resp_row *rows,
+    const struct resp_command *cmd, size_t at, const char *parent)
+{
+	const struct resp_row *row = resp_find(rows, cmd->args[at]);
+	bool part = parent[0] != '\0';
+
+	if (UNLIKELY(!part && !fc->authorized && !(row && row->open)))
+		resp_error(fc, "NOAUTH", "Authentication required: send AUTH with a token");
+	else if (UNLIKELY(!row))
+		say_unknown(fc, cmd, at, parent);
+	else if (UNLIKELY(cmd->n < row->min || cmd->n > row->max))
+		resp_error(fc, "ERR", "wrong number of arguments for '%s%s%s' command",
+		    parent, part ? "|" : "", row->name);
+	else
+		row->run(fc, cmd);
+}
+
+static size_t
+resp_in_max(size_t request_max)
+{
+	/* resp_parse() refuses first. */
+	return request_max + 1;
+}
+
+static void
+resp_open(struct front_conn *fc)
+{
+	fc->state.resp.protocol = 2;
+	fc->state.resp.id = ++fc->front->last_id;
+}
+
+static void
+resp_close(struct front_conn *fc)
+{
+	free(fc->state.resp.name);
+}
+
+static size_t
+resp_take(struct front_conn *fc, const char *data, size_t len)
+{
+	struct front *front = fc->front;
+	struct resp_state *resp = &fc->state.resp;
+	struct resp_command cmd;
+	struct errinfo ei;
+	ptrdiff_t n;
+
+	if (len < resp->need)
+		return 0;
+	n = resp_parse(data, len, front->options.request_max, &cmd, &resp->need, &ei);
+	if (n == ERR_AGAIN)
+		return 0;
+	resp->need = 0;
+	if (n < 0) {
+		metric_add(front->options.cells, METRIC_CLOSED_PROTOCOL, 1);
+		front_finish(fc);
+		resp_error(fc, "ERR", "%s", ei.text);
+		return len;
+	}
+	if (cmd.n > 0) {
+		metric_add(front->options.cells, METRIC_RESP_REQUESTS, 1);
+		resp_dispatch(fc, resp_rows, &cmd, 0, "");
+	}
+	return (size_t)n;
+}
+
+static void
+resp_format(struct front_conn *fc, const struct exchange *ex, struct buf *out)
+{
+	(void)fc;
+	check_resp_format(check_decision(ex->check), out);
+}
+
+static void
+resp_refuse(struct front *front, struct buf *out)
+{
+	(void)front;
+	resp_add_error(out, "ERR", slice_str("max number of clients reached"));
+}
+
+static void
+resp_farewell(struct front_conn *fc, enum conn_end end, struct buf *out)
+{
+	(void)fc;
+	resp_add_error(out, "ERR",
+	    slice_str(end == CONN_END_SLOW ?
+		    "Protocol error: the command took too long to arrive" :
+		    "Protocol error: the command is too long"));
+}
+
+const struct front_protocol front_resp = {
+	.requests = METRIC_RESP_REQUESTS,
+	.connections = METRIC_RESP_CONNECTIONS,
+	.in_max = resp_in_max,
+	.open = resp_open,
+	.close = resp_close,
+	.take = resp_take,
+	.format = resp_format,
+	.refuse = resp_refuse,
+	.farewell = resp_farewell,
+};

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * A socket that accepts. It survives a shortage of descriptors: it pauses and says so
+ * once, instead of spinning.
+ */
+#ifndef NET_LISTENER_H
+#define NET_LISTENER_H
+
+#include <stdbool.h>
+
+#include "base/attr.h"
+#include "base/err.h"
+#include "net/address.h"
+#include "net/loop.h"
+
+struct listener;
+
+/*
+ * Binds and listens. on_accept takes a connected, non-blocking, close-on-exec fd.
+ * NULL: ei->code is ERR_INUSE when the address is taken (also by a listener that set
+ * SO_REUSEPORT), ERR_IO otherwise; the text names the address. A Unix socket left
+ * behind by a dead process is replaced, a live one is ERR_INUSE; the file has mode 0660
+ * and is removed at close. A host name is bound at its first address, IPv4 before IPv6;
+ * no host is all addresses of both. An inherited socket is taken: closed at close.
+ */
+struct listener *listener_open(struct loop *loop, const struct address *address,
+    void (*on_accept)(void *arg, int fd), void *arg, struct errinfo *ei) MUST_CHECK;
+
+/* Stops accepting and closes the socket. NULL is fine. */
+void listener_close(struct listener *listener);
+
+/* The address in fact bound ("127.0.0.1:40123" for port 0). */
+const char *listener_address(const struct listener *listener);
+
+/* Whether only this host can reach it. */
+bool listener_is_local(const struct listener *listener);
+
+#endif

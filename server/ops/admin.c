@@ -1,0 +1,371 @@
+/* SPDX-License-Identifier: ISC */
+#include "ops/admin.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/json_text.h"
+#include "limit/key.h"
+#include "ops/metrics.h"
+
+#define POLICIES_PATH "/v1/policies"
+#define POLICY_NAME_MAX CALL_NAME_MAX
+
+#define JSON_TYPE "application/json"
+#define TEXT_TYPE "text/plain; charset=utf-8"
+
+#define ENDPOINTS_MAX 8
+
+struct admin {
+	struct admin_options options;
+	bool draining;
+	struct http_endpoint endpoints[ENDPOINTS_MAX];
+};
+
+static struct metrics_input
+metrics_of(const struct admin *admin)
+{
+	const struct admin_options *o = &admin->options;
+
+	return (struct metrics_input){ o->cells, o->n_cells, o->started_us,
+		o->memory ? memory_count(o->memory) : -1 };
+}
+
+/* --- HTTP ----------------------------------------------------------------------- */
+
+static void
+answer_livez(void *arg, const struct http_request *req, struct http_response *resp)
+{
+	(void)arg;
+	(void)req;
+	resp->status = 200;
+	resp->content_type = TEXT_TYPE;
+	buf_add_str(&resp->body, "ok\n");
+}
+
+static void
+answer_readyz(void *arg, const struct http_request *req, struct http_response *resp)
+{
+	struct admin *admin = arg;
+	struct errinfo why;
+
+	(void)req;
+	resp->status = 503;
+	resp->content_type = TEXT_TYPE;
+	if (admin->draining) {
+		buf_add_str(&resp->body, "draining\n");
+	} else if (!store_ready(admin->options.store, &why)) {
+		buf_printf(&resp->body, "store: %s\n", why.text);
+	} else {
+		resp->status = 200;
+		buf_add_str(&resp->body, "ok\n");
+	}
+}
+
+static void
+answer_metrics(void *arg, const struct http_request *req, struct http_response *resp)
+{
+	struct admin *admin = arg;
+	struct metrics_input in = metrics_of(admin);
+
+	(void)req;
+	metric_set(in.cells[admin->options.worker], METRIC_STORE_UP,
+	    store_ready(admin->options.store, NULL));
+	resp->status = 200;
+	resp->content_type = METRICS_CONTENT_TYPE;
+	metrics_format(&in, &resp->body);
+}
+
+static void
+answer_version(void *arg, const struct http_request *req, struct http_response *resp)
+{
+	struct json_text j;
+
+	(void)arg;
+	(void)req;
+	resp->status = 200;
+	resp->content_type = JSON_TYPE;
+	json_text_init(&j, &resp->body);
+	json_text_open(&j, NULL, '{');
+	json_text_string(&j, "name", slice_str("rationd"));
+	json_text_string(&j, "version", slice_str(RATION_VERSION));
+	json_text_string(&j, "api", slice_str("v1"));
+	json_text_close(&j, '}');
+	buf_add_char(&resp->body, '\n');
+}
+
+static bool
+is_default(const struct policy_set *set, const struct policy *policy)
+{
+	return policy_set_find(set, slice_str(NULL)) == policy;
+}
+
+static void
+add_policy(struct json_text *j, const struct policy_set *set,
+    const struct policy *policy)
+{
+	json_text_open(j, NULL, '{');
+	json_text_string(j, "name", slice_str(policy_name(policy)));
+	json_text_string(j, "description", slice_str(policy_description(policy)));
+	json_text_string(j, "hash", slice_str(policy_hash(policy)));
+	json_text_int(j, "tools", (int64_t)policy_tool_count(policy));
+	json_text_int(j, "limits", (int64_t)policy_limit_count(policy));
+	json_text_bool(j, "default", is_default(set, policy));
+	json_text_close(j, '}');
+}
+
+static void
+answer_policies(void *arg, const struct http_request *req, struct http_response *resp)
+{
+	struct admin *admin = arg;
+	const struct policy_set *set = check_engine_policies(admin->options.engine);
+	struct json_text j;
+
+	(void)req;
+	resp->status = 200;
+	resp->content_type = JSON_TYPE;
+	json_text_init(&j, &resp->body);
+	json_text_open(&j, NULL, '{');
+	json_text_open(&j, "policies", '[');
+	for (size_t i = 0; i < policy_set_count(set); i++)
+		add_policy(&j, set, policy_set_at(set, i));
+	json_text_close(&j, ']');
+	json_text_close(&j, '}');
+	buf_add_char(&resp->body, '\n');
+}
+
+static int
+hex_digit(char c)
+{
+	static const char digits[] = "0123456789abcdef0123456789ABCDEF";
+	const char *at = c ? strchr(digits, c) : NULL;
+
+	return at ? (int)(at - digits) % 16 : -1;
+}
+
+/* Undoes %XX. Returns the length, at most `size`, or ERR_SYNTAX. */
+static ptrdiff_t
+percent_decode(struct slice text, char *out, size_t size)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < text.len; i++) {
+		int hi;
+		int lo;
+
+		if (n == size)
+			return ERR_SYNTAX;
+		if (text.ptr[i] != '%') {
+			out[n++] = text.ptr[i];
+			continue;
+		}
+		if (text.len - i < 3)
+			return ERR_SYNTAX;
+		hi = hex_digit(text.ptr[i + 1]);
+		lo = hex_digit(text.ptr[i + 2]);
+		if (hi < 0 || lo < 0)
+			return ERR_SYNTAX;
+		out[n++] = (char)(hi << 4 | lo);
+		i += 2;
+	}
+	return (ptrdiff_t)n;
+}
+
+/* The policy a path asks for; NULL: the response says why not. */
+static const struct policy *
+policy_of_path(const struct policy_set *set, struct slice path,
+    struct http_response *resp)
+{
+	size_t skip = strlen(POLICIES_PATH "/");
+	char name[POLICY_NAME_MAX];
+	const struct policy *policy = NULL;
+	ptrdiff_t len = percent_decode(slice_make(path.ptr + skip, path.len - skip), name,
+	    sizeof(name));
+
+	if (len < 0) {
+		http_problem(resp, 400, "the policy's name is too long or badly escaped");
+		return NULL;
+	}
+	if (len > 0)
+		policy = policy_set_find(set, slice_make(name, (size_t)len));
+	if (!policy)
+		http_problem(resp, 404,
+		    "there is no policy of that name; GET " POLICIES_PATH " lists them");
+	return policy;
+}
+
+static void
+answer_policy(void *arg, const struct http_request *req, struct http_response *resp)
+{
+	struct admin *admin = arg;
+	const struct policy_set *set = check_engine_policies(admin->options.engine);
+	const struct policy *policy = policy_of_path(set, req->path, resp);
+	struct json_text j;
+
+	if (!policy)
+		return;
+	resp->status = 200;
+	resp->content_type = JSON_TYPE;
+	json_text_init(&j, &resp->body);
+	add_policy(&j, set, policy);
+	buf_add_char(&resp->body, '\n');
+}
+
+/* --- INFO ----------------------------------------------------------------------- */
+
+static void
+info_server(const struct admin *admin, struct buf *out)
+{
+	int64_t up_us = clock_real_us() - admin->options.started_us;
+
+	buf_printf(out,
+	    "ration_version:%s\r\nprocess_id:%d\r\nuptime_in_seconds:%lld\r\n"
+	    "workers:%zu\r\ndraining:%d\r\n",
+	    RATION_VERSION, (int)getpid(), (long long)(up_us / 1000000),
+	    admin->options.n_cells, admin->draining);
+}
+
+static void
+info_cells(const struct admin *admin, struct buf *out, const char *name, enum metric id)
+{
+	struct metrics_input in = metrics_of(admin);
+
+	buf_printf(out, "%s:%lld\r\n", name, (long long)metrics_sum(&in, id));
+}
+
+static void
+info_clients(const struct admin *admin, struct buf *out)
+{
+	info_cells(admin, out, "http_connections", METRIC_HTTP_CONNECTIONS);
+	info_cells(admin, out, "resp_connections", METRIC_RESP_CONNECTIONS);
+	info_cells(admin, out, "refused_connections", METRIC_CONNECTIONS_REFUSED);
+}
+
+static void
+info_stats(const struct admin *admin, struct buf *out)
+{
+	info_cells(admin, out, "http_requests", METRIC_HTTP_REQUESTS);
+	info_cells(admin, out, "resp_requests", METRIC_RESP_REQUESTS);
+	info_cells(admin, out, "checks_allow", METRIC_CHECKS_ALLOW);
+	info_cells(admin, out, "checks_deny_policy", METRIC_CHECKS_DENY_POLICY);
+	info_cells(admin, out, "checks_deny_limit", METRIC_CHECKS_DENY_LIMIT);
+	info_cells(admin, out, "checks_deny_store", METRIC_CHECKS_DENY_STORE);
+	info_cells(admin, out, "checks_require_approval", METRIC_CHECKS_APPROVAL);
+	info_cells(admin, out, "checks_invalid", METRIC_CHECKS_INVALID);
+}
+
+static void
+info_store(const struct admin *admin, struct buf *out)
+{
+	struct errinfo why = { 0 };
+	bool ready = store_ready(admin->options.store, &why);
+
+	buf_printf(out, "store:%s\r\nstore_ready:%d\r\n", admin->options.store_shown,
+	    ready);
+	if (!ready)
+		buf_printf(out, "store_fault:%s\r\n", why.text);
+	if (admin->options.memory)
+		buf_printf(out, "store_counters:%lld\r\n",
+		    (long long)memory_count(admin->options.memory));
+	info_cells(admin, out, "store_batches", METRIC_STORE_BATCHES);
+	info_cells(admin, out, "store_takes", METRIC_STORE_TAKES);
+	info_cells(admin, out, "store_late", METRIC_STORE_LATE);
+}
+
+static void
+info_policies(const struct admin *admin, struct buf *out)
+{
+	const struct policy_set *set = check_engine_policies(admin->options.engine);
+
+	buf_printf(out, "policies:%zu\r\n", policy_set_count(set));
+	for (size_t i = 0; i < policy_set_count(set); i++) {
+		const struct policy *p = policy_set_at(set, i);
+
+		buf_printf(out, "policy%zu:tools=%zu,limits=%zu,default=%d,name=", i,
+		    policy_tool_count(p), policy_limit_count(p), is_default(set, p));
+		/* As in keys: a name may hold anything, line ends included. */
+		key_add_part(out, slice_str(policy_name(p)));
+		buf_add_str(out, "\r\n");
+	}
+}
+
+static const struct info_section {
+	const char *name;
+	const char *title;
+	void (*add)(const struct admin *admin, struct buf *out);
+} info_sections[] = {
+	{ "server", "Server", info_server },
+	{ "clients", "Clients", info_clients },
+	{ "stats", "Stats", info_stats },
+	{ "store", "Store", info_store },
+	{ "policies", "Policies", info_policies },
+};
+
+void
+admin_info(void *arg, struct slice section, struct buf *out)
+{
+	const struct admin *admin = arg;
+	bool all = section.len == 0 || slice_case_eq_str(section, "all") ||
+	    slice_case_eq_str(section, "default") ||
+	    slice_case_eq_str(section, "everything");
+	bool first = true;
+
+	for (size_t i = 0; i < ARRAY_LEN(info_sections); i++) {
+		const struct info_section *s = &info_sections[i];
+
+		if (!all && !slice_case_eq_str(section, s->name))
+			continue;
+		buf_printf(out, "%s# %s\r\n", first ? "" : "\r\n", s->title);
+		s->add(admin, out);
+		first = false;
+	}
+}
+
+/* --- composition ---------------------------------------------------------------- */
+
+/* Health is open, so that probes need no secret; the rest may tell names. */
+static const struct http_endpoint endpoint_table[] = {
+	{ "GET", "/livez", true, answer_livez, NULL },
+	{ "GET", "/readyz", true, answer_readyz, NULL },
+	{ "GET", "/metrics", false, answer_metrics, NULL },
+	{ "GET", "/version", false, answer_version, NULL },
+	{ "GET", POLICIES_PATH, false, answer_policies, NULL },
+	{ "GET", POLICIES_PATH "/", false, answer_policy, NULL },
+	{ NULL, NULL, false, NULL, NULL },
+};
+_Static_assert(ARRAY_LEN(endpoint_table) <= ENDPOINTS_MAX, "raise ENDPOINTS_MAX");
+
+struct admin *
+admin_new(const struct admin_options *options)
+{
+	struct admin *admin = calloc(1, sizeof(*admin));
+
+	if (!admin)
+		return NULL;
+	admin->options = *options;
+	for (size_t i = 0; i < ARRAY_LEN(endpoint_table); i++) {
+		admin->endpoints[i] = endpoint_table[i];
+		admin->endpoints[i].arg = admin;
+	}
+	return admin;
+}
+
+void
+admin_free(struct admin *admin)
+{
+	free(admin);
+}
+
+const struct http_endpoint *
+admin_endpoints(const struct admin *admin)
+{
+	return admin->endpoints;
+}
+
+void
+admin_set_draining(struct admin *admin)
+{
+	admin->draining = true;
+}

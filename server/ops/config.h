@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * What rationd is told to do: flags, environment, a JSON file and defaults, in this
+ * order of strength, behind one table of keys (config_keys.c). docs/configuration.md
+ * is written from the same table and tested against it.
+ *
+ * A key is spelt "--listen-http" as a flag, "RATION_LISTEN_HTTP" in the environment
+ * and "listen_http" in the file; no other spelling is taken. A source that gives a
+ * repeatable key replaces the whole list of the weaker sources. In the environment the
+ * items of a list are parted by commas, and an empty variable counts as not set.
+ *
+ * Strict: what is unknown, of a wrong type, out of range or given twice is a fault,
+ * told with its place; all faults are told at once.
+ */
+#ifndef OPS_CONFIG_H
+#define OPS_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/attr.h"
+#include "base/buf.h"
+#include "base/err.h"
+
+/* The process's exit codes; the same numbers as in sysexits.h. */
+enum config_exit {
+	EXIT_CODE_OK = 0,
+	EXIT_CODE_CUT = 1,     /* stopped by a second signal with work left */
+	EXIT_CODE_USAGE = 64,  /* the command line cannot be read */
+	EXIT_CODE_DEPENDENCY = 69, /* memory, libsodium, the event loop */
+	EXIT_CODE_BIND = 73,   /* a listener's address cannot be had */
+	EXIT_CODE_CONFIG = 78  /* it can be read, but not be done */
+};
+
+struct config_list {
+	char **items;
+	size_t n;
+};
+
+/* Open data; every member is one row of the table. Strings are owned, never NULL
+ * unless the comment says so. */
+struct config {
+	char *config; /* NULL without a file */
+	struct config_list policy;
+	char *store; /* "memory" or a URL that redis_url_parse() takes */
+	char *key_prefix;
+	int64_t store_max_counters;
+	int64_t deadline_ms;
+
+	struct config_list listen_http; /* addresses; one item "none": off */
+	struct config_list listen_resp;
+	char *token_file; /* NULL without one */
+	bool insecure;
+	int64_t max_connections;
+	int64_t max_request_bytes;
+	int64_t idle_timeout_ms;
+	int64_t request_timeout_ms;
+	int64_t write_timeout_ms;
+
+	int64_t workers;
+	int64_t drain_timeout_ms;
+	int64_t log_level;  /* an enum log_level */
+	int64_t log_format; /* an enum log_style */
+
+	bool check_config;
+	bool version;
+	bool help;
+};
+
+/*
+ * Reads all sources into *config, which the caller finishes with config_fini(),
+ * whatever is returned. `env` is what main() gets as environ. Faults go into `errors`
+ * (initialised here; the caller calls errlist_fini).
+ * Returns EXIT_CODE_OK, or the code to exit with. With --help or --version it is
+ * EXIT_CODE_OK whatever else is wrong.
+ */
+int config_load(struct config *config, int argc, char *const *argv, char *const *env,
+    struct errlist *errors) MUST_CHECK;
+void config_fini(struct config *config);
+
+/* Whether a listener list is switched off. */
+bool config_list_is_none(const struct config_list *list);
+
+/* What --help prints. */
+void config_help(struct buf *out);
+
+#endif

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: ISC */
+/* The table behind the configuration; private to ops/. To add a key, add a member to
+ * struct config, a row to config_keys.c and a line to docs/configuration.md. */
+#ifndef OPS_CONFIG_KEY_H
+#define OPS_CONFIG_KEY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/attr.h"
+#include "base/err.h"
+#include "base/slice.h"
+
+enum config_type {
+	CONFIG_STRING, /* char *, or struct config_list when it repeats */
+	CONFIG_NUMBER, /* int64_t */
+	CONFIG_BOOL,   /* bool; as a flag without a value */
+	CONFIG_CHOICE, /* int64_t: index into `choices` */
+	CONFIG_LATER   /* named by the documents, refused as not supported yet */
+};
+
+/* Where a key may stand. */
+enum config_where {
+	CONFIG_IN_FLAGS = 1,
+	CONFIG_IN_ENV = 2,
+	CONFIG_IN_FILE = 4,
+	CONFIG_EVERYWHERE = 7
+};
+
+struct config_key {
+	const char *name; /* as in flags */
+	const char *group; /* heading in --help; NULL: that of the row before */
+	enum config_type type;
+	bool repeat;
+	unsigned where;
+	size_t offset; /* in struct config */
+	int64_t min, max;
+	const char *def; /* as text; NULL: none */
+	const char *choices; /* "auto|text|json" */
+	const char *metavar;
+	const char *help;
+	/* A look at the meaning, after type and range were found right; NULL: none. */
+	int (*check)(const char *text, struct errinfo *ei);
+};
+
+/* Ends with a row whose name is NULL. */
+extern const struct config_key config_keys[];
+
+/* `name` in any of the three spellings' letters: '-', '_' and case do not count.
+ * NULL when there is no such key. */
+const struct config_key *config_key_find(struct slice name);
+/* The nearest key's name, or NULL when none is near. */
+const char *config_key_guess(struct slice name);
+
+/* The three spellings. */
+#define CONFIG_NAME_MAX 64
+enum config_spelling { CONFIG_AS_FLAG, CONFIG_AS_ENV, CONFIG_AS_FILE };
+void config_key_spell(const char *name, enum config_spelling as,
+    char out[CONFIG_NAME_MAX]);
+
+struct config;
+
+/*
+ * Puts one value, given as text, into *config; a repeatable key's list grows.
+ * 0, or an enum err with a text that does not name the key.
+ */
+int config_key_set(const struct config_key *key, struct config *config,
+    const char *text, struct errinfo *ei) MUST_CHECK;
+/* Forgets what a weaker source gave. */
+void config_key_clear(const struct config_key *key, struct config *config);
+
+/* One fault that stands at a place. `where` is a flag, a variable or a file. */
+struct config_place {
+	const char *where;
+	int line, column; /* 0 outside files */
+};
+
+/* Collects what config_load() works on; private to config.c and config_file.c. */
+struct config_reader {
+	struct config *config;
+	struct errlist *errors;
+	bool usage; /* the command line itself is wrong */
+};
+
+/* Adds a fault at a place. */
+void config_fault(struct config_reader *r, const struct config_place *place, int code,
+    const char *fmt, ...) PRINTF_LIKE(4, 5);
+/* config_key_set() with the fault told. Returns whether it went well. */
+bool config_assign(struct config_reader *r, const struct config_key *key,
+    const char *text, const struct config_place *place);
+/* "unknown ..., did you mean ...?" */
+void config_fault_unknown(struct config_reader *r, const struct config_place *place,
+    const char *what, struct slice name, enum config_spelling as);
+
+/* Reads the JSON file. */
+void config_file_read(struct config_reader *r, const char *file);
+
+#endif

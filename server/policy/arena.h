@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Memory that is given out piece by piece and freed at once: a policy has thousands
+ * of small strings that all live exactly as long as it.
+ *
+ * Ownership: the arena owns all it gave. Errors are sticky: `failed` stays set.
+ */
+#ifndef POLICY_ARENA_H
+#define POLICY_ARENA_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/attr.h"
+#include "base/slice.h"
+
+struct arena_chunk;
+
+/* A zeroed struct arena is a valid empty one. */
+struct arena {
+	struct arena_chunk *newest;
+	size_t left; /* bytes of the newest chunk not given yet */
+	bool failed;
+};
+
+void arena_fini(struct arena *a);
+
+/* `len` zero bytes, aligned for any type; NULL when out of memory. */
+void *arena_get(struct arena *a, size_t len);
+
+/* A copy of `text` with a final NUL; NULL when out of memory. */
+char *arena_copy(struct arena *a, struct slice text);
+
+#endif

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: ISC */
+/* The inside of a policy. Only policy/ itself includes this; what it points to lives
+ * in the policy's arena. */
+#ifndef POLICY_COMPILED_H
+#define POLICY_COMPILED_H
+
+#include "policy/arena.h"
+#include "policy/policy.h"
+#include "policy/reader.h"
+
+/* The elements of one "limits", at their places. Where one had a fault its key_tail
+ * is NULL; then there will be no policy, but the others are still compared. */
+struct limit_list {
+	struct policy_limit *items;
+	size_t n;
+};
+
+struct policy_tool {
+	char *name;
+	bool denied;
+	char *reason; /* NULL without one */
+	struct limit_list limits;
+	struct policy_limit *rate; /* rate_limit; NULL without one, or after a fault */
+	struct ruling ruling;      /* all that policy_rule() answers */
+};
+
+struct policy {
+	struct arena arena;
+	char *name;
+	char *description;
+	char *key_head; /* "PREFIX:POLICY:{", shared by all limits */
+	char hash[65];
+	bool default_allow;
+	bool hide_all;
+	struct limit_list all_tools;
+	struct policy_tool *tools;
+	size_t n_tools;
+	size_t n_limits;
+	/* Name -> struct ruling: the hidden ones while the document is read, then the
+	 * listed ones. Every other tool is `unlisted`. */
+	struct map by_tool;
+	struct ruling unlisted;
+	struct ruling allowed; /* by a tool without limits of its own */
+	struct ruling hidden;
+};
+
+/* policy_limit.c: reads a "limits" list or a "rate_limit" at the reader's place. */
+void limit_list_read(struct reader *r, json_t *list, struct policy *policy,
+    struct limit_list *out);
+struct policy_limit *rate_limit_read(struct reader *r, json_t *object,
+    struct policy *policy, const char *tool);
+
+/* policy_join.c: once all is read, compares the lists that one call may meet, and
+ * prepares each tool's ruling (only where there was no fault). False when out of
+ * memory. */
+bool policy_join(struct reader *r, struct policy *policy);
+
+#endif

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * A policy: one JSON document, read and compiled. It answers which verdict, or which
+ * limits to charge, a call gets; it never counts.
+ *
+ * Ownership: a policy owns all it points to and never changes after policy_parse().
+ * Threads: a finished policy may be read by any number of threads.
+ * Pure: no clock, no file, no socket.
+ */
+#ifndef POLICY_POLICY_H
+#define POLICY_POLICY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/attr.h"
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/map.h"
+#include "base/slice.h"
+#include "limit/limit.h"
+#include "policy/call.h"
+
+#define POLICY_BYTES_MAX (64u << 20) /* of a document */
+#define POLICY_LIMITS_MAX 16         /* in one list of limits */
+#define POLICY_SCOPES_MAX 8          /* names in one scope list */
+
+/* The most limits one ruling can name: a tool's list, its rate_limit, all_tools. */
+#define POLICY_CHARGES_MAX (2 * POLICY_LIMITS_MAX + 1)
+
+enum verdict { VERDICT_DENY = 0, VERDICT_ALLOW = 1, VERDICT_APPROVAL = 2 };
+
+/* Where one part of a scope's value comes from. */
+enum scope_source {
+	SCOPE_GRANT,
+	SCOPE_SESSION,
+	SCOPE_SESSION_OR_GRANT, /* rate_limit: the session where the call has one */
+	SCOPE_ATTRIBUTE
+};
+
+struct scope_part {
+	enum scope_source source;
+	char *name;    /* "grant", "session" or the attribute's name */
+	char *encoded; /* the same as a part of a key */
+};
+
+/* No parts: global. Parts are sorted by name. */
+struct scope {
+	struct scope_part *parts;
+	size_t n;
+	char *text; /* as decisions show it: "global", "grant", "grant&org" */
+};
+
+/* One limit of a document, ready to use. */
+struct policy_limit {
+	struct limit limit;
+	struct scope scope;
+	int64_t cost;   /* of every call; -1: the call's own */
+	char *counter;  /* as written */
+	char *rule;     /* JSON Pointer, "/tools/NAME/limits/COUNTER" */
+	char *message;  /* on_deny, or a default that names counter, max and window */
+	char *key_head; /* "PREFIX:POLICY:{" */
+	char *key_tail; /* "}:COUNTER:WINDOW" */
+};
+
+struct policy;
+
+struct policy_options {
+	const char *key_prefix; /* NULL: "ration" */
+};
+
+/*
+ * Reads a document of `len` bytes. `name` is the policy's name (percent-encoded into
+ * keys), `file` what messages call the document. Strict: every key, type and value
+ * is checked, and all faults are put into `errors` (initialised here with `file`; the
+ * caller calls errlist_fini), in the order of the lines.
+ * Returns a policy owned by the caller, or NULL with at least one fault.
+ */
+struct policy *policy_parse(const char *name, const char *file, const char *text,
+    size_t len, const struct policy_options *options,
+    struct errlist *errors) MUST_CHECK;
+void policy_free(struct policy *policy);
+
+const char *policy_name(const struct policy *policy);
+const char *policy_description(const struct policy *policy); /* "" without one */
+/* The document's SHA-256, 64 hex digits. */
+const char *policy_hash(const struct policy *policy);
+size_t policy_tool_count(const struct policy *policy);
+size_t policy_limit_count(const struct policy *policy);
+
+/* What a policy says of a call before anything is counted (steps 2-7 of the
+ * evaluation order). All pointers belong to the policy. */
+struct ruling {
+	enum verdict verdict;
+	const char *rule;    /* "" on allow */
+	const char *message; /* "" on allow */
+	const struct policy_limit *const *limits; /* to charge on allow, policy order */
+	size_t n_limits;
+};
+
+void policy_rule(const struct policy *policy, const struct call *call,
+    struct ruling *out);
+
+/* What charging a limit for a call takes. */
+struct policy_charge {
+	int64_t cost;
+	const char *scope; /* as decisions show it; belongs to the policy */
+};
+
+/*
+ * Appends the counter's key to `key` and fills *out. 0; ERR_NOTFOUND when the scope
+ * names an attribute (or session) that the call lacks: ei->text names it; ERR_NOMEM.
+ */
+int policy_charge(const struct policy_limit *limit, const struct call *call,
+    struct buf *key, struct policy_charge *out, struct errinfo *ei) MUST_CHECK;
+
+#endif

@@ -1,0 +1,291 @@
+/* SPDX-License-Identifier: ISC */
+/* One limit of a document: its keys, and what is worked out from them at load. */
+#include <stdio.h>
+
+#include "base/num.h"
+#include "limit/key.h"
+#include "policy/compiled.h"
+#include "policy/position.h"
+#include "policy/quote.h"
+#include "policy/scope.h"
+
+#define WANT_COUNT "a whole number from 0 to 9007199254740991"
+#define WANT_WINDOW "second, minute, hour, day or week, a duration such as " \
+	"\"90s\", \"15m\", \"6h\" or \"30d\", or a whole number of seconds, from 1 " \
+	"second to 3650 days"
+#define WANT_SCOPE "\"grant\", \"session\", \"global\", an attribute's name, or a " \
+	"list of names"
+#define WANT_SECONDS "a whole number of seconds, from 1 to 315360000"
+
+/* A limit while its keys are read. */
+struct draft {
+	struct policy_limit *limit;
+	bool has_cost;
+	bool slots; /* concurrency has no window, so none is missed */
+};
+
+static void
+read_counter(struct reader *r, json_t *value, void *into)
+{
+	struct draft *d = into;
+
+	d->limit->counter = reader_name(r, "a counter's name", value);
+}
+
+static void
+read_window(struct reader *r, json_t *value, void *into)
+{
+	struct draft *d = into;
+	struct window *window = &d->limit->limit.window;
+	struct errinfo ei;
+	int64_t seconds;
+	int rc;
+
+	if (json_is_number(value)) {
+		if (reader_whole(r, value, 1, WINDOW_SECONDS_MAX, &seconds) &&
+		    window_from_seconds(seconds, window, &ei) < 0)
+			reader_wrong(r, value);
+		return;
+	}
+	rc = window_parse(slice_str(json_string_value(value)), window, &ei);
+	if (rc == ERR_UNSUPPORTED)
+		reader_fault(r, rc, "%s", ei.text);
+	else if (rc < 0)
+		reader_wrong(r, value);
+}
+
+static void
+read_max(struct reader *r, json_t *value, void *into)
+{
+	struct draft *d = into;
+
+	reader_whole(r, value, 0, NUM_MAX, &d->limit->limit.max);
+}
+
+static void
+read_scope(struct reader *r, json_t *value, void *into)
+{
+	struct draft *d = into;
+
+	scope_read(r, value, &d->limit->scope);
+}
+
+static void
+read_cost(struct reader *r, json_t *value, void *into)
+{
+	struct draft *d = into;
+
+	if (d->has_cost)
+		reader_fault(r, ERR_INVALID,
+		    "\"cost\" and \"increment\" mean the same; give one of them");
+	d->has_cost = true;
+	reader_whole(r, value, 0, NUM_MAX, &d->limit->cost);
+}
+
+static void
+read_on_deny(struct reader *r, json_t *value, void *into)
+{
+	struct draft *d = into;
+
+	d->limit->message = reader_message(r, value);
+}
+
+static void
+read_algorithm(struct reader *r, json_t *value, void *into)
+{
+	static const struct reader_choice choices[] = {
+		{ "fixed", ALGORITHM_FIXED },
+		{ "sliding", READER_UNSUPPORTED },
+		{ "token_bucket", READER_UNSUPPORTED },
+		{ "concurrency", READER_UNSUPPORTED },
+	};
+	struct draft *d = into;
+	int algorithm = ALGORITHM_FIXED;
+
+	d->slots = strcmp(json_string_value(value), "concurrency") == 0;
+	reader_choose(r, value, choices, ARRAY_LEN(choices), &algorithm);
+	d->limit->limit.algorithm = (enum algorithm)algorithm;
+}
+
+static void
+read_mode(struct reader *r, json_t *value, void *into)
+{
+	static const struct reader_choice choices[] = {
+		{ "enforce", 0 },
+		{ "shadow", READER_UNSUPPORTED },
+	};
+	int mode;
+
+	(void)into;
+	reader_choose(r, value, choices, ARRAY_LEN(choices), &mode);
+}
+
+static const struct reader_key limit_keys[] = {
+	{ "counter", KIND_STRING, true, "a name", read_counter },
+	/* Required too, but not of every algorithm: see limit_read(). */
+	{ "window", KIND_STRING | KIND_NUMBER, false, WANT_WINDOW, read_window },
+	{ "max", KIND_NUMBER, true, WANT_COUNT, read_max },
+	{ "scope", KIND_STRING | KIND_ARRAY, false, WANT_SCOPE, read_scope },
+	{ "cost", KIND_NUMBER, false, WANT_COUNT, read_cost },
+	{ "increment", KIND_NUMBER, false, WANT_COUNT, read_cost },
+	{ "on_deny", KIND_STRING, false, "a message", read_on_deny },
+	{ "algorithm", KIND_STRING, false, "\"fixed\"", read_algorithm },
+	{ "mode", KIND_STRING, false, "\"enforce\"", read_mode },
+	{ .name = "overrides" },
+	{ .name = "burst" },
+	{ .name = "cost_from" },
+	{ .name = "increment_from" },
+	{ .name = "timezone" },
+	{ .name = "anchor" },
+	{ .name = "on_store_failure" },
+};
+
+static const struct reader_key rate_keys[] = {
+	{ "max", KIND_NUMBER, true, WANT_COUNT, read_max },
+	{ "window", KIND_NUMBER, true, WANT_SECONDS, read_window },
+};
+
+/* Moves what was gathered into the arena. */
+static char *
+keep(struct reader *r, struct buf *text)
+{
+	char *kept = text->failed ? NULL : arena_copy(r->arena, buf_slice(text));
+
+	if (!kept)
+		r->arena->failed = true;
+	buf_clear(text);
+	return kept;
+}
+
+static void
+add_message(struct buf *out, const struct policy_limit *limit)
+{
+	char quoted[QUOTE_MAX];
+
+	buf_printf(out, "limit %s is used up: %lld per %s ",
+	    quote_name(quoted, slice_str(limit->counter)), (long long)limit->limit.max,
+	    limit->limit.window.name);
+	scope_add_phrase(&limit->scope, out);
+}
+
+/* The texts that a check needs, so that it need not make them. `rule` is the limit's
+ * pointer and is used up. */
+static void
+limit_finish(struct reader *r, struct policy *policy, struct policy_limit *limit,
+    struct buf *rule)
+{
+	struct buf text = { 0 };
+
+	limit->rule = keep(r, rule);
+	if (!limit->message) {
+		add_message(&text, limit);
+		limit->message = keep(r, &text);
+	}
+	buf_add_str(&text, "}:");
+	key_add_part(&text, slice_str(limit->counter));
+	buf_add_char(&text, ':');
+	buf_add_str(&text, limit->limit.window.name);
+	limit->key_tail = keep(r, &text);
+	limit->key_head = policy->key_head;
+	policy->n_limits++;
+	buf_fini(&text);
+}
+
+/* `list` is the pointer of the list that the limit stands in. */
+static void
+limit_read(struct reader *r, json_t *object, struct policy *policy, struct slice list,
+    struct policy_limit *limit)
+{
+	struct draft d = { .limit = limit };
+	size_t before = r->faults;
+	struct buf rule = { 0 };
+
+	limit->cost = -1;
+	reader_object(r, object, limit_keys, ARRAY_LEN(limit_keys), &d);
+	if (!d.slots && !json_object_get(object, "window"))
+		reader_fault(r, ERR_INVALID,
+		    "the key \"window\" is missing; it must be %s", WANT_WINDOW);
+	if (!json_object_get(object, "scope"))
+		scope_set_default(r, &limit->scope);
+	if (r->faults != before || r->arena->failed)
+		return;
+	buf_add_slice(&rule, list);
+	position_pointer_add(&rule, slice_str(limit->counter));
+	limit_finish(r, policy, limit, &rule);
+	buf_fini(&rule);
+}
+
+/* A rule names its limit by list and counter, so a counter stands once in a list. */
+static void
+check_counter(struct reader *r, const struct limit_list *list, size_t i)
+{
+	const char *counter = list->items[i].counter;
+	char quoted[QUOTE_MAX];
+
+	for (size_t k = 0; counter && k < i; k++) {
+		const char *other = list->items[k].counter;
+		size_t mark;
+
+		if (!other || strcmp(other, counter) != 0)
+			continue;
+		mark = reader_enter(r, slice_str("counter"));
+		reader_fault(r, ERR_INVALID, "the counter %s stands twice in this list "
+		    "(also at [%zu]); counters in one list need different names",
+		    quote_name(quoted, slice_str(counter)), k);
+		reader_leave(r, mark);
+		return;
+	}
+}
+
+void
+limit_list_read(struct reader *r, json_t *list, struct policy *policy,
+    struct limit_list *out)
+{
+	struct buf path = { 0 };
+	size_t n = json_array_size(list);
+
+	if (n > POLICY_LIMITS_MAX) {
+		reader_fault(r, ERR_TOOBIG, "a list holds at most %d limits, not %zu",
+		    POLICY_LIMITS_MAX, n);
+		return;
+	}
+	buf_add_slice(&path, buf_slice(&r->path));
+	out->items = arena_get(r->arena, n * sizeof(*out->items));
+	out->n = out->items ? n : 0;
+	for (size_t i = 0; i < out->n; i++) {
+		json_t *object = json_array_get(list, i);
+		size_t mark = reader_enter_at(r, i);
+
+		if (json_is_object(object))
+			limit_read(r, object, policy, buf_slice(&path), &out->items[i]);
+		else
+			reader_wrong_as(r, "a limit", "an object", object);
+		check_counter(r, out, i);
+		reader_leave(r, mark);
+	}
+	buf_fini(&path);
+}
+
+struct policy_limit *
+rate_limit_read(struct reader *r, json_t *object, struct policy *policy,
+    const char *tool)
+{
+	struct policy_limit *limit = arena_get(r->arena, sizeof(*limit));
+	struct draft d = { .limit = limit };
+	size_t before = r->faults;
+	struct buf text = { 0 };
+
+	if (!limit)
+		return NULL;
+	limit->cost = -1;
+	reader_object(r, object, rate_keys, ARRAY_LEN(rate_keys), &d);
+	if (r->faults != before || !scope_set_rate(r, &limit->scope))
+		return NULL;
+	buf_printf(&text, "%s_rate_limit", tool);
+	limit->counter = keep(r, &text);
+	buf_add_slice(&text, buf_slice(&r->path));
+	if (limit->counter)
+		limit_finish(r, policy, limit, &text);
+	buf_fini(&text);
+	return limit->key_tail ? limit : NULL;
+}

@@ -1,0 +1,533 @@
+/* SPDX-License-Identifier: ISC */
+#include "redis/batch.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/num.h"
+#include "redis/fault.h"
+#include "redis/script.h"
+
+#define SHAPES_MAX 32 /* runs told apart in one batch; more just make more runs */
+
+/* What must be known of a charge after its take is gone. */
+struct late_charge {
+	size_t key_at; /* in late.keys */
+	size_t key_len;
+	int64_t cost;
+	struct window window;
+};
+
+/* A take that left after it was sent. */
+struct late {
+	size_t n;
+	char *keys;
+	struct late_charge charges[];
+};
+
+/* One check of the batch, in the order of the script's answer. At most one of the two
+ * is set; neither: it left and nothing need be given back. */
+struct entry {
+	struct take *take;
+	struct late *late;
+	size_t n; /* charges */
+};
+
+/* Takes of one shape, as a list over take->next. */
+struct run {
+	struct take *first;
+	struct take *last;
+	size_t n;
+};
+
+struct batch {
+	bool sent;
+	size_t n;      /* takes gathered, or entries once sent */
+	size_t live;   /* takes that did not leave */
+	size_t keys;
+	struct run runs[SHAPES_MAX];
+	size_t n_runs;
+	struct entry *entries; /* BATCH_CHECKS_MAX, filled by batch_format() */
+};
+
+struct batch *
+batch_new(void)
+{
+	return calloc(1, sizeof(struct batch));
+}
+
+static void
+batch_clear(struct batch *batch)
+{
+	for (size_t i = 0; batch->sent && i < batch->n; i++)
+		free(batch->entries[i].late);
+	batch->sent = false;
+	batch->n = batch->live = batch->keys = batch->n_runs = 0;
+}
+
+void
+batch_free(struct batch *batch)
+{
+	if (!batch)
+		return;
+	batch_clear(batch);
+	free(batch->entries);
+	free(batch);
+}
+
+size_t
+batch_size(const struct batch *batch)
+{
+	return batch->n;
+}
+
+size_t
+batch_live(const struct batch *batch)
+{
+	return batch->live;
+}
+
+bool
+batch_has_room(const struct batch *batch, const struct take *take)
+{
+	return batch->n < BATCH_CHECKS_MAX && (batch->n == 0 ||
+	    batch->keys + take->n <= BATCH_KEYS_MAX);
+}
+
+/* --- gathering ---------------------------------------------------------------- */
+
+static bool
+same_shape(const struct take *a, const struct take *b)
+{
+	if (a->n != b->n)
+		return false;
+	for (size_t i = 0; i < a->n; i++)
+		if (a->charges[i].limit != b->charges[i].limit ||
+		    a->charges[i].cost != b->charges[i].cost)
+			return false;
+	return true;
+}
+
+/* The run the take belongs to, or a new empty one; NULL when there are too many. */
+static struct run *
+find_run(struct batch *batch, const struct take *take)
+{
+	for (size_t i = batch->n_runs; i > 0; i--)
+		if (batch->runs[i - 1].n > 0 &&
+		    same_shape(batch->runs[i - 1].first, take))
+			return &batch->runs[i - 1];
+	if (batch->n_runs == SHAPES_MAX)
+		return NULL;
+	batch->runs[batch->n_runs] = (struct run){ 0 };
+	return &batch->runs[batch->n_runs++];
+}
+
+int
+batch_add(struct batch *batch, struct take *take)
+{
+	struct run *run;
+
+	if (!batch->entries) {
+		batch->entries = calloc(BATCH_CHECKS_MAX, sizeof(*batch->entries));
+		if (!batch->entries)
+			return ERR_NOMEM;
+	}
+	run = find_run(batch, take);
+	if (!run)
+		/* Shapes mix in the last run; batch_format() cuts it where they change. */
+		run = &batch->runs[SHAPES_MAX - 1];
+	take->next = NULL;
+	take->prev = run->last;
+	if (run->last)
+		run->last->next = take;
+	else
+		run->first = take;
+	run->last = take;
+	run->n++;
+	take->owner = run;
+	batch->n++;
+	batch->live++;
+	batch->keys += take->n;
+	return 0;
+}
+
+static void
+unlink_take(struct batch *batch, struct take *take)
+{
+	struct run *run = take->owner;
+
+	*(take->prev ? &take->prev->next : &run->first) = take->next;
+	*(take->next ? &take->next->prev : &run->last) = take->prev;
+	take->prev = take->next = NULL;
+	run->n--;
+	batch->n--;
+	batch->live--;
+	batch->keys -= take->n;
+}
+
+/* --- the call ----------------------------------------------------------------- */
+
+static void
+add_bulk(struct buf *out, struct slice value)
+{
+	char *to = buf_reserve(out, value.len + NUM_TEXT_MAX + 5);
+	char *p = to;
+
+	if (!to)
+		return;
+	*p++ = '$';
+	p += num_format((int64_t)value.len, p);
+	*p++ = '\r';
+	*p++ = '\n';
+	if (value.len > 0)
+		memcpy(p, value.ptr, value.len);
+	p += value.len;
+	*p++ = '\r';
+	*p++ = '\n';
+	buf_commit(out, (size_t)(p - to));
+}
+
+static void
+add_number(struct buf *out, int64_t value)
+{
+	char text[NUM_TEXT_MAX];
+
+	add_bulk(out, slice_make(text, num_format(value, text)));
+}
+
+/* How many takes from `take` on, in its list, have its shape. */
+static size_t
+run_length(const struct take *take)
+{
+	const struct take *at = take->next;
+	size_t n = 1;
+
+	for (; at && same_shape(take, at); at = at->next)
+		n++;
+	return n;
+}
+
+static void
+add_run_args(struct buf *out, const struct take *first, size_t n)
+{
+	add_number(out, (int64_t)n);
+	add_number(out, (int64_t)first->n);
+	for (size_t j = 0; j < first->n; j++) {
+		const struct limit *l = first->charges[j].limit;
+
+		add_number(out, l->max);
+		add_number(out, first->charges[j].cost);
+		add_number(out, l->window.len_ms);
+		add_number(out, l->window.offset_ms);
+	}
+}
+
+/* Walks every stretch of one shape in the order of the call. */
+static size_t
+each_stretch(struct batch *batch, struct buf *out,
+    void (*fn)(struct buf *, const struct take *, size_t n))
+{
+	size_t args = 0;
+
+	for (size_t i = 0; i < batch->n_runs; i++) {
+		const struct take *at = batch->runs[i].first;
+
+		while (at) {
+			size_t n = run_length(at);
+
+			if (fn)
+				fn(out, at, n);
+			args += 2 + 4 * at->n;
+			for (; n > 0; n--)
+				at = at->next;
+		}
+	}
+	return args;
+}
+
+static void
+add_keys(struct buf *out, const struct take *take, size_t n)
+{
+	for (; n > 0; n--, take = take->next)
+		for (size_t j = 0; j < take->n; j++)
+			add_bulk(out, take->charges[j].key);
+}
+
+/* The takes, in the order of the call, become the entries that its reply answers. */
+static void
+fill_entries(struct batch *batch)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < batch->n_runs; i++)
+		for (struct take *t = batch->runs[i].first; t; t = t->next)
+			batch->entries[n++] = (struct entry){ t, NULL, t->n };
+}
+
+/* A call that was refused before it ran charged nothing: those that left are gone, the
+ * others are gathered anew. */
+static void
+regather(struct batch *batch)
+{
+	size_t n = batch->n;
+
+	for (size_t i = 0; i < n; i++)
+		free(batch->entries[i].late);
+	batch->sent = false;
+	batch->n = batch->live = batch->keys = batch->n_runs = 0;
+	for (size_t i = 0; i < n; i++) {
+		struct take *take = batch->entries[i].take;
+
+		/* Cannot fail: the entries are there already. Writing entries only
+		 * happens later, in fill_entries(). */
+		if (take && batch_add(batch, take) < 0)
+			return;
+	}
+}
+
+bool
+batch_format(struct batch *batch, struct slice sha, struct buf *out)
+{
+	size_t args;
+
+	if (batch->sent)
+		regather(batch);
+	if (batch->n == 0)
+		return false;
+	args = each_stretch(batch, NULL, NULL);
+	buf_add_char(out, '*');
+	buf_add_int(out, (int64_t)(3 + batch->keys + args));
+	buf_add(out, "\r\n", 2);
+	add_bulk(out, slice_str("EVALSHA"));
+	add_bulk(out, sha);
+	add_number(out, (int64_t)batch->keys);
+	each_stretch(batch, out, add_keys);
+	each_stretch(batch, out, add_run_args);
+	fill_entries(batch);
+	batch->sent = true;
+	return true;
+}
+
+/* --- leaving ------------------------------------------------------------------ */
+
+static struct late *
+late_new(const struct take *take)
+{
+	size_t bytes = 0;
+	struct late *late;
+
+	for (size_t j = 0; j < take->n; j++)
+		bytes += take->charges[j].key.len;
+	late = malloc(sizeof(*late) + take->n * sizeof(late->charges[0]) + bytes);
+	if (!late)
+		return NULL;
+	late->n = take->n;
+	late->keys = (char *)&late->charges[take->n];
+	bytes = 0;
+	for (size_t j = 0; j < take->n; j++) {
+		const struct charge *c = &take->charges[j];
+
+		late->charges[j] = (struct late_charge){ bytes, c->key.len, c->cost,
+			c->limit->window };
+		memcpy(late->keys + bytes, c->key.ptr, c->key.len);
+		bytes += c->key.len;
+	}
+	return late;
+}
+
+static int64_t
+expire_sent(struct batch *batch, int64_t now_us,
+    void (*fn)(void *arg, struct take *take), void *arg)
+{
+	int64_t earliest = INT64_MAX;
+
+	for (size_t i = 0; i < batch->n; i++) {
+		struct take *take = batch->entries[i].take;
+
+		if (!take)
+			continue;
+		if (take->deadline_us > now_us) {
+			if (take->deadline_us < earliest)
+				earliest = take->deadline_us;
+			continue;
+		}
+		/* Out of memory: what it took stays taken, which admits less, not more. */
+		batch->entries[i].late = late_new(take);
+		batch->entries[i].take = NULL;
+		batch->live--;
+		fn(arg, take);
+	}
+	return earliest;
+}
+
+static int64_t
+expire_gathered(struct batch *batch, int64_t now_us,
+    void (*fn)(void *arg, struct take *take), void *arg)
+{
+	int64_t earliest = INT64_MAX;
+
+	for (size_t i = 0; i < batch->n_runs; i++) {
+		struct take *next;
+
+		for (struct take *t = batch->runs[i].first; t; t = next) {
+			next = t->next;
+			if (t->deadline_us <= now_us) {
+				unlink_take(batch, t);
+				fn(arg, t);
+			} else if (t->deadline_us < earliest) {
+				earliest = t->deadline_us;
+			}
+		}
+	}
+	return earliest;
+}
+
+int64_t
+batch_expire(struct batch *batch, int64_t now_us,
+    void (*fn)(void *arg, struct take *take), void *arg)
+{
+	return batch->sent ? expire_sent(batch, now_us, fn, arg) :
+	    expire_gathered(batch, now_us, fn, arg);
+}
+
+void
+batch_fail(struct batch *batch, struct store *store, enum store_fault fault,
+    const char *detail)
+{
+	if (!batch->sent && batch->entries)
+		fill_entries(batch);
+	batch->sent = true;
+	for (size_t i = 0; batch->entries && i < batch->n; i++)
+		if (batch->entries[i].take)
+			store_fail(store, batch->entries[i].take, fault, detail);
+	batch_clear(batch);
+}
+
+/* --- the answer --------------------------------------------------------------- */
+
+/* Adds the words of one late take that was charged: keys first, then arguments. */
+struct give_back {
+	struct buf keys;
+	struct buf args;
+	size_t n;
+};
+
+static void
+give_back_add(struct give_back *gb, const struct late *late, int64_t now_us)
+{
+	for (size_t j = 0; j < late->n; j++) {
+		const struct late_charge *c = &late->charges[j];
+
+		if (c->cost == 0)
+			continue;
+		add_bulk(&gb->keys, slice_make(late->keys + c->key_at, c->key_len));
+		add_number(&gb->args, c->cost);
+		add_number(&gb->args, window_end_ms(&c->window, now_us));
+		add_number(&gb->args, c->window.len_ms);
+		gb->n++;
+	}
+}
+
+static void
+give_back_format(struct give_back *gb, struct buf *out)
+{
+	if (gb->n > 0) {
+		buf_printf(out, "*%zu\r\n", 3 + gb->n * 4);
+		add_bulk(out, slice_str("EVAL"));
+		add_bulk(out, slice_str(lua_give_back));
+		add_number(out, (int64_t)gb->n);
+		buf_add_slice(out, buf_slice(&gb->keys));
+		buf_add_slice(out, buf_slice(&gb->args));
+		if (gb->keys.failed || gb->args.failed)
+			buf_clear(out);
+	}
+	buf_fini(&gb->keys);
+	buf_fini(&gb->args);
+}
+
+/* Reads one check's numbers into its take. */
+static void
+apply_one(struct take *take, const struct reply_value *v, int64_t now_us)
+{
+	take->status = TAKE_ADMITTED;
+	take->now_us = now_us;
+	take->fault = FAULT_NONE;
+	for (size_t j = 0; j < take->n; j++) {
+		take->charges[j].used = v[j].number;
+		if (v[j].number < 0) {
+			take->charges[j].used = -1 - v[j].number;
+			take->status = TAKE_REFUSED;
+			take->refused = j;
+		}
+	}
+	take->done(take);
+}
+
+static bool
+was_admitted(const struct reply_value *v, size_t n)
+{
+	for (size_t j = 0; j < n; j++)
+		if (v[j].kind != REPLY_INT || v[j].number < 0)
+			return false;
+	return true;
+}
+
+/* The reply holds what the batch asked: the time, and a number or a text for each
+ * charge. */
+static bool
+reply_fits(const struct batch *batch, const struct reply *reply)
+{
+	size_t want = 1;
+
+	for (size_t i = 0; i < batch->n; i++)
+		want += batch->entries[i].n;
+	return reply->kind == REPLY_ARRAY && reply->n == want &&
+	    reply->values[0].kind == REPLY_INT;
+}
+
+static void
+fail_one(struct take *take, struct store *store, struct slice text)
+{
+	char detail[TAKE_DETAIL_MAX];
+	size_t len = text.len < sizeof(detail) ? text.len : sizeof(detail) - 1;
+
+	memcpy(detail, text.ptr, len);
+	detail[len] = '\0';
+	store_fail(store, take, redis_fault_of(text), detail);
+}
+
+int
+batch_apply(struct batch *batch, const struct reply *reply, struct store *store,
+    struct batch_late *late)
+{
+	struct give_back gb = { 0 };
+	size_t at = 1;
+
+	late->answered = late->admitted = 0;
+	buf_clear(&late->give_back);
+	if (!reply_fits(batch, reply)) {
+		batch_fail(batch, store, FAULT_OTHER, "the script's answer makes no sense");
+		return ERR_SYNTAX;
+	}
+	for (size_t i = 0; i < batch->n; i++) {
+		const struct entry *e = &batch->entries[i];
+		const struct reply_value *v = &reply->values[at];
+		int64_t now_us = reply->values[0].number;
+
+		if (e->late) {
+			late->answered++;
+			if (was_admitted(v, e->n)) {
+				late->admitted++;
+				give_back_add(&gb, e->late, now_us);
+			}
+		} else if (e->take && v->kind != REPLY_INT) {
+			fail_one(e->take, store, reply_text(reply, at));
+		} else if (e->take) {
+			apply_one(e->take, v, now_us);
+		}
+		at += e->n;
+	}
+	give_back_format(&gb, &late->give_back);
+	batch_clear(batch);
+	return 0;
+}

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Many takes in one script call. A batch is gathered, sent, and answered:
+ *
+ *	batch_add()* -> batch_format() -> ... reply ... -> batch_apply()
+ *
+ * Takes of one shape (the same limits and costs) stand together as a run, so that the
+ * call carries their keys and little else. An order of a batch's checks is as good as
+ * any other: all of them were under way at once.
+ *
+ * A take whose deadline passes leaves the batch: before the call it is simply gone,
+ * after it the batch keeps what is needed to give back what the call may have taken.
+ *
+ * Ownership: a batch borrows its takes; each is in one batch until it is done.
+ */
+#ifndef REDIS_BATCH_H
+#define REDIS_BATCH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/attr.h"
+#include "base/buf.h"
+#include "redis/reply.h"
+#include "store/store.h"
+
+/* A longer script call keeps everyone else waiting and gains no more: at 512 checks
+ * the call's own cost is under 1 % of its work (measured with scripts/bench). */
+#define BATCH_CHECKS_MAX 512
+#define BATCH_KEYS_MAX 2048
+
+struct batch;
+
+struct batch *batch_new(void) MUST_CHECK; /* NULL: out of memory */
+void batch_free(struct batch *batch);     /* holds no takes */
+
+size_t batch_size(const struct batch *batch); /* checks, those that left included */
+size_t batch_live(const struct batch *batch); /* takes that are still in it */
+bool batch_has_room(const struct batch *batch, const struct take *take);
+
+/* 0, or ERR_NOMEM and the take is not in it. */
+int batch_add(struct batch *batch, struct take *take) MUST_CHECK;
+
+/*
+ * Appends the EVALSHA of all takes that are still in it. May be called again when the
+ * server did not know the script. False: there was nothing to send.
+ */
+bool batch_format(struct batch *batch, struct slice sha, struct buf *out);
+
+/* Calls fn(arg, take) for each take whose deadline is at or before now_us, after it
+ * left the batch. Returns the earliest deadline that is left, INT64_MAX without one. */
+int64_t batch_expire(struct batch *batch, int64_t now_us,
+    void (*fn)(void *arg, struct take *take), void *arg);
+
+/* Tells every take that is still in it that it failed; empties the batch. */
+void batch_fail(struct batch *batch, struct store *store, enum store_fault fault,
+    const char *detail);
+
+/* What came of takes that had left. */
+struct batch_late {
+	size_t answered;       /* late takes the reply told of */
+	size_t admitted;       /* of those, charged ones: give_back has their command */
+	struct buf give_back;  /* an EVAL to send when admitted > 0 */
+};
+
+/*
+ * Hands the reply of the script to the takes (done runs) and empties the batch.
+ * `late` is cleared and filled. 0, or ERR_SYNTAX when the reply does not fit the
+ * batch; then every take has failed with FAULT_OTHER.
+ */
+int batch_apply(struct batch *batch, const struct reply *reply, struct store *store,
+    struct batch_late *late) MUST_CHECK;
+
+#endif

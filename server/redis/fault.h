@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: ISC */
+/* What Redis says when it fails, as a store fault. Pure. */
+#ifndef REDIS_FAULT_H
+#define REDIS_FAULT_H
+
+#include "base/slice.h"
+#include "store/store.h"
+
+/* By the code word an error begins with, or, because older scripts put their place
+ * before it, holds; FAULT_OTHER when it is none of the known ones. */
+enum store_fault redis_fault_of(struct slice text);
+
+/* Whether a script call was refused before it ran because the script is not there. */
+bool redis_fault_is_noscript(struct slice text);
+
+#endif

@@ -1,0 +1,508 @@
+/* SPDX-License-Identifier: ISC */
+#include "redis/link.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/hash.h"
+#include "base/log.h"
+#include "base/num.h"
+#include "net/conn.h"
+#include "redis/fault.h"
+#include "redis/script.h"
+
+#define CONNECT_TIMEOUT_US INT64_C(2000000) /* to connect and introduce itself */
+#define PAUSE_FIRST_US INT64_C(10000)
+#define PAUSE_MAX_US INT64_C(1000000)
+#define SHA_LEN 40
+#define VERSION_MAJOR_MIN 6
+#define VERSION_MINOR_MIN 2
+
+enum link_state {
+	LINK_WAITING,     /* for the pause before the next attempt */
+	LINK_CONNECTING,
+	LINK_GREETING,    /* introducing itself */
+	LINK_READY,
+	LINK_CLOSED
+};
+
+static const char *const state_names[] = { "waiting", "connecting", "greeting", "ready",
+	"closed" };
+
+struct expected {
+	link_reply_fn *fn;
+	void *arg;
+};
+
+struct link {
+	enum link_state state;
+	struct loop *loop;
+	struct redis_url url;
+	const struct link_ops *ops;
+	void *arg;
+	struct metric_cells *cells;
+	struct conn *conn;
+	struct reply_reader *reader;
+	struct loop_timer *timer; /* the pause, or the connect timeout */
+	int64_t pause_us;
+	struct expected *owed;    /* a ring of replies to come */
+	size_t owed_head, owed_n, owed_cap;
+	char sha[SHA_LEN + 1];
+	enum store_fault fault;   /* why it is not ready */
+	char why[256];
+	bool told;                /* this trouble was logged */
+};
+
+static void
+set_state(struct link *link, enum link_state state)
+{
+	log_debug("redis", "%s: %s -> %s", link->url.shown, state_names[link->state],
+	    state_names[state]);
+	link->state = state;
+	metric_set(link->cells, METRIC_STORE_UP, state == LINK_READY);
+}
+
+/* --- replies owed ------------------------------------------------------------- */
+
+int
+link_expect(struct link *link, link_reply_fn *fn, void *arg)
+{
+	if (link->owed_n == link->owed_cap) {
+		size_t cap = link->owed_cap ? link->owed_cap * 2 : 16;
+		struct expected *owed = malloc(cap * sizeof(*owed));
+
+		if (!owed) {
+			link_drop(link, FAULT_OTHER, "out of memory");
+			return ERR_NOMEM;
+		}
+		for (size_t i = 0; i < link->owed_n; i++)
+			owed[i] = link->owed[(link->owed_head + i) % link->owed_cap];
+		free(link->owed);
+		link->owed = owed;
+		link->owed_cap = cap;
+		link->owed_head = 0;
+	}
+	link->owed[(link->owed_head + link->owed_n++) % link->owed_cap] =
+	    (struct expected){ fn, arg };
+	return 0;
+}
+
+static struct expected
+owed_pop(struct link *link)
+{
+	struct expected e = link->owed[link->owed_head];
+
+	link->owed_head = (link->owed_head + 1) % link->owed_cap;
+	link->owed_n--;
+	return e;
+}
+
+static void
+owed_void(struct link *link)
+{
+	/* Only those owed now: callbacks cannot add more while the link is down. */
+	while (link->owed_n > 0) {
+		struct expected e = owed_pop(link);
+
+		e.fn(e.arg, NULL);
+	}
+}
+
+/* --- down and up again -------------------------------------------------------- */
+
+static void
+close_conn(struct link *link)
+{
+	if (link->conn)
+		conn_close(link->conn);
+	link->conn = NULL;
+	reply_reader_free(link->reader);
+	link->reader = NULL;
+}
+
+/* Half to the whole of the pause, so that many daemons do not come at once. */
+static void
+wait_then_retry(struct link *link)
+{
+	int64_t pause = link->pause_us;
+
+	pause = pause / 2 + hash_random((uint32_t)(pause / 2 + 1));
+	set_state(link, LINK_WAITING);
+	loop_timer_set(link->timer, pause);
+	link->pause_us *= 2;
+	if (link->pause_us > PAUSE_MAX_US)
+		link->pause_us = PAUSE_MAX_US;
+}
+
+/* One line per trouble, not one per attempt. */
+static void
+tell_trouble(struct link *link, enum store_fault fault, const char *why)
+{
+	bool same = link->told && link->fault == fault && strcmp(link->why, why) == 0;
+
+	link->fault = fault;
+	snprintf(link->why, sizeof(link->why), "%s", why);
+	if (same)
+		return;
+	link->told = true;
+	if (fault == FAULT_CONFIG)
+		log_error("redis", "%s: %s", link->url.shown, why);
+	else
+		log_warn("redis", "%s: %s; trying again until it answers",
+		    link->url.shown, why);
+}
+
+void
+link_drop(struct link *link, enum store_fault fault, const char *why)
+{
+	bool was_ready = link->state == LINK_READY;
+
+	if (link->state == LINK_WAITING || link->state == LINK_CLOSED)
+		return;
+	tell_trouble(link, fault, why);
+	close_conn(link);
+	wait_then_retry(link);
+	owed_void(link);
+	if (was_ready)
+		link->ops->on_down(link->arg);
+}
+
+/* --- the introduction --------------------------------------------------------- */
+
+/* Drops the link when a reply of the introduction is an error. */
+static bool
+greeting_failed(struct link *link, const struct reply *reply, const char *step)
+{
+	char why[256];
+	struct slice text;
+
+	if (!reply)
+		return true; /* dropped already */
+	if (reply->kind != REPLY_ERROR)
+		return false;
+	text = reply_text(reply, 0);
+	snprintf(why, sizeof(why), "%s: %.*s", step, (int)(text.len < 200 ? text.len : 200),
+	    text.ptr);
+	link_drop(link, redis_fault_of(text) == FAULT_OTHER ? FAULT_CONFIG :
+	    redis_fault_of(text), why);
+	return true;
+}
+
+static void
+on_auth(void *arg, const struct reply *reply)
+{
+	(void)greeting_failed(arg, reply, "AUTH was refused");
+}
+
+static void
+on_select(void *arg, const struct reply *reply)
+{
+	(void)greeting_failed(arg, reply, "SELECT was refused");
+}
+
+/* The value behind "name:" at the start of a line of INFO; absent when it is not there. */
+static struct slice
+info_value(struct slice info, const char *name)
+{
+	size_t len = strlen(name);
+	const char *end = info.ptr + info.len;
+	const char *line = info.ptr;
+
+	while (line && line < end) {
+		const char *stop = memchr(line, '\r', (size_t)(end - line));
+
+		if (!stop)
+			stop = end;
+		if ((size_t)(stop - line) > len && memcmp(line, name, len) == 0 &&
+		    line[len] == ':')
+			return slice_make(line + len + 1, (size_t)(stop - line) - len - 1);
+		line = memchr(stop, '\n', (size_t)(end - stop));
+		line = line ? line + 1 : NULL;
+	}
+	return slice_make(NULL, 0);
+}
+
+static bool
+version_is_old(struct slice version)
+{
+	int major = 0;
+	int minor = 0;
+	char text[32];
+
+	snprintf(text, sizeof(text), "%.*s", (int)(version.len < 31 ? version.len : 31),
+	    version.len ? version.ptr : "");
+	if (sscanf(text, "%d.%d", &major, &minor) != 2)
+		return true;
+	return major < VERSION_MAJOR_MIN ||
+	    (major == VERSION_MAJOR_MIN && minor < VERSION_MINOR_MIN);
+}
+
+static void
+on_info_server(void *arg, const struct reply *reply)
+{
+	struct link *link = arg;
+	struct slice version;
+	char why[128];
+
+	if (greeting_failed(link, reply, "INFO was refused"))
+		return;
+	version = info_value(reply_text(reply, 0), "redis_version");
+	if (!version_is_old(version))
+		return;
+	snprintf(why, sizeof(why), "this is version %.*s; ration needs Redis %d.%d or "
+	    "newer, or Valkey", (int)(version.len < 32 ? version.len : 32),
+	    version.len ? version.ptr : "?", VERSION_MAJOR_MIN, VERSION_MINOR_MIN);
+	link_drop(link, FAULT_CONFIG, why);
+}
+
+static void
+on_info_replication(void *arg, const struct reply *reply)
+{
+	struct link *link = arg;
+
+	if (greeting_failed(link, reply, "INFO was refused"))
+		return;
+	if (slice_eq_str(info_value(reply_text(reply, 0), "role"), "slave"))
+		link_drop(link, FAULT_READONLY, "this is a replica; counters need the "
+		    "master");
+}
+
+static void
+on_loaded(void *arg, const struct reply *reply)
+{
+	struct link *link = arg;
+	struct slice sha;
+
+	if (greeting_failed(link, reply, "SCRIPT LOAD was refused"))
+		return;
+	sha = reply_text(reply, 0);
+	if (reply->kind != REPLY_TEXT || sha.len != SHA_LEN) {
+		link_drop(link, FAULT_OTHER, "SCRIPT LOAD did not answer with a digest");
+		return;
+	}
+	memcpy(link->sha, sha.ptr, SHA_LEN);
+	metric_add(link->cells, METRIC_STORE_SCRIPT_LOADS, 1);
+	if (link->state == LINK_READY)
+		return;
+	loop_timer_cancel(link->timer);
+	link->pause_us = PAUSE_FIRST_US;
+	link->fault = FAULT_NONE;
+	link->told = false;
+	log_info("redis", "connected to %s", link->url.shown);
+	set_state(link, LINK_READY);
+	link->ops->on_ready(link->arg);
+}
+
+void
+link_add_command(struct buf *out, const struct slice *words, size_t n)
+{
+	buf_printf(out, "*%zu\r\n", n);
+	for (size_t i = 0; i < n; i++) {
+		buf_printf(out, "$%zu\r\n", words[i].len);
+		buf_add_slice(out, words[i]);
+		buf_add(out, "\r\n", 2);
+	}
+}
+
+static int
+send_words(struct link *link, const struct slice *words, size_t n, link_reply_fn *fn)
+{
+	link_add_command(conn_out(link->conn), words, n);
+	return link_expect(link, fn, link);
+}
+
+int
+link_load_scripts(struct link *link)
+{
+	struct slice words[] = { slice_str("SCRIPT"), slice_str("LOAD"),
+		slice_str(lua_take) };
+
+	return send_words(link, words, ARRAY_LEN(words), on_loaded);
+}
+
+static int
+send_auth(struct link *link)
+{
+	struct slice words[3] = { slice_str("AUTH") };
+	size_t n = 1;
+
+	if (!link->url.password[0])
+		return 0;
+	if (link->url.user[0])
+		words[n++] = slice_str(link->url.user);
+	words[n++] = slice_str(link->url.password);
+	return send_words(link, words, n, on_auth);
+}
+
+static int
+send_select(struct link *link)
+{
+	char text[NUM_TEXT_MAX];
+	struct slice words[2] = { slice_str("SELECT") };
+
+	if (link->url.db == 0)
+		return 0;
+	words[1] = slice_make(text, num_format(link->url.db, text));
+	return send_words(link, words, 2, on_select);
+}
+
+static int
+send_info(struct link *link, const char *section, link_reply_fn *fn)
+{
+	struct slice words[] = { slice_str("INFO"), slice_str(section) };
+
+	return send_words(link, words, ARRAY_LEN(words), fn);
+}
+
+/* --- events of the connection ------------------------------------------------- */
+
+static void
+on_open(void *arg)
+{
+	struct link *link = arg;
+
+	set_state(link, LINK_GREETING);
+	/* On ERR_NOMEM the link was dropped, and the next attempt follows. */
+	if (send_auth(link) < 0 || send_select(link) < 0 ||
+	    send_info(link, "server", on_info_server) < 0 ||
+	    send_info(link, "replication", on_info_replication) < 0 ||
+	    link_load_scripts(link) < 0)
+		return;
+}
+
+static size_t
+on_data(void *arg, const char *data, size_t len)
+{
+	struct link *link = arg;
+	const struct reply *reply;
+	int rc;
+
+	if (reply_reader_feed(link->reader, data, len) < 0) {
+		link_drop(link, FAULT_OTHER, "out of memory");
+		return len;
+	}
+	/* A callback may drop the link, and the reader with it. */
+	while (link->reader && (rc = reply_reader_next(link->reader, &reply)) != 0) {
+		struct expected e;
+
+		if (rc < 0 || link->owed_n == 0) {
+			link_drop(link, FAULT_OTHER, "it sent something that is not a "
+			    "reply; is this Redis?");
+			return len;
+		}
+		e = owed_pop(link);
+		e.fn(e.arg, reply);
+	}
+	return len;
+}
+
+static void
+on_end(void *arg, enum conn_end end, const struct errinfo *why)
+{
+	struct link *link = arg;
+
+	(void)end;
+	link->conn = NULL;
+	link_drop(link, FAULT_DISCONNECTED, why && why->text[0] ? why->text :
+	    "the connection was lost");
+}
+
+static const struct conn_ops conn_events = { on_open, on_data, on_end };
+
+static void
+connect_now(struct link *link)
+{
+	struct conn_options options = { .in_max = 1 << 20, .out_high = SIZE_MAX };
+	struct errinfo ei = { 0 };
+
+	metric_add(link->cells, METRIC_STORE_RECONNECTS, 1);
+	set_state(link, LINK_CONNECTING);
+	loop_timer_set(link->timer, CONNECT_TIMEOUT_US);
+	link->reader = reply_reader_new();
+	if (link->reader)
+		link->conn = conn_connect(link->loop, &link->url.address, &options,
+		    &conn_events, link, &ei);
+	if (!link->conn)
+		link_drop(link, FAULT_DISCONNECTED,
+		    ei.text[0] ? ei.text : "out of memory");
+}
+
+static void
+on_timer(void *arg)
+{
+	struct link *link = arg;
+
+	if (link->state == LINK_WAITING)
+		connect_now(link);
+	else if (link->state != LINK_READY)
+		link_drop(link, FAULT_TIMEOUT, "no answer to the introduction within 2 s");
+}
+
+/* --- birth and death ---------------------------------------------------------- */
+
+struct link *
+link_new(struct loop *loop, const struct redis_url *url, const struct link_ops *ops,
+    void *arg, struct metric_cells *cells)
+{
+	struct link *link = calloc(1, sizeof(*link));
+
+	if (!link)
+		return NULL;
+	link->loop = loop;
+	link->url = *url;
+	link->ops = ops;
+	link->arg = arg;
+	link->cells = cells;
+	link->pause_us = PAUSE_FIRST_US;
+	link->fault = FAULT_DISCONNECTED;
+	snprintf(link->why, sizeof(link->why), "not connected yet");
+	link->timer = loop_timer_new(loop, on_timer, link);
+	if (!link->timer) {
+		free(link);
+		return NULL;
+	}
+	link->state = LINK_WAITING;
+	loop_timer_set(link->timer, 0);
+	return link;
+}
+
+void
+link_free(struct link *link)
+{
+	if (!link)
+		return;
+	loop_timer_free(link->timer);
+	close_conn(link);
+	set_state(link, LINK_CLOSED);
+	owed_void(link);
+	free(link->owed);
+	free(link);
+}
+
+bool
+link_ready(const struct link *link)
+{
+	return link->state == LINK_READY;
+}
+
+enum store_fault
+link_fault(const struct link *link, const char **text)
+{
+	if (text)
+		*text = link->why;
+	return link->fault == FAULT_NONE ? FAULT_DISCONNECTED : link->fault;
+}
+
+struct slice
+link_take_sha(const struct link *link)
+{
+	return slice_make(link->sha, SHA_LEN);
+}
+
+struct buf *
+link_out(struct link *link)
+{
+	return conn_out(link->conn);
+}

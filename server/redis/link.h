@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * One connection to Redis: it connects, introduces itself (AUTH, SELECT, version and
+ * role, scripts), carries commands and brings their replies in order, and when it is
+ * lost, connects again with growing, jittered pauses, for ever.
+ *
+ * Threads: belongs to its loop's thread. Callbacks may call any function but
+ * link_free().
+ */
+#ifndef REDIS_LINK_H
+#define REDIS_LINK_H
+
+#include <stdbool.h>
+
+#include "base/attr.h"
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/metric.h"
+#include "net/loop.h"
+#include "redis/reply.h"
+#include "redis/url.h"
+#include "store/store.h"
+
+struct link;
+
+struct link_ops {
+	/* Commands may be sent from now on. */
+	void (*on_ready)(void *arg);
+	/* The connection is gone; every reply owed was told as NULL before. */
+	void (*on_down)(void *arg);
+};
+
+/* `reply` is a view, valid during the call; NULL: lost, its fate is unknown. */
+typedef void link_reply_fn(void *arg, const struct reply *reply);
+
+/* `url` is copied. Begins to connect at once. NULL when out of memory. */
+struct link *link_new(struct loop *loop, const struct redis_url *url,
+    const struct link_ops *ops, void *arg, struct metric_cells *cells) MUST_CHECK;
+/* Tells every reply owed as NULL, but not on_down. NULL is fine. */
+void link_free(struct link *link);
+
+bool link_ready(const struct link *link);
+
+/* Why it is not ready: the last fault and its text. */
+enum store_fault link_fault(const struct link *link, const char **text);
+
+/* The SHA-1 of take.lua as this server gave it; only while ready. */
+struct slice link_take_sha(const struct link *link);
+
+/* Where to append one whole command, followed by link_expect(); only while ready. */
+struct buf *link_out(struct link *link);
+
+/* The reply of the command just appended goes to fn(arg). 0, or ERR_NOMEM, after which
+ * the link is dropped (replies would go to the wrong owners). */
+int link_expect(struct link *link, link_reply_fn *fn, void *arg) MUST_CHECK;
+
+/* Appends "SCRIPT LOAD take.lua" and expects its reply itself. */
+int link_load_scripts(struct link *link) MUST_CHECK;
+
+/* Gives the connection up and connects again. */
+void link_drop(struct link *link, enum store_fault fault, const char *why);
+
+/* Appends one command of n words. */
+void link_add_command(struct buf *out, const struct slice *words, size_t n);
+
+#endif

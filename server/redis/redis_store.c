@@ -1,0 +1,408 @@
+/* SPDX-License-Identifier: ISC */
+#include "redis/redis_store.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "redis/batch.h"
+#include "redis/fault.h"
+#include "redis/link.h"
+
+/* One call is being worked on by Redis while the next one is on its way there. */
+#define BATCHES_IN_FLIGHT 2
+/* A connection that owes a reply for so long is half dead: it is replaced. */
+#define STALL_US INT64_C(3000000)
+
+/* Batches are kept in a ring in the order of their birth: the first n_sent of them are
+ * in flight, the last one gathers. */
+struct redis_store {
+	struct store store;
+	struct loop *loop;
+	struct link *link;
+	size_t waiting_max;
+	size_t waiting;           /* takes not done yet */
+	struct batch **ring;
+	size_t head, n, cap;
+	size_t n_sent;
+	struct batch *spare[4];   /* for the next gathering */
+	size_t n_spare;
+	struct loop_timer *timer; /* the earliest deadline */
+	int64_t timer_us;         /* when it will fire; INT64_MAX: not armed */
+	int64_t progress_us;      /* when a reply last came, or the first call went */
+	struct batch_late late;
+	struct take *expired;     /* takes that left, before they are told */
+};
+
+static struct redis_store *
+self(struct store *store)
+{
+	return (struct redis_store *)store;
+}
+
+static struct batch *
+ring_at(const struct redis_store *rs, size_t i)
+{
+	return rs->ring[(rs->head + i) % rs->cap];
+}
+
+/* --- batches ------------------------------------------------------------------ */
+
+static struct batch *
+batch_get(struct redis_store *rs)
+{
+	return rs->n_spare > 0 ? rs->spare[--rs->n_spare] : batch_new();
+}
+
+static void
+batch_put(struct redis_store *rs, struct batch *batch)
+{
+	if (rs->n_spare < ARRAY_LEN(rs->spare))
+		rs->spare[rs->n_spare++] = batch;
+	else
+		batch_free(batch);
+}
+
+static bool
+ring_grow(struct redis_store *rs)
+{
+	size_t cap = rs->cap ? rs->cap * 2 : 8;
+	struct batch **ring = malloc(cap * sizeof(*ring));
+
+	if (!ring)
+		return false;
+	for (size_t i = 0; i < rs->n; i++)
+		ring[i] = ring_at(rs, i);
+	free(rs->ring);
+	rs->ring = ring;
+	rs->cap = cap;
+	rs->head = 0;
+	return true;
+}
+
+static struct batch *
+ring_pop(struct redis_store *rs)
+{
+	struct batch *batch = ring_at(rs, 0);
+
+	rs->head = (rs->head + 1) % rs->cap;
+	rs->n--;
+	return batch;
+}
+
+/* The batch that gathers, with room for the take; NULL when out of memory. */
+static struct batch *
+gathering(struct redis_store *rs, const struct take *take)
+{
+	struct batch *batch;
+
+	if (rs->n > rs->n_sent) {
+		batch = ring_at(rs, rs->n - 1);
+		if (batch_has_room(batch, take))
+			return batch;
+	}
+	if (rs->n == rs->cap && !ring_grow(rs))
+		return NULL;
+	batch = batch_get(rs);
+	if (!batch)
+		return NULL;
+	rs->ring[(rs->head + rs->n++) % rs->cap] = batch;
+	return batch;
+}
+
+/* --- deadlines ---------------------------------------------------------------- */
+
+static void
+arm(struct redis_store *rs, int64_t deadline_us)
+{
+	int64_t delay;
+
+	if (deadline_us >= rs->timer_us)
+		return;
+	rs->timer_us = deadline_us;
+	delay = deadline_us - clock_mono_us();
+	loop_timer_set(rs->timer, delay > 0 ? delay : 0);
+}
+
+static void
+keep_expired(void *arg, struct take *take)
+{
+	struct redis_store *rs = arg;
+
+	take->next = rs->expired;
+	rs->expired = take;
+}
+
+/* Told only after all batches were gone through: done may start other takes. */
+static void
+tell_expired(struct redis_store *rs)
+{
+	while (rs->expired) {
+		struct take *take = rs->expired;
+
+		rs->expired = take->next;
+		rs->waiting--;
+		store_fail(&rs->store, take, FAULT_TIMEOUT, NULL);
+	}
+}
+
+static void
+on_deadline(void *arg)
+{
+	struct redis_store *rs = arg;
+	int64_t now_us = clock_mono_us();
+	int64_t earliest = INT64_MAX;
+
+	rs->timer_us = INT64_MAX;
+	for (size_t i = 0; i < rs->n; i++) {
+		int64_t next = batch_expire(ring_at(rs, i), now_us, keep_expired, rs);
+
+		if (next < earliest)
+			earliest = next;
+	}
+	if (rs->n_sent > 0 && now_us - rs->progress_us > STALL_US)
+		link_drop(rs->link, FAULT_TIMEOUT, "no reply for 3 s");
+	else if (rs->n_sent > 0 && earliest > rs->progress_us + STALL_US)
+		earliest = rs->progress_us + STALL_US + 1;
+	if (earliest != INT64_MAX)
+		arm(rs, earliest);
+	tell_expired(rs);
+}
+
+/* --- sending and answers ------------------------------------------------------ */
+
+static void on_reply(void *arg, const struct reply *reply);
+
+/* Sends one batch; false when there was nothing in it to send. */
+static bool
+send_batch(struct redis_store *rs, struct batch *batch)
+{
+	if (!batch_format(batch, link_take_sha(rs->link), link_out(rs->link)))
+		return false;
+	metric_add(rs->store.cells, METRIC_STORE_BATCHES, 1);
+	if (rs->n_sent == 0)
+		rs->progress_us = clock_mono_us();
+	rs->n_sent++;
+	/* On failure the link is dropped and on_down fails the batch. */
+	return link_expect(rs->link, on_reply, rs) == 0;
+}
+
+static void
+send_gathered(struct redis_store *rs)
+{
+	while (link_ready(rs->link) && rs->n_sent < BATCHES_IN_FLIGHT &&
+	    rs->n > rs->n_sent) {
+		struct batch *batch = ring_at(rs, rs->n_sent);
+
+		if (send_batch(rs, batch) || !link_ready(rs->link))
+			continue;
+		/* All its takes had left. Nothing is behind an empty batch but newer
+		 * ones; they move up. */
+		for (size_t i = rs->n_sent; i + 1 < rs->n; i++)
+			rs->ring[(rs->head + i) % rs->cap] = ring_at(rs, i + 1);
+		rs->n--;
+		batch_put(rs, batch);
+	}
+}
+
+static void
+on_given_back(void *arg, const struct reply *reply)
+{
+	struct redis_store *rs = arg;
+
+	if (reply && reply->kind == REPLY_INT)
+		metric_add(rs->store.cells, METRIC_STORE_GIVEN_BACK,
+		    reply->values[0].number);
+	else if (reply)
+		log_warn("redis", "could not give back late charges: %.*s",
+		    SLICE_ARG(reply_text(reply, 0)));
+}
+
+static void
+handle_late(struct redis_store *rs)
+{
+	metric_add(rs->store.cells, METRIC_STORE_LATE, (int64_t)rs->late.answered);
+	if (rs->late.give_back.len == 0 || !link_ready(rs->link))
+		return;
+	buf_add_slice(link_out(rs->link), buf_slice(&rs->late.give_back));
+	if (link_expect(rs->link, on_given_back, rs) < 0)
+		return; /* the link is dropped, and says so */
+}
+
+/* The script is not there (SCRIPT FLUSH, a restart behind a proxy): nothing ran, so
+ * the call is made again, behind a SCRIPT LOAD. */
+static void
+send_again(struct redis_store *rs, struct batch *batch)
+{
+	rs->n_sent--;
+	if (link_load_scripts(rs->link) < 0)
+		return;
+	/* It was the first in flight and goes behind those in flight; their replies
+	 * come first. */
+	ring_pop(rs);
+	for (size_t i = rs->n; i > rs->n_sent; i--)
+		rs->ring[(rs->head + i) % rs->cap] = ring_at(rs, i - 1);
+	rs->ring[(rs->head + rs->n_sent) % rs->cap] = batch;
+	rs->n++;
+	send_gathered(rs);
+}
+
+static void
+fail_batch(struct redis_store *rs, struct batch *batch, struct slice text)
+{
+	char detail[TAKE_DETAIL_MAX];
+	size_t len = text.len < sizeof(detail) ? text.len : sizeof(detail) - 1;
+
+	memcpy(detail, text.ptr, len);
+	detail[len] = '\0';
+	rs->waiting -= batch_live(batch);
+	batch_fail(batch, &rs->store, redis_fault_of(text), detail);
+	batch_put(rs, batch);
+}
+
+static void
+on_reply(void *arg, const struct reply *reply)
+{
+	struct redis_store *rs = arg;
+	struct batch *batch;
+
+	if (!reply)
+		return; /* on_down fails all batches at once */
+	rs->progress_us = clock_mono_us();
+	if (reply->kind == REPLY_ERROR && redis_fault_is_noscript(reply_text(reply, 0))) {
+		send_again(rs, ring_at(rs, 0));
+		return;
+	}
+	batch = ring_pop(rs);
+	rs->n_sent--;
+	if (reply->kind == REPLY_ERROR) {
+		fail_batch(rs, batch, reply_text(reply, 0));
+		return;
+	}
+	rs->waiting -= batch_live(batch);
+	if (batch_apply(batch, reply, &rs->store, &rs->late) < 0)
+		link_drop(rs->link, FAULT_OTHER, "a script's answer made no sense");
+	batch_put(rs, batch);
+	handle_late(rs);
+}
+
+static void
+on_ready(void *arg)
+{
+	(void)arg;
+}
+
+static void
+on_down(void *arg)
+{
+	struct redis_store *rs = arg;
+	const char *why;
+	enum store_fault fault = link_fault(rs->link, &why);
+
+	rs->n_sent = 0;
+	/* Done may start takes: they fail at once, since the link is not ready. */
+	while (rs->n > 0) {
+		struct batch *batch = ring_pop(rs);
+
+		rs->waiting -= batch_live(batch);
+		batch_fail(batch, &rs->store, fault, why);
+		batch_put(rs, batch);
+	}
+}
+
+/* --- the contract ------------------------------------------------------------- */
+
+static void
+redis_take(struct store *store, struct take *take)
+{
+	struct redis_store *rs = self(store);
+	struct batch *batch;
+	const char *why;
+
+	if (!link_ready(rs->link)) {
+		enum store_fault fault = link_fault(rs->link, &why);
+
+		store_fail(store, take, fault, why);
+		return;
+	}
+	batch = rs->waiting < rs->waiting_max ? gathering(rs, take) : NULL;
+	if (!batch || batch_add(batch, take) < 0) {
+		store_fail(store, take, FAULT_OVERLOAD, NULL);
+		return;
+	}
+	rs->waiting++;
+	arm(rs, take->deadline_us);
+}
+
+static void
+redis_flush(struct store *store)
+{
+	send_gathered(self(store));
+}
+
+static bool
+redis_ready(struct store *store, struct errinfo *why)
+{
+	struct redis_store *rs = self(store);
+	const char *text;
+
+	if (link_ready(rs->link))
+		return true;
+	err_set(why, ERR_UNAVAILABLE, "%s", (link_fault(rs->link, &text), text));
+	return false;
+}
+
+static void
+redis_close(struct store *store)
+{
+	struct redis_store *rs = self(store);
+
+	link_free(rs->link);
+	for (size_t i = 0; i < rs->n; i++) {
+		batch_fail(ring_at(rs, i), store, FAULT_DISCONNECTED, "shutting down");
+		batch_free(ring_at(rs, i));
+	}
+	for (size_t i = 0; i < rs->n_spare; i++)
+		batch_free(rs->spare[i]);
+	loop_timer_free(rs->timer);
+	buf_fini(&rs->late.give_back);
+	free(rs->ring);
+	free(rs);
+}
+
+static const struct store_ops redis_ops = {
+	.name = "redis",
+	.take = redis_take,
+	.flush = redis_flush,
+	.ready = redis_ready,
+	.close = redis_close,
+};
+
+static const struct link_ops link_events = { on_ready, on_down };
+
+struct store *
+redis_store_new(struct loop *loop, const struct redis_store_options *options,
+    struct metric_cells *cells)
+{
+	struct redis_store *rs = calloc(1, sizeof(*rs));
+
+	if (!rs)
+		return NULL;
+	rs->store.ops = &redis_ops;
+	rs->store.cells = cells;
+	rs->loop = loop;
+	rs->waiting_max = options->waiting_max ? options->waiting_max :
+	    REDIS_WAITING_DEFAULT;
+	rs->timer_us = INT64_MAX;
+	rs->timer = loop_timer_new(loop, on_deadline, rs);
+	if (rs->timer)
+		rs->link = link_new(loop, &options->url, &link_events, rs, cells);
+	if (!rs->link) {
+		if (rs->timer)
+			loop_timer_free(rs->timer);
+		free(rs);
+		return NULL;
+	}
+	return &rs->store;
+}

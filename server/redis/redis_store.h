@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The store contract over one Redis (from 6.2) or Valkey. Checks that arrive while
+ * earlier ones are in flight are gathered and sent as one script call; at low load a
+ * check is sent at the end of the turn that brought it.
+ */
+#ifndef REDIS_REDIS_STORE_H
+#define REDIS_REDIS_STORE_H
+
+#include "net/loop.h"
+#include "redis/url.h"
+#include "store/store.h"
+
+struct redis_store_options {
+	struct redis_url url;
+	size_t waiting_max; /* takes gathered or in flight; more is FAULT_OVERLOAD.
+	                       0: REDIS_WAITING_DEFAULT */
+};
+
+#define REDIS_WAITING_DEFAULT 16384
+
+/* Starts connecting and goes on trying for ever. NULL when out of memory. done never
+ * runs before store_take() returns while the store is ready. */
+struct store *redis_store_new(struct loop *loop,
+    const struct redis_store_options *options, struct metric_cells *cells) MUST_CHECK;
+
+#endif

@@ -1,0 +1,9 @@
+/* SPDX-License-Identifier: ISC */
+/* The Lua scripts, embedded at build time from lua/, each ended by a zero byte. */
+#ifndef REDIS_SCRIPT_H
+#define REDIS_SCRIPT_H
+
+extern const char lua_take[];
+extern const char lua_give_back[];
+
+#endif

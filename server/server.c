@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: ISC */
+#include "server.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/hash.h"
+#include "base/log.h"
+#include "ops/file.h"
+#include "ops/policy_files.h"
+#include "ops/process.h"
+
+#define TOKEN_FILE_MAX 65536
+
+/* --- loading: everything that can be wrong before a socket is bound --------------- */
+
+static void
+add_fault(struct errlist *errors, const char *where, const struct errinfo *ei)
+{
+	snprintf(errors->file, sizeof(errors->file), "%s", where);
+	errlist_add(errors, ei->code, ei->line, ei->column, NULL, "%s", ei->text);
+}
+
+static void
+load_store(struct server *s, struct errlist *errors)
+{
+	struct memory_options options = {
+		.max_counters = s->config->store_max_counters
+	};
+	struct errinfo ei;
+
+	if (strcmp(s->config->store, "memory") == 0) {
+		s->memory = memory_new(&options);
+		if (s->memory)
+			return;
+		err_set(&ei, ERR_NOMEM, "out of memory");
+	} else if (redis_url_parse(s->config->store, &s->redis, &ei) == 0) {
+		return;
+	}
+	add_fault(errors, "--store", &ei);
+}
+
+static void
+load_policies(struct server *s, struct errlist *errors)
+{
+	struct errinfo ei;
+
+	if (s->config->policy.n > 0) {
+		s->policies = policy_files_load(&s->config->policy,
+		    s->config->key_prefix, errors);
+		return;
+	}
+	err_set(&ei, ERR_INVALID,
+	    "no policy is given; name at least one document, as in "
+	    "--policy examples/policies/create_connect_token.json");
+	add_fault(errors, "--policy", &ei);
+}
+
+static void
+load_tokens(struct server *s, struct errlist *errors)
+{
+	const char *file = s->config->token_file;
+	struct buf text = { 0 };
+	struct errinfo ei;
+
+	if (!file)
+		return;
+	if (file_read(file, TOKEN_FILE_MAX, &text, &ei) == 0)
+		s->tokens = token_set_parse(text.data ? text.data : "", text.len, &ei);
+	if (!s->tokens)
+		add_fault(errors, file, &ei);
+	if (text.data)
+		explicit_bzero(text.data, text.len);
+	buf_fini(&text);
+}
+
+/* Beyond this host, somebody must have thought of who may call. */
+static void
+check_exposure(struct server *s, const struct config_list *list, const char *flag,
+    struct errlist *errors)
+{
+	struct address address;
+	struct errinfo ei;
+
+	if (s->config->token_file || s->config->insecure || config_list_is_none(list))
+		return;
+	for (size_t i = 0; i < list->n; i++) {
+		if (address_parse(list->items[i], &address, &ei) == 0) {
+			if (address_is_local(&address))
+				continue;
+			err_set(&ei, ERR_INVALID,
+			    "other hosts can reach %s: give --token-file FILE so that "
+			    "callers must show a token, or --insecure to serve anyone",
+			    address.text);
+		}
+		add_fault(errors, flag, &ei);
+	}
+}
+
+int
+server_load(struct server *s, const struct config *config, struct errlist *errors)
+{
+	struct errinfo ei;
+
+	memset(s, 0, sizeof(*s));
+	s->config = config;
+	s->started_us = clock_real_us();
+	s->cells = calloc(1, sizeof(*s->cells));
+	if (!s->cells || hash_start() < 0) {
+		err_set(&ei, ERR_NOMEM, "out of memory, or libsodium does not start");
+		add_fault(errors, "rationd", &ei);
+		return EXIT_CODE_DEPENDENCY;
+	}
+	load_policies(s, errors);
+	load_store(s, errors);
+	load_tokens(s, errors);
+	check_exposure(s, &config->listen_http, "--listen-http", errors);
+	check_exposure(s, &config->listen_resp, "--listen-resp", errors);
+	return errors->n + errors->more == 0 ? EXIT_CODE_OK : EXIT_CODE_CONFIG;
+}
+
+static void
+add_list(struct buf *out, const char *name, const struct config_list *list)
+{
+	buf_printf(out, "%s:", name);
+	for (size_t i = 0; i < list->n; i++)
+		buf_printf(out, " %s", list->items[i]);
+	buf_add_char(out, '\n');
+}
+
+void
+server_summary(const struct server *s, struct buf *out)
+{
+	for (size_t i = 0; i < policy_set_count(s->policies); i++) {
+		const struct policy *p = policy_set_at(s->policies, i);
+
+		buf_printf(out, "policy %s: %zu tools, %zu limits, sha256 %.12s\n",
+		    policy_name(p), policy_tool_count(p), policy_limit_count(p),
+		    policy_hash(p));
+	}
+	buf_printf(out, "store: %s\n", s->memory ? "memory" : s->redis.shown);
+	add_list(out, "http", &s->config->listen_http);
+	add_list(out, "resp", &s->config->listen_resp);
+	buf_printf(out, "token: %s\n", s->tokens ? "asked for" : "none");
+}
+
+/* --- serving -------------------------------------------------------------------- */
+
+static void
+stop(struct server *s, int exit_code)
+{
+	if (s->phase == SERVER_STOPPED)
+		return;
+	s->phase = SERVER_STOPPED;
+	s->exit_code = exit_code;
+	loop_stop(s->worker.loop);
+}
+
+static void
+on_turn(void *arg)
+{
+	struct server *s = arg;
+
+	if (s->phase != SERVER_DRAINING || !worker_is_idle(&s->worker))
+		return;
+	log_info("server", "drained: everything was answered");
+	stop(s, EXIT_CODE_OK);
+}
+
+static void
+on_drain_timeout(void *arg)
+{
+	struct server *s = arg;
+
+	log_warn("server", "drain timeout: closing %zu connections",
+	    worker_connections(&s->worker));
+	stop(s, EXIT_CODE_OK);
+}
+
+static void
+on_stop(void *arg, const char *signal_name)
+{
+	struct server *s = arg;
+	if (s->phase != SERVER_SERVING) {
+		log_warn("server", "%s again: stopping at once, %zu connections open",
+		    signal_name, worker_connections(&s->worker));
+		stop(s, worker_is_owing(&s->worker) ? EXIT_CODE_CUT : EXIT_CODE_OK);
+		return;
+	}
+	log_info("server", "%s: draining %zu connections for at most %lld ms",
+	    signal_name, worker_connections(&s->worker),
+	    (long long)s->config->drain_timeout_ms);
+	s->phase = SERVER_DRAINING;
+	loop_timer_set(s->drain_timer, s->config->drain_timeout_ms * 1000);
+	worker_drain(&s->worker);
+}
+
+static void
+on_reload(void *arg)
+{
+	(void)arg;
+	log_warn("server", "SIGHUP: reload is not supported yet; restart to read the "
+			   "policies again");
+}
+
+static int
+open_worker(struct server *s, struct errinfo *ei)
+{
+	struct worker_shared shared = { .config = s->config,
+		.policies = s->policies,
+		.memory = s->memory,
+		.redis = s->memory ? NULL : &s->redis,
+		.tokens = s->tokens,
+		.cells = &s->cells,
+		.n_cells = 1,
+		.started_us = s->started_us };
+	int rc = worker_open(&s->worker, 0, &shared, ei);
+
+	if (rc < 0)
+		return rc;
+	s->worker.on_turn = on_turn;
+	s->worker.on_turn_arg = s;
+	s->signals = (struct signals_handler){ on_stop, on_reload, s };
+	s->drain_timer = loop_timer_new(s->worker.loop, on_drain_timeout, s);
+	if (!s->drain_timer || signals_start(s->worker.loop, &s->signals) < 0)
+		return err_set(ei, ERR_NOMEM, "out of memory");
+	return 0;
+}
+
+int
+server_run(struct server *s)
+{
+	struct errinfo ei;
+	int rc;
+
+	process_raise_files(s->config->max_connections);
+	process_ignore_sigpipe();
+	log_info("server", "rationd %s, %zu policies, store %s", RATION_VERSION,
+	    policy_set_count(s->policies), s->memory ? "memory" : s->redis.shown);
+	rc = open_worker(s, &ei);
+	if (rc < 0) {
+		log_error("server", "%s", ei.text);
+		return rc == ERR_NOMEM ? EXIT_CODE_DEPENDENCY : EXIT_CODE_BIND;
+	}
+	if (s->config->insecure && !s->tokens)
+		log_warn("server", "--insecure: whoever reaches a listener is served");
+	worker_note_start(&s->worker);
+	if (loop_run(s->worker.loop) < 0) {
+		log_error("server", "the event loop failed");
+		return EXIT_CODE_DEPENDENCY;
+	}
+	return s->exit_code;
+}
+
+void
+server_close(struct server *s)
+{
+	if (s->drain_timer)
+		loop_timer_free(s->drain_timer);
+	worker_close(&s->worker);
+	memory_free(s->memory);
+	token_set_free(s->tokens);
+	if (s->policies)
+		policy_set_unref(s->policies);
+	free(s->cells);
+	explicit_bzero(&s->redis, sizeof(s->redis));
+	memset(s, 0, sizeof(*s));
+}

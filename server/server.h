@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * rationd as a whole: configuration, policies, tokens, the embedded store's memory,
+ * workers. server_open() is the order of birth, server_close() the same backwards.
+ */
+#ifndef SERVER_SERVER_H
+#define SERVER_SERVER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/attr.h"
+#include "base/err.h"
+#include "ops/config.h"
+#include "ops/signals.h"
+#include "worker.h"
+
+enum server_phase { SERVER_SERVING, SERVER_DRAINING, SERVER_STOPPED };
+
+struct server {
+	const struct config *config; /* borrowed */
+	struct policy_set *policies;
+	struct token_set *tokens;    /* NULL without --token-file */
+	struct memory *memory;       /* NULL with Redis */
+	struct redis_url redis;      /* valid when memory is NULL */
+	struct metric_cells *cells;
+	int64_t started_us;
+
+	struct worker worker; /* one thread yet */
+	struct signals_handler signals;
+	struct loop_timer *drain_timer;
+	enum server_phase phase;
+	int exit_code;
+};
+
+/*
+ * Reads everything that the configuration names: policies, tokens, the store's URL;
+ * binds nothing. Returns EXIT_CODE_OK or the exit code, with all faults added to
+ * `errors`. Call server_close() after success and failure alike.
+ */
+int server_load(struct server *s, const struct config *config,
+    struct errlist *errors) MUST_CHECK;
+
+/* One line per policy and one for the rest, for --check-config. */
+void server_summary(const struct server *s, struct buf *out);
+
+/* Listens and serves until a signal ends it; faults are logged. Returns the exit
+ * code. */
+int server_run(struct server *s) MUST_CHECK;
+
+void server_close(struct server *s);
+
+#endif

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The embedded store: counters in this process's memory, lost with it.
+ *
+ * One struct memory is shared by all workers (sharded locks); each worker has its own
+ * handle on it. It never evicts: when it is full, new counters are refused with
+ * FAULT_MEMORY, because forgetting a count would admit too much.
+ * The clock is the system's, or the one that tests give.
+ */
+#ifndef STORE_MEMORY_H
+#define STORE_MEMORY_H
+
+#include "base/attr.h"
+#include "store/store.h"
+
+struct memory;
+
+struct memory_options {
+	int64_t max_counters;       /* 0: MEMORY_COUNTERS_DEFAULT */
+	int64_t (*now_us)(void *);  /* NULL: clock_real_us() */
+	void *now_arg;
+};
+
+#define MEMORY_COUNTERS_DEFAULT INT64_C(10000000)
+
+/* NULL when out of memory. Free it after the last handle was closed. */
+struct memory *memory_new(const struct memory_options *options) MUST_CHECK;
+void memory_free(struct memory *memory);
+
+/* Live counters, expired ones that were not yet swept included. Any thread. */
+int64_t memory_count(struct memory *memory);
+
+/* A worker's handle; NULL when out of memory. done runs before store_take returns. */
+struct store *memory_store_new(struct memory *memory,
+    struct metric_cells *cells) MUST_CHECK;
+
+#endif

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Where counters live, as a contract. A store takes all charges of a check or none,
+ * at one moment of its own clock, and says how every limit stands.
+ *
+ * A backend is a struct store_ops; it exports only its constructor. A store belongs
+ * to one worker and is used from that worker's thread alone; what lies behind it may
+ * be shared.
+ *
+ * A take that fails charges nothing that stays: what turns out to have been charged
+ * after its deadline is given back. When it cannot be known, it is never sent again.
+ */
+#ifndef STORE_STORE_H
+#define STORE_STORE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/metric.h"
+#include "base/slice.h"
+#include "limit/limit.h"
+
+/* Why a store could not answer. One row each in the table of store.c. */
+enum store_fault {
+	FAULT_NONE,
+	FAULT_TIMEOUT,      /* the deadline passed */
+	FAULT_DISCONNECTED, /* no connection, or it was lost on the way */
+	FAULT_OVERLOAD,     /* too many checks are waiting */
+	FAULT_LOADING,      /* LOADING: reading its data set */
+	FAULT_READONLY,     /* READONLY: a replica */
+	FAULT_MASTERDOWN,   /* MASTERDOWN */
+	FAULT_CLUSTER,      /* CLUSTERDOWN, TRYAGAIN, MOVED, ASK, CROSSSLOT */
+	FAULT_BUSY,         /* BUSY: a script does not end */
+	FAULT_MEMORY,       /* OOM, MISCONF, or the embedded store is full */
+	FAULT_CONFIG,       /* NOAUTH, WRONGPASS, NOPERM, too old */
+	FAULT_WRONGTYPE,    /* a key holds something that is not a count */
+	FAULT_OTHER,        /* anything else it said */
+	FAULT_COUNT
+};
+
+struct store_fault_desc {
+	const char *name;   /* as in metrics: "timeout" */
+	const char *phrase; /* for people: "the store did not answer in time" */
+	enum metric metric;
+};
+extern const struct store_fault_desc store_fault_table[FAULT_COUNT];
+
+/* One line of what a check takes. */
+struct charge {
+	struct slice key;          /* borrowed until done */
+	const struct limit *limit; /* borrowed until done */
+	int64_t cost;              /* 0 ... NUM_MAX */
+	int64_t used;              /* out: after the take, or unchanged by a refusal */
+};
+
+enum take_status { TAKE_ADMITTED, TAKE_REFUSED, TAKE_FAILED };
+
+#define TAKE_DETAIL_MAX 160
+#define TAKE_CHARGES_MAX 64
+
+/* One check's charges on their way. Keys within one take differ. */
+struct take {
+	struct charge *charges; /* borrowed until done */
+	size_t n;               /* 1 ... TAKE_CHARGES_MAX */
+	int64_t deadline_us;    /* clock_mono_us(); done is called by then, within a
+	                           few ms, whatever the store does */
+	void (*done)(struct take *take); /* exactly once; may run before store_take()
+	                                    returns; may start other takes */
+
+	/* out */
+	enum take_status status;
+	size_t refused;  /* TAKE_REFUSED: the first charge that lacked room */
+	int64_t now_us;  /* the store's clock at the decision; 0 when it failed */
+	enum store_fault fault;
+	char detail[TAKE_DETAIL_MAX]; /* TAKE_FAILED: what the store said, or "" */
+
+	/* the store's own while the take is under way */
+	struct take *prev, *next;
+	void *owner;
+};
+
+struct store;
+
+struct store_ops {
+	const char *name; /* "memory", "redis" */
+	void (*take)(struct store *store, struct take *take);
+	/* The end of a loop turn: send what was gathered. NULL: nothing to do. */
+	void (*flush)(struct store *store);
+	/* Whether charges can be taken now; when not, `why` gets a line. */
+	bool (*ready)(struct store *store, struct errinfo *why);
+	/* Ends every take under way with FAULT_DISCONNECTED, then frees. */
+	void (*close)(struct store *store);
+};
+
+/* Embedded as the first member of a backend's own struct. */
+struct store {
+	const struct store_ops *ops;
+	struct metric_cells *cells; /* borrowed; this worker's */
+};
+
+/* Counts the take (METRIC_STORE_TAKES) and hands it to the backend. */
+void store_take(struct store *store, struct take *take);
+void store_flush(struct store *store);
+bool store_ready(struct store *store, struct errinfo *why);
+void store_close(struct store *store); /* NULL is fine */
+
+/* For backends: fills in a failure, counts it, calls done. `detail` may be NULL. */
+void store_fail(struct store *store, struct take *take, enum store_fault fault,
+    const char *detail);
+
+#endif

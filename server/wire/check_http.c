@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: ISC */
+#include "wire/check_http.h"
+
+#include <string.h>
+
+#include "base/num.h"
+#include "wire/value.h"
+
+#define STATUS_LIMITED 429
+#define STATUS_UNAVAILABLE 503
+
+/* RFC 9651: a structured field's integer has at most 15 digits. */
+#define SF_INTEGER_MAX INT64_C(999999999999999)
+
+int
+check_http_status(const struct decision *d)
+{
+	static const int statuses[] = {
+		[CAUSE_ALLOWED] = 200,
+		[CAUSE_POLICY] = 403,
+		[CAUSE_LIMIT] = STATUS_LIMITED,
+		[CAUSE_STORE] = STATUS_UNAVAILABLE,
+	};
+
+	return statuses[d->cause];
+}
+
+/* A structured field's string has ASCII only; the rest, and '%', goes as %XX. */
+static void
+add_sf_string(struct buf *out, const char *text)
+{
+	static const char hex[] = "0123456789ABCDEF";
+
+	buf_add_char(out, '"');
+	for (; *text; text++) {
+		unsigned char c = (unsigned char)*text;
+
+		if (c < 0x20 || c >= 0x7f || c == '%') {
+			char escape[3] = { '%', hex[c >> 4], hex[c & 15] };
+
+			buf_add(out, escape, sizeof(escape));
+			continue;
+		}
+		if (c == '"' || c == '\\')
+			buf_add_char(out, '\\');
+		buf_add_char(out, (char)c);
+	}
+	buf_add_char(out, '"');
+}
+
+static void
+add_parameter(struct buf *out, char name, int64_t value)
+{
+	char head[3] = { ';', name, '=' };
+
+	buf_add(out, head, sizeof(head));
+	buf_add_int(out, value < SF_INTEGER_MAX ? value : SF_INTEGER_MAX);
+}
+
+static int64_t
+seconds_up(int64_t ms)
+{
+	return ms / 1000 + (ms % 1000 > 0);
+}
+
+static void
+add_limit_fields(const struct decision_limit *dl, struct buf *out)
+{
+	const struct policy_limit *pl = dl->limit;
+
+	buf_add_str(out, "RateLimit-Policy: ");
+	add_sf_string(out, pl->counter);
+	add_parameter(out, 'q', pl->limit.max);
+	add_parameter(out, 'w', seconds_up(pl->limit.window.len_ms));
+	buf_add_str(out, "\r\nRateLimit: ");
+	add_sf_string(out, pl->counter);
+	add_parameter(out, 'r', dl->outcome.remaining);
+	add_parameter(out, 't', seconds_up(dl->outcome.reset_ms));
+	buf_add(out, "\r\n", 2);
+}
+
+/* Seconds, 0 for none. */
+static int64_t
+retry_after(int status, const struct decision_limit *tightest)
+{
+	int64_t seconds;
+
+	if (status == STATUS_UNAVAILABLE)
+		return 1;
+	if (status != STATUS_LIMITED || !tightest ||
+	    tightest->outcome.retry_after_ms < 0)
+		return 0;
+	seconds = seconds_up(tightest->outcome.retry_after_ms);
+	return seconds > 0 ? seconds : 1;
+}
+
+void
+check_http_add_fields(const struct decision *d, struct http_response *resp)
+{
+	const struct decision_limit *tightest = NULL;
+	int64_t seconds;
+
+	if (d->tightest < d->n_limits)
+		tightest = &d->limits[d->tightest];
+	if (tightest)
+		add_limit_fields(tightest, &resp->fields);
+	seconds = retry_after(check_http_status(d), tightest);
+	if (seconds > 0) {
+		buf_add_str(&resp->fields, "Retry-After: ");
+		buf_add_int(&resp->fields, seconds);
+		buf_add(&resp->fields, "\r\n", 2);
+	}
+}
+
+static int
+read_tool(
+    struct check_request *out, const char *name, struct slice value, struct errinfo *ei)
+{
+	out->call.tool = value;
+	return call_validate_name(name, value, ei);
+}
+
+static int
+read_grant(
+    struct check_request *out, const char *name, struct slice value, struct errinfo *ei)
+{
+	out->call.grant = value;
+	return call_validate_name(name, value, ei);
+}
+
+static int
+read_policy(
+    struct check_request *out, const char *name, struct slice value, struct errinfo *ei)
+{
+	out->policy = value;
+	return call_validate_name(name, value, ei);
+}
+
+static int
+read_session(
+    struct check_request *out, const char *name, struct slice value, struct errinfo *ei)
+{
+	out->call.session = value;
+	return call_validate_name(name, value, ei);
+}
+
+static int
+read_cost(
+    struct check_request *out, const char *name, struct slice value, struct errinfo *ei)
+{
+	return value_parse_whole(name, value, 0, NUM_MAX, &out->call.cost, ei);
+}
+
+static int
+read_timeout(
+    struct check_request *out, const char *name, struct slice value, struct errinfo *ei)
+{
+	return value_parse_whole(
+	    name, value, 1, VALUE_TIMEOUT_MAX_MS, &out->timeout_ms, ei);
+}
+
+static int
+read_mode(
+    struct check_request *out, const char *name, struct slice value, struct errinfo *ei)
+{
+	(void)out;
+	return value_parse_mode(name, value, ei);
+}
+
+static int
+read_later(
+    struct check_request *out, const char *name, struct slice value, struct errinfo *ei)
+{
+	(void)out;
+	(void)value;
+	return value_unsupported(name, ei);
+}
+
+#define PREFIX "X-Ration-"
+
+static const struct {
+	const char *name;
+	int (*read)(struct check_request *out, const char *name, struct slice value,
+	    struct errinfo *ei);
+} auth_fields[] = {
+	{ PREFIX "Tool", read_tool },
+	{ PREFIX "Grant", read_grant },
+	{ PREFIX "Policy", read_policy },
+	{ PREFIX "Session", read_session },
+	{ PREFIX "Cost", read_cost },
+	{ PREFIX "Timeout-Ms", read_timeout },
+	{ PREFIX "Mode", read_mode },
+	{ PREFIX "Request-Id", read_later },
+	{ PREFIX "Id", read_later },
+	{ PREFIX "Ttl", read_later },
+};
+
+static int
+unknown_field(struct slice name, struct errinfo *ei)
+{
+	char excerpt[VALUE_EXCERPT_MAX];
+
+	return err_set(ei, ERR_INVALID,
+	    "unknown header field \"%s\"; " PREFIX
+	    " has Tool, Grant, Policy, Session, Cost, Mode and Timeout-Ms",
+	    value_excerpt(name, excerpt));
+}
+
+/* Fields that are not ours pass by: a gateway forwards its client's. */
+static int
+read_field(const struct http_field *field, struct check_request *out, unsigned *seen,
+    struct errinfo *ei)
+{
+	const size_t prefix = strlen(PREFIX);
+
+	if (field->name.len < prefix ||
+	    strncasecmp(field->name.ptr, PREFIX, prefix) != 0)
+		return 0;
+	for (size_t i = 0; i < ARRAY_LEN(auth_fields); i++) {
+		const char *name = auth_fields[i].name;
+
+		if (!slice_case_eq_str(field->name, name))
+			continue;
+		if (*seen & (1u << i))
+			return err_set(ei, ERR_INVALID, "%s stands twice", name);
+		*seen |= 1u << i;
+		return auth_fields[i].read(out, name, field->value, ei);
+	}
+	return unknown_field(field->name, ei);
+}
+
+int
+check_http_parse_auth(
+    const struct http_request *req, struct check_request *out, struct errinfo *ei)
+{
+	unsigned seen = 0;
+
+	memset(out, 0, sizeof(*out));
+	out->call.cost = 1;
+	for (size_t i = 0; i < req->n_fields; i++) {
+		int rc = read_field(&req->fields[i], out, &seen, ei);
+
+		if (rc < 0)
+			return rc;
+	}
+	if (!out->call.tool.ptr || !out->call.grant.ptr)
+		return err_set(ei, ERR_INVALID, PREFIX "%s is missing",
+		    out->call.tool.ptr ? "Grant" : "Tool");
+	return call_validate(&out->call, ei);
+}
+
+int
+check_http_parse_timeout(
+    const struct http_request *req, int64_t *timeout_ms, struct errinfo *ei)
+{
+	const char *name = PREFIX "Timeout-Ms";
+
+	*timeout_ms = 0;
+	switch (http_field_count(req, name)) {
+	case 0:
+		return 0;
+	case 1:
+		return value_parse_whole(name, http_field_get(req, name), 1,
+		    VALUE_TIMEOUT_MAX_MS, timeout_ms, ei);
+	default:
+		return err_set(ei, ERR_INVALID, "%s stands twice", name);
+	}
+}

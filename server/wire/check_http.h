@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: ISC */
+/* What HTTP adds to a decision: status, header fields, forward-auth. Pure. */
+#ifndef WIRE_CHECK_HTTP_H
+#define WIRE_CHECK_HTTP_H
+
+#include "base/attr.h"
+#include "base/err.h"
+#include "check/decision.h"
+#include "check/request.h"
+#include "wire/http.h"
+
+/* 200 allow, 403 policy or approval, 429 limit, 503 store. */
+int check_http_status(const struct decision *d);
+
+/* RateLimit-Policy and RateLimit (IETF draft-ietf-httpapi-ratelimit-headers-11) of the
+ * tightest limit, Retry-After (whole seconds, rounded up) on 429 and 503, left out
+ * when the answer is never. */
+void check_http_add_fields(const struct decision *d, struct http_response *resp);
+
+/*
+ * The check that GET|POST /v1/auth asks for: X-Ration-Tool, -Grant, -Policy, -Session,
+ * -Cost, and X-Ration-Timeout-Ms. Slices point into *req. 0, or an enum err whose text
+ * names the field. ID, Mode and TTL fields are ERR_UNSUPPORTED for now.
+ */
+int check_http_parse_auth(const struct http_request *req, struct check_request *out,
+    struct errinfo *ei) MUST_CHECK;
+
+/* X-Ration-Timeout-Ms; 0 in *timeout_ms when the field is absent. 1 ... 60000. */
+int check_http_parse_timeout(const struct http_request *req, int64_t *timeout_ms,
+    struct errinfo *ei) MUST_CHECK;
+
+#endif

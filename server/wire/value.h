@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * How a client's text becomes a value, in the same words for every protocol: what is
+ * wrong, what would be right, and no more of the input than is fit to print. Pure.
+ */
+#ifndef WIRE_VALUE_H
+#define WIRE_VALUE_H
+
+#include <jansson.h>
+#include <stdint.h>
+
+#include "base/attr.h"
+#include "base/err.h"
+#include "base/slice.h"
+
+#define VALUE_EXCERPT_BYTES 32 /* of the input that an error text shows */
+#define VALUE_EXCERPT_MAX (VALUE_EXCERPT_BYTES + 4)
+
+#define VALUE_TIMEOUT_MAX_MS 60000
+
+/* Writes the first bytes of `raw` into out[VALUE_EXCERPT_MAX] with a final NUL, "..."
+ * behind what was cut, and '?' for control characters, quotes and bytes that are not
+ * UTF-8. Returns out. */
+const char *value_excerpt(struct slice raw, char *out);
+
+/* The decimal whole number `text`, min ... max. 0, or ERR_INVALID naming `field`. */
+int value_parse_whole(const char *field, struct slice text, int64_t min, int64_t max,
+    int64_t *out, struct errinfo *ei) MUST_CHECK;
+
+/* The same of a JSON number, whole by value: 5.0 is 5. */
+int value_parse_json_whole(const char *field, const json_t *value, int64_t min,
+    int64_t max, int64_t *out, struct errinfo *ei) MUST_CHECK;
+
+/* "enforce" is 0; ERR_UNSUPPORTED for the other known modes, else ERR_INVALID. */
+int value_parse_mode(
+    const char *field, struct slice text, struct errinfo *ei) MUST_CHECK;
+
+/* ERR_UNSUPPORTED: "FIELD is not supported yet". */
+int value_unsupported(const char *field, struct errinfo *ei);
+
+/* ERR_INVALID: "FIELD must be WANTED, not ..." with what was found. */
+int value_wrong_type(
+    const char *field, const char *wanted, const json_t *found, struct errinfo *ei);
+
+/*
+ * Any JSON text; `what` is how messages call it. Owned by the caller; NULL: ei says
+ * what is wrong, with line and column. ERR_SYNTAX, ERR_INVALID (a key that stands
+ * twice, a NUL), ERR_TOOBIG (nesting, numbers) or ERR_NOMEM.
+ */
+json_t *value_parse_json(
+    const char *what, struct slice text, struct errinfo *ei) MUST_CHECK;
+
+#endif

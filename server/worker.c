@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: ISC */
+#include "worker.h"
+
+#include <string.h>
+
+#include "base/log.h"
+#include "redis/redis_store.h"
+
+/* Unanswered requests of one connection before its reading pauses. */
+#define PENDING_MAX 1024
+
+static const struct {
+	const char *name;
+	const struct front_protocol *protocol;
+	size_t list; /* offset of its addresses in struct config */
+} fronts[] = {
+	{ "http", &front_http, offsetof(struct config, listen_http) },
+	{ "resp", &front_resp, offsetof(struct config, listen_resp) },
+};
+_Static_assert(ARRAY_LEN(fronts) == ARRAY_LEN(((struct worker *)0)->fronts),
+    "one front per protocol");
+
+static void
+log_readiness(struct worker *w)
+{
+	struct errinfo why = { 0 };
+	bool was_ready = w->ready;
+
+	w->ready = store_ready(w->store, &why);
+	if (w->ready)
+		log_info("server", "ready: the store %s takes charges",
+		    w->shared.redis ? w->shared.redis->shown : "memory");
+	else if (was_ready)
+		log_warn("server", "not ready any more: %s", why.text);
+	else
+		log_info("server", "not ready yet: %s", why.text);
+}
+
+/* Checks of this turn leave together. */
+static void
+end_turn(void *arg)
+{
+	struct worker *w = arg;
+
+	store_flush(w->store);
+	if (w->started && store_ready(w->store, NULL) != w->ready)
+		log_readiness(w);
+	if (w->on_turn)
+		w->on_turn(w->on_turn_arg);
+}
+
+static struct store *
+open_store(struct worker *w)
+{
+	struct redis_store_options options = { .waiting_max = 0 };
+
+	if (w->shared.memory)
+		return memory_store_new(w->shared.memory, w->cells);
+	options.url = *w->shared.redis;
+	return redis_store_new(w->loop, &options, w->cells);
+}
+
+static struct check_engine *
+open_engine(struct worker *w)
+{
+	struct check_options options = { .store = w->store,
+		.cells = w->cells,
+		.deadline_ms = w->shared.config->deadline_ms };
+
+	return check_engine_new(&options, w->shared.policies);
+}
+
+static struct admin *
+open_admin(struct worker *w)
+{
+	struct admin_options options = { .engine = w->engine,
+		.store = w->store,
+		.memory = w->shared.memory,
+		.store_shown = w->shared.redis ? w->shared.redis->shown : "memory",
+		.cells = w->shared.cells,
+		.n_cells = w->shared.n_cells,
+		.worker = w->index,
+		.started_us = w->shared.started_us };
+
+	return admin_new(&options);
+}
+
+static struct front *
+open_front(struct worker *w, const struct front_protocol *protocol)
+{
+	const struct config *c = w->shared.config;
+	struct front_options options = { .engine = w->engine,
+		.cells = w->cells,
+		.quota = &w->quota,
+		.tokens = w->shared.tokens,
+		.request_max = (size_t)c->max_request_bytes,
+		.pending_max = PENDING_MAX,
+		.idle_ms = c->idle_timeout_ms,
+		.message_ms = c->request_timeout_ms,
+		.write_ms = c->write_timeout_ms,
+		.endpoints = admin_endpoints(w->admin),
+		.info = admin_info,
+		.info_arg = w->admin };
+
+	return front_new(w->loop, protocol, &options);
+}
+
+static int
+listen_on(struct front *front, const char *name, const struct config_list *list,
+    struct errinfo *ei)
+{
+	for (size_t i = 0; i < list->n; i++) {
+		struct address address;
+		int rc = address_parse(list->items[i], &address, ei);
+
+		if (rc == 0)
+			rc = front_listen(front, &address, ei);
+		if (rc < 0)
+			return rc;
+		log_info("server", "listening for %s on %s", name,
+		    front_address(front, i));
+	}
+	return 0;
+}
+
+static int
+open_fronts(struct worker *w, struct errinfo *ei)
+{
+	const char *config = (const char *)w->shared.config;
+
+	for (size_t i = 0; i < ARRAY_LEN(fronts); i++) {
+		const void *at = config + fronts[i].list;
+		const struct config_list *list = at;
+		int rc;
+
+		if (config_list_is_none(list))
+			continue;
+		w->fronts[i] = open_front(w, fronts[i].protocol);
+		if (!w->fronts[i])
+			return err_set(ei, ERR_NOMEM, "out of memory");
+		rc = listen_on(w->fronts[i], fronts[i].name, list, ei);
+		if (rc < 0)
+			return rc;
+	}
+	return 0;
+}
+
+int
+worker_open(struct worker *w, size_t index, const struct worker_shared *shared,
+    struct errinfo *ei)
+{
+	memset(w, 0, sizeof(*w));
+	w->index = index;
+	w->shared = *shared;
+	w->cells = shared->cells[index];
+	w->quota.max = (size_t)shared->config->max_connections;
+
+	if (!(w->loop = loop_new()) || !(w->store = open_store(w)) ||
+	    !(w->engine = open_engine(w)) || !(w->admin = open_admin(w)))
+		return err_set(ei, ERR_NOMEM, "out of memory or file descriptors");
+	metric_set(w->cells, METRIC_POLICIES,
+	    index == 0 ? (int64_t)policy_set_count(shared->policies) : 0);
+	loop_on_turn(w->loop, end_turn, w);
+	return open_fronts(w, ei);
+}
+
+void
+worker_note_start(struct worker *w)
+{
+	w->started = true;
+	log_readiness(w);
+}
+
+void
+worker_close(struct worker *w)
+{
+	/* Fronts let go of their checks; closing the store ends those that are still
+	 * under way; then nothing points into the engine. */
+	for (size_t i = 0; i < ARRAY_LEN(w->fronts); i++)
+		front_free(w->fronts[i]);
+	store_close(w->store);
+	if (w->engine)
+		check_engine_free(w->engine);
+	admin_free(w->admin);
+	loop_free(w->loop);
+	memset(w, 0, sizeof(*w));
+}
+
+void
+worker_drain(struct worker *w)
+{
+	admin_set_draining(w->admin);
+	for (size_t i = 0; i < ARRAY_LEN(w->fronts); i++)
+		if (w->fronts[i])
+			front_drain(w->fronts[i]);
+}
+
+size_t
+worker_connections(const struct worker *w)
+{
+	return loop_clients(w->loop);
+}
+
+bool
+worker_is_idle(const struct worker *w)
+{
+	/* The loop also counts connections that the fronts have let go of. */
+	return loop_clients(w->loop) == 0 && check_engine_pending(w->engine) == 0;
+}
+
+bool
+worker_is_owing(const struct worker *w)
+{
+	for (size_t i = 0; i < ARRAY_LEN(w->fronts); i++)
+		if (w->fronts[i] && front_connections(w->fronts[i]) > 0)
+			return true;
+	return check_engine_pending(w->engine) > 0 || loop_owes_bytes(w->loop);
+}

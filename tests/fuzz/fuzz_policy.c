@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Any bytes as a policy document. What loads is asked about each of its tools, and
+ * must give keys that the contract allows; what does not must say where.
+ */
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/hash.h"
+#include "base/num.h"
+#include "base/utf8.h"
+#include "policy/policy.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void
+require(bool holds)
+{
+	if (!holds)
+		abort();
+}
+
+static void
+check_faults(const struct errlist *errors)
+{
+	require(errors->n > 0);
+	for (size_t i = 0; i < errors->n; i++) {
+		const struct errinfo *ei = &errors->items[i];
+
+		require(ei->code < 0 && ei->line >= 1 && ei->column >= 1);
+		require(ei->text[0] != '\0');
+		require(utf8_valid(ei->text, strlen(ei->text)));
+		require(i == 0 || ei[-1].line <= ei->line);
+	}
+}
+
+/* "ration:fuzz:{SCOPE}:COUNTER:WINDOW", with nothing that reaches out of a part. */
+static void
+check_key(struct slice key)
+{
+	const char *open = memchr(key.ptr, '{', key.len);
+	const char *close = memchr(key.ptr, '}', key.len);
+	size_t colons = 0;
+
+	require(key.len > 13 && memcmp(key.ptr, "ration:fuzz:{", 13) == 0);
+	require(open == key.ptr + 12 && close && close[1] == ':');
+	for (size_t i = 0; i < key.len; i++) {
+		unsigned char c = (unsigned char)key.ptr[i];
+
+		require(c > ' ' && c < 0x7f);
+		colons += c == ':';
+		require(c != '{' || i == 12);
+		require(c != '}' || key.ptr + i == close);
+	}
+	require(colons == 4);
+}
+
+static void
+charge_all(const struct ruling *ruling, const struct call *call)
+{
+	struct buf keys[POLICY_CHARGES_MAX] = { 0 };
+	struct policy_charge charge;
+	struct errinfo ei;
+
+	require(ruling->n_limits <= POLICY_CHARGES_MAX);
+	for (size_t i = 0; i < ruling->n_limits; i++) {
+		const struct policy_limit *limit = ruling->limits[i];
+		int rc = policy_charge(limit, call, &keys[i], &charge, &ei);
+
+		require(rc == 0 || rc == ERR_NOTFOUND);
+		require(limit->rule[0] == '/' && limit->message[0] != '\0');
+		if (rc < 0)
+			continue;
+		require(charge.cost >= 0 && charge.cost <= NUM_MAX);
+		check_key(buf_slice(&keys[i]));
+		for (size_t k = 0; k < i; k++)
+			require(!slice_eq(buf_slice(&keys[k]), buf_slice(&keys[i])));
+	}
+	for (size_t i = 0; i < ruling->n_limits; i++)
+		buf_fini(&keys[i]);
+}
+
+static void
+ask(const struct policy *policy, const char *tool)
+{
+	struct call_attribute attributes[] = { { slice_str("org"),
+		slice_str("a:{b}") } };
+	struct call call = { .tool = slice_str(tool), .grant = slice_str("g=&%"),
+		.attributes = attributes, .n_attributes = 1, .cost = 1 };
+	struct ruling ruling;
+
+	for (int i = 0; i < 2; i++) {
+		policy_rule(policy, &call, &ruling);
+		require((ruling.verdict == VERDICT_ALLOW) == (ruling.rule[0] == '\0'));
+		require(ruling.verdict == VERDICT_ALLOW || ruling.n_limits == 0);
+		charge_all(&ruling, &call);
+		call.session = slice_str("s");
+	}
+}
+
+static void
+ask_all(const struct policy *policy, const char *text, size_t len)
+{
+	json_t *root = json_loadb(text, len, 0, NULL);
+	const char *tool;
+	json_t *entry;
+
+	require(root != NULL);
+	json_object_foreach(json_object_get(root, "tools"), tool, entry)
+		ask(policy, tool);
+	ask(policy, "a tool that is not listed");
+	json_decref(root);
+}
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	char *text = malloc(size ? size : 1);
+	struct errlist errors;
+	struct policy *policy;
+
+	require(text && hash_start() == 0);
+	memcpy(text, data, size);
+	policy = policy_parse("fuzz", "fuzz.json", text, size, NULL, &errors);
+	if (policy)
+		ask_all(policy, text, size);
+	else
+		check_faults(&errors);
+	policy_free(policy);
+	errlist_fini(&errors);
+	free(text);
+	return 0;
+}

@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: ISC
+"""Fixtures of the system tests; harness.py has the processes behind them."""
+import types
+
+import pytest
+
+import harness
+
+
+def pytest_configure(config):
+    harness.raise_files_limit()
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    report = (yield).get_result()
+    if call.when == "call":
+        item.call_failed = report.failed
+
+
+@pytest.fixture
+def redis_factory():
+    """Starts redis-servers: redis_factory(options=..., acl=...) -> harness.Redis."""
+    started = []
+
+    def start(*args, **kw):
+        started.append(harness.Redis(*args, **kw))
+        return started[-1]
+    yield start
+    for server in started:
+        server.discard()
+
+
+@pytest.fixture
+def redis_server(redis_factory):
+    """A redis-server of this test's own, empty."""
+    return redis_factory()
+
+
+def daemons(request):
+    started = []
+
+    def start(*args, **kw):
+        started.append(harness.Rationd(*args, **kw))
+        return started[-1]
+    yield start
+    faults = []
+    for daemon in started:
+        try:
+            if daemon.running:
+                daemon.stop()
+            else:
+                daemon.assert_no_findings()
+        except AssertionError as fault:
+            faults.append(str(fault))
+        if faults or getattr(request.node, "call_failed", False):
+            print(f"--- rationd {daemon.pid}:", daemon.log[-8000:], sep="\n")
+        daemon.discard()
+    assert not faults, "\n".join(faults)
+
+
+@pytest.fixture
+def rationd(request, redis_factory):
+    """Starts daemons: rationd(policies, store=..., flags=[...]) -> harness.Rationd.
+
+    Those still running at the end are stopped, which has to go well: exit code 0, no
+    word of a sanitizer in the log. The logs of a test that failed are printed.
+    """
+    # redis_factory is asked for so that Redis outlives the daemons.
+    yield from daemons(request)
+
+
+@pytest.fixture(scope="module")
+def module_rationd(request):
+    """The same for daemons that serve a whole module; embedded store."""
+    yield from daemons(request)
+
+
+@pytest.fixture(params=["memory", "redis"])
+def store(request):
+    """Each store in turn: .name, .url for --store, .redis (None for memory)."""
+    if request.param == "memory":
+        return types.SimpleNamespace(name="memory", url="memory", redis=None)
+    server = request.getfixturevalue("redis_server")
+    return types.SimpleNamespace(name="redis", url=server.url, redis=server)

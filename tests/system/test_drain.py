@@ -1,0 +1,271 @@
+# SPDX-License-Identifier: ISC
+"""SIGTERM drains: what is under way is answered, nobody new is served, idle connections
+close, the exit code is 0. A second signal stops at once."""
+import json
+import re
+import signal
+import socket
+import threading
+import time
+
+import pytest
+
+from harness import limit, patience, policy, wait_for
+from load import (Load, counter_key, counts, read_answers, slack_ms, words)
+
+PLENTY = 10**9
+HOUR = policy(much=[limit("much", "hour", PLENTY)])
+EXIT_CUT = 1
+# A check may wait so long for a frozen Redis here.
+PATIENT = ["--deadline-ms", 20000]
+
+
+def quick_s():
+    """How long the end may take when nothing is left to wait for."""
+    return 0.5 + slack_ms() / 20
+
+
+def post(tool="much", grant="g", path="/v1/check"):
+    body = json.dumps({"tool": tool, "grant": grant}).encode()
+    return (b"POST %s HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+            b"Content-Length: %d\r\n\r\n%s" % (path.encode(), len(body), body))
+
+
+def read_all(sock):
+    """Everything up to the other side's close."""
+    data = b""
+    while True:
+        more = sock.recv(1 << 16)
+        if not more:
+            return data
+        data += more
+
+
+def ended_with(daemon, seconds=10):
+    """Waits for the end; the exit code. Nothing may be found in the log."""
+    code = daemon.process.wait(patience(seconds))
+    daemon.assert_no_findings()
+    return code
+
+
+def draining(daemon):
+    wait_for(lambda: "draining" in daemon.log, 5, "the word of draining in the log")
+
+
+def assert_refused(daemon):
+    for protocol in ("http", "resp"):
+        with pytest.raises(ConnectionRefusedError):
+            daemon.connect(protocol)
+
+
+def closes(sock):
+    """Whether the other side closes soon without another byte."""
+    sock.settimeout(patience(5))
+    return sock.recv(100) == b""
+
+
+def under_way(daemon, n):
+    """Waits until so many checks were handed to the store."""
+    wait_for(lambda: daemon.metric("ration_store_takes_total") >= n, 5,
+             f"{n} checks under way")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_what_is_under_way_is_answered(redis_server, rationd, number):
+    daemon = rationd(HOUR, store=redis_server.url, flags=PATIENT)
+    with daemon.connect("resp") as resp, daemon.connect("http") as http:
+        redis_server.pause()
+        resp.sendall(words("CHECK", "much", "r") * 700)
+        http.sendall(post(grant="h") * 3)
+        under_way(daemon, 703)
+        daemon.session.close()
+        daemon.signal(number)
+        draining(daemon)
+        wait_for(lambda: refused(daemon), 5, "new connections refused")
+        assert_refused(daemon)
+        assert daemon.running
+        redis_server.resume()
+        answers = read_answers(resp, 700)
+        assert len(answers) == 700 and {a.verdict for a in answers} == {1}
+        assert closes(resp)
+        text = read_all(http)
+    assert text.count(b"HTTP/1.1 200 ") == 3 and text.count(b'"allow"') == 3
+    assert b"connection: close" in text.lower()
+    assert ended_with(daemon) == 0
+    assert counts(redis_server.client()) == {
+        counter_key("much", "hour", grant="r"): 700,
+        counter_key("much", "hour", grant="h"): 3}
+
+
+def refused(daemon):
+    try:
+        daemon.connect("resp").close()
+        return False
+    except ConnectionRefusedError:
+        return True
+
+
+def test_idle_connections_are_closed(rationd):
+    daemon = rationd(HOUR)
+    idle = [daemon.connect(p) for p in ("http", "resp") for _ in range(20)]
+    used_http, used_resp = daemon.connect("http"), daemon.connect("resp")
+    used_http.sendall(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert b"200" in used_http.recv(1000)
+    used_resp.sendall(words("CHECK", "much", "g"))
+    assert read_answers(used_resp, 1)[0].verdict == 1
+    wait_for(lambda: daemon.metric('ration_connections{front="resp"}') == 21, 5,
+             "all connections accepted")
+    daemon.session.close()
+    begun = time.monotonic()
+    daemon.signal(signal.SIGTERM)
+    for sock in [*idle, used_http, used_resp]:
+        assert closes(sock)
+        sock.close()
+    assert ended_with(daemon) == 0
+    assert time.monotonic() - begun < quick_s()
+    assert_refused(daemon)
+
+
+def test_idle_connections_that_stay_open(rationd):
+    """A caller that does not look at the close holds nobody up for more than a second."""
+    daemon = rationd(HOUR)
+    idle = [daemon.connect(p) for p in ("http", "resp")]
+    begun = time.monotonic()
+    daemon.signal(signal.SIGTERM)
+    assert ended_with(daemon) == 0
+    assert time.monotonic() - begun < 1 + quick_s()
+    for sock in idle:
+        assert closes(sock)
+        sock.close()
+
+
+def test_not_ready_while_draining(redis_server, rationd):
+    """Who still reaches it is told, or finds the connection closed behind the last
+    answer: never "ready"."""
+    daemon = rationd(HOUR, store=redis_server.url, flags=PATIENT)
+    with daemon.connect("http") as http:
+        redis_server.pause()
+        http.sendall(post())
+        under_way(daemon, 1)
+        daemon.session.close()
+        daemon.signal(signal.SIGTERM)
+        draining(daemon)
+        http.sendall(b"GET /readyz HTTP/1.1\r\nHost: x\r\n\r\n")
+        redis_server.resume()
+        text = read_all(http)
+    statuses = re.findall(rb"HTTP/1\.1 (\d+)", text)
+    assert statuses in ([b"200"], [b"200", b"503"]), text
+    assert b'"allow"' in text and (len(statuses) == 1 or b"draining" in text)
+    assert ended_with(daemon) == 0
+
+
+def test_under_load(redis_server, rationd):
+    """Pipelines go on until the connection closes: it closes at the end of an answer,
+    and what was allowed is what Redis counts, but for what nobody could be told."""
+    daemon = rationd(HOUR, store=redis_server.url)
+    told, faults = [], []
+
+    def hammer(index):
+        try:
+            with daemon.connect("resp") as sock:
+                while True:
+                    try:
+                        sock.sendall(words("CHECK", "much", f"g{index}") * 20)
+                    except (BrokenPipeError, ConnectionResetError):
+                        # What came before the close is still to be read.
+                        told.append(("cut", None))
+                    answers = read_answers(sock, 20)
+                    told.extend((index, a.verdict) for a in answers)
+                    if len(answers) < 20:
+                        return
+        except ConnectionResetError:
+            pass
+        except Exception as fault:  # pylint: disable=broad-except
+            faults.append(repr(fault))
+    threads = [threading.Thread(target=hammer, args=(i,)) for i in range(6)]
+    for thread in threads:
+        thread.start()
+    wait_for(lambda: len(told) > 2000, 10, "2,000 answers")
+    daemon.session.close()
+    begun = time.monotonic()
+    daemon.signal(signal.SIGTERM)
+    assert ended_with(daemon) == 0
+    assert time.monotonic() - begun < quick_s()
+    for thread in threads:
+        thread.join()
+    assert not faults, faults
+    assert {verdict for _, verdict in told} <= {1, None}
+    for i in range(6):
+        allowed = sum(1 for index, _ in told if index == i)
+        counted = int(redis_server.client().get(
+            counter_key("much", "hour", grant=f"g{i}")))
+        assert allowed <= counted <= allowed + 40
+    assert_refused(daemon)
+
+
+def test_paced_load_is_never_refused_halfway(rationd):
+    """Callers that keep their connection see answers, then a closed connection."""
+    daemon = rationd(HOUR)
+    load = Load(daemon, [("much", "g")], rate=400, resp=4, http=0)
+    with pytest.raises(KeyboardInterrupt), load:
+        load.wait_for_one("allow", 0)
+        daemon.session.close()
+        daemon.signal(signal.SIGTERM)
+        assert ended_with(daemon) == 0
+        wait_for(lambda: len(load.errors) == 4, 5, "every caller to notice")
+        raise KeyboardInterrupt
+    assert {s.kind for s in load.samples} == {"allow"}
+    assert all("ConnectionError" in e or "ConnectionReset" in e for e in load.errors)
+
+
+def test_second_signal_stops_at_once(redis_server, rationd):
+    daemon = rationd(HOUR, store=redis_server.url,
+                     flags=[*PATIENT, "--drain-timeout-ms", 20000])
+    with daemon.connect("resp") as resp:
+        redis_server.pause()
+        resp.sendall(words("CHECK", "much", "g") * 5)
+        under_way(daemon, 5)
+        daemon.session.close()
+        daemon.signal(signal.SIGTERM)
+        draining(daemon)
+        assert daemon.running
+        begun = time.monotonic()
+        daemon.signal(signal.SIGTERM)
+        assert ended_with(daemon) == EXIT_CUT
+        assert time.monotonic() - begun < quick_s()
+    assert_refused(daemon)
+    redis_server.resume()
+
+
+def test_drain_has_an_end(redis_server, rationd):
+    """A caller that never ends its request does not hold the daemon for ever."""
+    daemon = rationd(HOUR, store=redis_server.url,
+                     flags=[*PATIENT, "--drain-timeout-ms", 400])
+    with daemon.connect("resp") as resp, daemon.connect("http") as http:
+        redis_server.pause()
+        resp.sendall(words("CHECK", "much", "g"))
+        http.sendall(post()[:-5])
+        under_way(daemon, 1)
+        daemon.session.close()
+        begun = time.monotonic()
+        daemon.signal(signal.SIGTERM)
+        assert ended_with(daemon) == 0
+        took = time.monotonic() - begun
+    assert 0.4 <= took < 0.4 + quick_s()
+    assert "drain timeout" in daemon.log
+    redis_server.resume()
+
+
+def test_unix_socket_is_removed(rationd, tmp_path):
+    """So that the next daemon finds its address free."""
+    path = tmp_path / "s"
+    daemon = rationd(HOUR, flags=["--listen-resp", f"unix:{path}"])
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.connect(str(path))
+        sock.sendall(words("CHECK", "much", "g"))
+        assert read_answers(sock, 1)[0].verdict == 1
+        daemon.session.close()
+        daemon.signal(signal.SIGTERM)
+        assert closes(sock)
+    assert ended_with(daemon) == 0
+    assert not path.exists()

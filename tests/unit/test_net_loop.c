@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: ISC */
+#include <pthread.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "base/clock.h"
+#include "net/loop.h"
+
+struct seen {
+	struct loop *loop;
+	struct loop_timer *timer;
+	int fired;
+	int turns;
+	int left; /* times to re-arm */
+	int64_t at_us;
+	int signo;
+};
+
+static int
+setup(void **state)
+{
+	struct seen *s = calloc(1, sizeof(*s));
+
+	s->loop = loop_new();
+	*state = s;
+	return s->loop ? 0 : -1;
+}
+
+static int
+teardown(void **state)
+{
+	struct seen *s = *state;
+
+	loop_free(s->loop);
+	free(s);
+	return 0;
+}
+
+static void
+on_stop(void *arg)
+{
+	struct seen *s = arg;
+
+	s->fired++;
+	s->at_us = clock_mono_us();
+	loop_stop(s->loop);
+}
+
+static void
+test_a_timer_is_never_early(void **state)
+{
+	static const int64_t delays_us[] = { 0, 200, 1000, 3000, 7000, 20000 };
+	struct seen *s = *state;
+	struct loop_timer *timer = loop_timer_new(s->loop, on_stop, s);
+
+	for (size_t i = 0; i < sizeof(delays_us) / sizeof(delays_us[0]); i++) {
+		int64_t before_us = clock_mono_us();
+
+		loop_timer_set(timer, delays_us[i]);
+		assert_int_equal(loop_run(s->loop), 0);
+		assert_true(s->at_us - before_us >= delays_us[i]);
+	}
+	assert_int_equal(s->fired, 6);
+	loop_timer_free(timer);
+}
+
+static void
+test_a_timer_is_pushed_off_pulled_in_and_cancelled(void **state)
+{
+	struct seen *s = *state;
+	struct loop_timer *timer = loop_timer_new(s->loop, on_stop, s);
+	struct loop_timer *never = loop_timer_new(s->loop, on_stop, s);
+	int64_t before_us = clock_mono_us();
+
+	loop_timer_set(never, 1000);
+	loop_timer_cancel(never);
+	loop_timer_set(timer, 1000);
+	loop_timer_set(timer, 30000); /* off */
+	assert_int_equal(loop_run(s->loop), 0);
+	assert_true(s->at_us - before_us >= 30000);
+	loop_timer_set(timer, 60 * 1000000ll);
+	loop_timer_set(timer, 2000); /* in */
+	assert_int_equal(loop_run(s->loop), 0);
+	assert_int_equal(s->fired, 2);
+	loop_timer_free(never); /* the other is left to loop_free() */
+}
+
+static void
+on_again(void *arg)
+{
+	struct seen *s = arg;
+
+	s->fired++;
+	if (s->left-- > 0) {
+		loop_timer_set(s->timer, 100);
+		return;
+	}
+	loop_timer_free(s->timer);
+	loop_stop(s->loop);
+}
+
+static void
+test_a_timer_repeats_and_is_freed_inside_its_callback(void **state)
+{
+	struct seen *s = *state;
+
+	s->left = 4;
+	s->timer = loop_timer_new(s->loop, on_again, s);
+	loop_timer_set(s->timer, 0);
+	assert_int_equal(loop_run(s->loop), 0);
+	assert_int_equal(s->fired, 5);
+}
+
+static void
+on_turn(void *arg)
+{
+	struct seen *s = arg;
+
+	s->turns++;
+}
+
+static void
+test_each_turn_ends_with_the_hook(void **state)
+{
+	struct seen *s = *state;
+
+	loop_on_turn(s->loop, on_turn, s);
+	s->left = 3;
+	s->timer = loop_timer_new(s->loop, on_again, s);
+	loop_timer_set(s->timer, 0);
+	assert_int_equal(loop_run(s->loop), 0);
+	assert_true(s->turns >= s->fired);
+}
+
+static void *
+wake_from_elsewhere(void *arg)
+{
+	loop_wake(arg);
+	return NULL;
+}
+
+static void
+test_another_thread_wakes_it(void **state)
+{
+	struct seen *s = *state;
+	pthread_t thread;
+
+	loop_on_wake(s->loop, on_stop, s);
+	assert_int_equal(pthread_create(&thread, NULL, wake_from_elsewhere, s->loop), 0);
+	assert_int_equal(loop_run(s->loop), 0);
+	assert_int_equal(s->fired, 1);
+	pthread_join(thread, NULL);
+}
+
+static void
+test_stop_before_run_is_kept(void **state)
+{
+	struct seen *s = *state;
+
+	loop_stop(s->loop);
+	assert_int_equal(loop_run(s->loop), 0);
+}
+
+static void
+on_signal(void *arg, int signo)
+{
+	struct seen *s = arg;
+
+	s->signo = signo;
+	loop_stop(s->loop);
+}
+
+static void
+test_signals_arrive_in_the_loop(void **state)
+{
+	struct seen *s = *state;
+
+	assert_int_equal(loop_on_signal(s->loop, SIGUSR1, on_signal, s), 0);
+	raise(SIGUSR1);
+	assert_int_equal(s->signo, 0);
+	assert_int_equal(loop_run(s->loop), 0);
+	assert_int_equal(s->signo, SIGUSR1);
+}
+
+static void
+on_look(void *arg)
+{
+	struct seen *s = arg;
+	int64_t first_us = loop_now_us(s->loop);
+
+	s->fired++;
+	s->at_us = clock_mono_us() - first_us;
+	while (clock_mono_us() - first_us < 2000)
+		continue;
+	if (loop_now_us(s->loop) != first_us)
+		s->fired = -1;
+	loop_stop(s->loop);
+}
+
+static void
+test_time_stands_still_within_a_turn(void **state)
+{
+	struct seen *s = *state;
+	struct loop_timer *timer = loop_timer_new(s->loop, on_look, s);
+
+	loop_now_us(s->loop);
+	loop_timer_set(timer, 20000);
+	assert_int_equal(loop_run(s->loop), 0);
+	assert_int_equal(s->fired, 1);
+	assert_in_range(s->at_us, 0, 15000); /* the turn's start, not the last one's */
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_a_timer_is_never_early, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+		    test_a_timer_is_pushed_off_pulled_in_and_cancelled, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+		    test_a_timer_repeats_and_is_freed_inside_its_callback, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_each_turn_ends_with_the_hook, setup,
+		    teardown),
+		cmocka_unit_test_setup_teardown(test_another_thread_wakes_it, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_stop_before_run_is_kept, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_signals_arrive_in_the_loop, setup,
+		    teardown),
+		cmocka_unit_test_setup_teardown(test_time_stands_still_within_a_turn, setup,
+		    teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

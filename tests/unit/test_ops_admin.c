@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: ISC */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/hash.h"
+#include "ops/admin.h"
+#include "store/failing.h"
+
+#define ONE \
+	"{\"version\": \"1\", \"default\": \"deny\", \"description\": \"d \\\"q\\\"\"," \
+	" \"tools\": {\"t\": {\"limits\": [{\"counter\": \"c\", \"window\": \"hour\"," \
+	" \"max\": 3}]}, \"u\": {}}}"
+
+static struct metric_cells *cells;
+static struct memory *memory;
+static struct store *store;
+static struct policy_set *set;
+static struct check_engine *engine;
+static struct admin *admin;
+static struct http_response resp;
+
+static struct policy *
+parse(const char *name)
+{
+	struct policy_options options = { NULL };
+	struct errlist errors;
+	struct policy *policy;
+
+	policy = policy_parse(name, "test", ONE, strlen(ONE), &options, &errors);
+	assert_non_null(policy);
+	errlist_fini(&errors);
+	return policy;
+}
+
+/* `broken`: over a store that always fails. */
+static void
+open_admin(bool broken)
+{
+	struct memory_options none = { 0 };
+	struct policy *policies[2];
+	struct check_options check = { .deadline_ms = 50 };
+	struct admin_options options = { .store_shown = "memory",
+		.n_cells = 1,
+		.started_us = clock_real_us() };
+	struct errinfo ei;
+
+	assert_int_equal(hash_start(), 0);
+	cells = calloc(1, sizeof(*cells));
+	policies[0] = parse("default");
+	policies[1] = parse("a b/\xC3\xA9");
+	set = policy_set_new(policies, 2, &ei);
+	assert_non_null(set);
+	memory = memory_new(&none);
+	store = broken ? failing_store_new(FAULT_LOADING, cells)
+		       : memory_store_new(memory, cells);
+	check.store = store;
+	check.cells = cells;
+	engine = check_engine_new(&check, set);
+	assert_non_null(engine);
+	options.engine = engine;
+	options.store = store;
+	options.memory = memory;
+	options.cells = &cells;
+	admin = admin_new(&options);
+	assert_non_null(admin);
+}
+
+static int
+close_admin(void **state)
+{
+	(void)state;
+	admin_free(admin);
+	store_close(store);
+	check_engine_free(engine);
+	memory_free(memory);
+	policy_set_unref(set);
+	free(cells);
+	http_response_fini(&resp);
+	memset(&resp, 0, sizeof(resp));
+	return 0;
+}
+
+/* The row a front would find for this path. */
+static const struct http_endpoint *
+find(const char *path)
+{
+	const struct http_endpoint *e = admin_endpoints(admin);
+
+	for (; e->path; e++) {
+		size_t n = strlen(e->path);
+
+		if (strcmp(e->path, path) == 0 ||
+		    (e->path[n - 1] == '/' && strncmp(e->path, path, n) == 0))
+			return e;
+	}
+	fail_msg("no endpoint for %s", path);
+	return NULL;
+}
+
+static const char *
+get(const char *path)
+{
+	struct http_request req = { .method = slice_str("GET"), .path = slice_str(path) };
+	const struct http_endpoint *e = find(path);
+
+	http_response_clear(&resp);
+	resp.status = 0;
+	e->answer(e->arg, &req, &resp);
+	assert_non_null(buf_cstr(&resp.body));
+	return buf_cstr(&resp.body);
+}
+
+static void
+test_health(void **state)
+{
+	(void)state;
+	open_admin(false);
+	assert_string_equal(get("/livez"), "ok\n");
+	assert_int_equal(resp.status, 200);
+	assert_string_equal(get("/readyz"), "ok\n");
+	assert_int_equal(resp.status, 200);
+	admin_set_draining(admin);
+	assert_string_equal(get("/readyz"), "draining\n");
+	assert_int_equal(resp.status, 503);
+	get("/livez");
+	assert_int_equal(resp.status, 200);
+}
+
+static void
+test_unready_store(void **state)
+{
+	const char *text;
+
+	(void)state;
+	open_admin(true);
+	text = get("/readyz");
+	assert_int_equal(resp.status, 503);
+	assert_int_equal(strncmp(text, "store: ", 7), 0);
+	assert_true(strlen(text) > 8);
+	assert_non_null(strstr(get("/metrics"), "\nration_store_up 0\n"));
+}
+
+/* Probes need no token; what tells names does. */
+static void
+test_what_is_open(void **state)
+{
+	(void)state;
+	open_admin(false);
+	for (const struct http_endpoint *e = admin_endpoints(admin); e->path; e++)
+		assert_int_equal(e->open,
+		    strcmp(e->path, "/livez") == 0 || strcmp(e->path, "/readyz") == 0);
+}
+
+static void
+test_metrics_and_version(void **state)
+{
+	json_t *root;
+
+	(void)state;
+	open_admin(false);
+	assert_non_null(strstr(get("/metrics"), "\nration_store_up 1\n"));
+	assert_string_equal(resp.content_type, "text/plain; version=0.0.4; charset=utf-8");
+	root = json_loads(get("/version"), 0, NULL);
+	assert_string_equal(json_string_value(json_object_get(root, "name")), "rationd");
+	assert_string_equal(json_string_value(json_object_get(root, "version")),
+	    RATION_VERSION);
+	assert_string_equal(json_string_value(json_object_get(root, "api")), "v1");
+	json_decref(root);
+}
+
+static void
+test_policies(void **state)
+{
+	json_t *root;
+	json_t *one;
+
+	(void)state;
+	open_admin(false);
+	root = json_loads(get("/v1/policies"), 0, NULL);
+	assert_int_equal(json_array_size(json_object_get(root, "policies")), 2);
+	one = json_array_get(json_object_get(root, "policies"), 0);
+	assert_string_equal(json_string_value(json_object_get(one, "name")), "default");
+	assert_string_equal(json_string_value(json_object_get(one, "description")),
+	    "d \"q\"");
+	assert_int_equal(strlen(json_string_value(json_object_get(one, "hash"))), 64);
+	assert_int_equal(json_integer_value(json_object_get(one, "tools")), 2);
+	assert_int_equal(json_integer_value(json_object_get(one, "limits")), 1);
+	assert_true(json_is_true(json_object_get(one, "default")));
+	one = json_array_get(json_object_get(root, "policies"), 1);
+	assert_true(json_is_false(json_object_get(one, "default")));
+	json_decref(root);
+}
+
+static void
+test_one_policy(void **state)
+{
+	static const char *const unknown[] = { "/v1/policies/", "/v1/policies/DEFAULT",
+		"/v1/policies/a", "/v1/policies/a%20b%2F%C3%A9%00" };
+	static const char *const bad[] = { "/v1/policies/%", "/v1/policies/%2",
+		"/v1/policies/%zz" };
+	json_t *root;
+
+	(void)state;
+	open_admin(false);
+	root = json_loads(get("/v1/policies/a%20b%2f%C3%A9"), 0, NULL);
+	assert_int_equal(resp.status, 200);
+	assert_string_equal(json_string_value(json_object_get(root, "name")),
+	    "a b/\xC3\xA9");
+	json_decref(root);
+	for (size_t i = 0; i < ARRAY_LEN(unknown); i++) {
+		get(unknown[i]);
+		assert_int_equal(resp.status, 404);
+		assert_string_equal(resp.content_type, "application/problem+json");
+	}
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+		get(bad[i]);
+		assert_int_equal(resp.status, 400);
+	}
+}
+
+static void
+test_info(void **state)
+{
+	static const char *const titles[] = { "# Server\r\n", "# Clients\r\n",
+		"# Stats\r\n", "# Store\r\n", "# Policies\r\n" };
+	struct buf out = { 0 };
+
+	(void)state;
+	open_admin(false);
+	metric_add(cells, METRIC_CHECKS_ALLOW, 7);
+	admin_info(admin, slice_str(NULL), &out);
+	for (size_t i = 0; i < ARRAY_LEN(titles); i++)
+		assert_non_null(strstr(buf_cstr(&out), titles[i]));
+	assert_non_null(strstr(buf_cstr(&out), "\r\nchecks_allow:7\r\n"));
+	assert_non_null(strstr(buf_cstr(&out), "\r\nstore_ready:1\r\n"));
+	assert_non_null(strstr(buf_cstr(&out),
+	    "\r\npolicy1:tools=2,limits=1,default=0,name=a%20b%2F%C3%A9\r\n"));
+	buf_clear(&out);
+	admin_info(admin, slice_str("STATS"), &out);
+	assert_int_equal(strncmp(buf_cstr(&out), "# Stats\r\n", 9), 0);
+	assert_null(strstr(buf_cstr(&out), "# Server"));
+	buf_clear(&out);
+	admin_info(admin, slice_str("keyspace"), &out);
+	assert_int_equal(out.len, 0);
+	buf_fini(&out);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_teardown(test_health, close_admin),
+		cmocka_unit_test_teardown(test_unready_store, close_admin),
+		cmocka_unit_test_teardown(test_what_is_open, close_admin),
+		cmocka_unit_test_teardown(test_metrics_and_version, close_admin),
+		cmocka_unit_test_teardown(test_policies, close_admin),
+		cmocka_unit_test_teardown(test_one_policy, close_admin),
+		cmocka_unit_test_teardown(test_info, close_admin),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,289 @@
+/* SPDX-License-Identifier: ISC */
+/* A batch without a server: the bytes of the call, and replies written by hand. What a
+ * real Redis makes of them is tested by the vectors and the system tests. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "redis/batch.h"
+
+#define NOW_US INT64_C(1767225601500000) /* 2026-01-01T00:00:01.5Z */
+
+static struct metric_cells cells;
+static struct store store = { NULL, &cells };
+static int n_done;
+
+static void
+on_done(struct take *take)
+{
+	(void)take;
+	n_done++;
+}
+
+static const struct limit minute = { ALGORITHM_FIXED, 30, { 60000, 0, "minute" } };
+static const struct limit hour = { ALGORITHM_FIXED, 100, { 3600000, 0, "hour" } };
+
+struct fixture {
+	struct charge charges[2];
+	struct take take;
+};
+
+static struct take *
+make(struct fixture *f, const char *key, const char *second, int64_t cost)
+{
+	memset(f, 0, sizeof(*f));
+	f->charges[0] = (struct charge){ slice_str(key), &minute, cost, 0 };
+	f->charges[1] = (struct charge){ slice_str(second), &hour, cost, 0 };
+	f->take.charges = f->charges;
+	f->take.n = second ? 2 : 1;
+	f->take.deadline_us = 1000;
+	f->take.done = on_done;
+	return &f->take;
+}
+
+static const struct reply *
+read_reply(struct reply_reader *reader, const char *text)
+{
+	const struct reply *reply = NULL;
+
+	/* A byte at a time: a reply may come in any pieces. */
+	for (size_t i = 0; i < strlen(text); i++) {
+		assert_int_equal(reply_reader_feed(reader, text + i, 1), 0);
+		assert_int_equal(reply_reader_next(reader, &reply), i + 1 == strlen(text));
+	}
+	return reply;
+}
+
+static void
+test_runs(void **state)
+{
+	struct batch *b = batch_new();
+	struct fixture f[4];
+	struct buf out = { 0 };
+	const char *call;
+
+	(void)state;
+	/* Two shapes, mixed: the call puts each shape's checks together. */
+	assert_int_equal(batch_add(b, make(&f[0], "a", NULL, 1)), 0);
+	assert_int_equal(batch_add(b, make(&f[1], "b", "B", 2)), 0);
+	assert_int_equal(batch_add(b, make(&f[2], "c", NULL, 1)), 0);
+	assert_int_equal(batch_size(b), 3);
+	assert_true(batch_format(b, slice_str("0123456789012345678901234567890123456789"),
+	    &out));
+	call = buf_cstr(&out);
+	assert_non_null(strstr(call, "*23\r\n$7\r\nEVALSHA\r\n$40\r\n"));
+	assert_non_null(strstr(call, "$1\r\n4\r\n$1\r\na\r\n$1\r\nc\r\n$1\r\nb\r\n$1\r\nB\r\n"
+	    "$1\r\n2\r\n$1\r\n1\r\n$2\r\n30\r\n$1\r\n1\r\n$5\r\n60000\r\n$1\r\n0\r\n"
+	    "$1\r\n1\r\n$1\r\n2\r\n"));
+	batch_fail(b, &store, FAULT_OTHER, NULL);
+	assert_int_equal(batch_size(b), 0);
+	batch_free(b);
+	buf_fini(&out);
+}
+
+static void
+test_answers(void **state)
+{
+	struct batch *b = batch_new();
+	struct reply_reader *reader = reply_reader_new();
+	struct batch_late late = { 0 };
+	struct buf out = { 0 };
+	struct fixture f[3];
+
+	(void)state;
+	n_done = 0;
+	assert_int_equal(batch_add(b, make(&f[0], "a", "A", 1)), 0);
+	assert_int_equal(batch_add(b, make(&f[1], "b", "B", 1)), 0);
+	assert_int_equal(batch_add(b, make(&f[2], "c", "C", 1)), 0);
+	assert_true(batch_format(b, slice_str("x"), &out));
+	assert_int_equal(batch_apply(b, read_reply(reader, "*7\r\n:1767225601500000\r\n"
+	    ":1\r\n:2\r\n:4\r\n:-101\r\n$9\r\nWRONGTYPE\r\n:0\r\n"), &store, &late), 0);
+	assert_int_equal(n_done, 3);
+	assert_int_equal(f[0].take.status, TAKE_ADMITTED);
+	assert_int_equal(f[0].charges[1].used, 2);
+	assert_int_equal(f[0].take.now_us, NOW_US);
+	assert_int_equal(f[1].take.status, TAKE_REFUSED);
+	assert_int_equal(f[1].take.refused, 1);
+	assert_int_equal(f[1].charges[0].used, 4);
+	assert_int_equal(f[1].charges[1].used, 100);
+	assert_int_equal(f[2].take.status, TAKE_FAILED);
+	assert_int_equal(f[2].take.fault, FAULT_WRONGTYPE);
+	assert_int_equal(late.answered, 0);
+	batch_free(b);
+	reply_reader_free(reader);
+	buf_fini(&out);
+	buf_fini(&late.give_back);
+}
+
+static void
+test_answer_that_does_not_fit(void **state)
+{
+	static const char *const replies[] = {
+		":1\r\n",
+		"*0\r\n",
+		"*1\r\n:1767225601500000\r\n",
+		"*3\r\n:1767225601500000\r\n:1\r\n:1\r\n",
+		"*2\r\n$1\r\nx\r\n:1\r\n",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(replies) / sizeof(replies[0]); i++) {
+		struct batch *b = batch_new();
+		struct reply_reader *reader = reply_reader_new();
+		struct batch_late late = { 0 };
+		struct buf out = { 0 };
+		struct fixture f;
+
+		n_done = 0;
+		assert_int_equal(batch_add(b, make(&f, "a", NULL, 1)), 0);
+		assert_true(batch_format(b, slice_str("x"), &out));
+		assert_int_equal(batch_apply(b, read_reply(reader, replies[i]), &store,
+		    &late), ERR_SYNTAX);
+		assert_int_equal(n_done, 1);
+		assert_int_equal(f.take.status, TAKE_FAILED);
+		batch_free(b);
+		reply_reader_free(reader);
+		buf_fini(&out);
+	}
+}
+
+static struct take *left[4];
+static size_t n_left;
+
+static void
+on_left(void *arg, struct take *take)
+{
+	(void)arg;
+	left[n_left++] = take;
+}
+
+/* A take that leaves before the call is not in it; one that leaves after it is given
+ * back when the reply says that it was charged. */
+static void
+test_leaving(void **state)
+{
+	struct batch *b = batch_new();
+	struct reply_reader *reader = reply_reader_new();
+	struct batch_late late = { 0 };
+	struct buf out = { 0 };
+	struct fixture f[4];
+
+	(void)state;
+	n_done = 0;
+	n_left = 0;
+	for (int i = 0; i < 4; i++) {
+		static const char *const keys[] = { "k0", "k1", "k2", "k3" };
+
+		assert_int_equal(batch_add(b, make(&f[i], keys[i], NULL, 7)), 0);
+		f[i].take.deadline_us = 1000 * (i + 1);
+	}
+	assert_int_equal(batch_expire(b, 1000, on_left, NULL), 2000);
+	assert_int_equal(n_left, 1);
+	assert_int_equal(batch_live(b), 3);
+	assert_true(batch_format(b, slice_str("x"), &out));
+	assert_null(memmem(out.data, out.len, "k0", 2));
+	assert_int_equal(batch_expire(b, 3500, on_left, NULL), 4000);
+	assert_int_equal(n_left, 3);
+	assert_int_equal(batch_live(b), 1);
+	/* The keys' memory is the taker's again. */
+	f[1].charges[0].key = f[2].charges[0].key = slice_str("gone");
+	assert_int_equal(batch_apply(b, read_reply(reader, "*4\r\n:1767225601500000\r\n"
+	    ":7\r\n:-31\r\n:14\r\n"), &store, &late), 0);
+	assert_int_equal(n_done, 1);
+	assert_int_equal(late.answered, 2);
+	assert_int_equal(late.admitted, 1);
+	assert_non_null(memmem(late.give_back.data, late.give_back.len,
+	    "$1\r\n1\r\n$2\r\nk1\r\n$1\r\n7\r\n$13\r\n1767225660000\r\n$5\r\n60000\r\n", 53));
+	assert_null(memmem(late.give_back.data, late.give_back.len, "k2", 2));
+	batch_free(b);
+	reply_reader_free(reader);
+	buf_fini(&out);
+	buf_fini(&late.give_back);
+}
+
+/* NOSCRIPT: nothing ran, so the call is made again, without those that left. */
+static void
+test_again(void **state)
+{
+	struct batch *b = batch_new();
+	struct buf out = { 0 };
+	struct fixture f[3];
+
+	(void)state;
+	n_left = 0;
+	n_done = 0;
+	for (int i = 0; i < 3; i++) {
+		static const char *const keys[] = { "k0", "k1", "k2" };
+
+		assert_int_equal(batch_add(b, make(&f[i], keys[i], NULL, 1)), 0);
+		f[i].take.deadline_us = 1000 * (i + 1);
+	}
+	assert_true(batch_format(b, slice_str("x"), &out));
+	batch_expire(b, 2000, on_left, NULL);
+	buf_clear(&out);
+	assert_true(batch_format(b, slice_str("y"), &out));
+	assert_null(memmem(out.data, out.len, "k0", 2));
+	assert_null(memmem(out.data, out.len, "k1", 2));
+	assert_non_null(memmem(out.data, out.len, "k2", 2));
+	batch_expire(b, 3000, on_left, NULL);
+	assert_false(batch_format(b, slice_str("y"), &out));
+	assert_int_equal(batch_live(b), 0);
+	batch_free(b);
+	buf_fini(&out);
+}
+
+/* More shapes than a batch tells apart still make a right call. */
+static void
+test_many_shapes(void **state)
+{
+	enum { N = 60 };
+	static struct fixture f[N];
+	static char keys[N][8];
+	struct batch *b = batch_new();
+	struct reply_reader *reader = reply_reader_new();
+	struct batch_late late = { 0 };
+	struct buf out = { 0 };
+	struct buf text = { 0 };
+
+	(void)state;
+	n_done = 0;
+	for (int i = 0; i < N; i++) {
+		snprintf(keys[i], sizeof(keys[i]), "k%d", i);
+		assert_int_equal(batch_add(b, make(&f[i], keys[i], NULL, i + 1)), 0);
+	}
+	assert_true(batch_format(b, slice_str("x"), &out));
+	buf_printf(&text, "*%d\r\n:%lld\r\n", N + 1, (long long)NOW_US);
+	/* Every shape differs, and so the order of the call is the order of the runs:
+	 * the answer tells each check its own cost. */
+	for (int i = 0; i < N; i++)
+		buf_printf(&text, ":%d\r\n", i + 1);
+	assert_int_equal(batch_apply(b, read_reply(reader, buf_cstr(&text)), &store,
+	    &late), 0);
+	assert_int_equal(n_done, N);
+	for (int i = 0; i < N; i++)
+		assert_int_equal(f[i].charges[0].used, i + 1);
+	batch_free(b);
+	reply_reader_free(reader);
+	buf_fini(&out);
+	buf_fini(&text);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_runs),
+		cmocka_unit_test(test_answers),
+		cmocka_unit_test(test_answer_that_does_not_fit),
+		cmocka_unit_test(test_leaving),
+		cmocka_unit_test(test_again),
+		cmocka_unit_test(test_many_shapes),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: ISC */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "redis/fault.h"
+#include "redis/url.h"
+
+static void
+test_good(void **state)
+{
+	static const struct {
+		const char *text, *host, *port, *path, *user, *password, *shown;
+		int db;
+	} cases[] = {
+		{ "redis://h", "h", "6379", "", "", "", "redis://h:6379/0", 0 },
+		{ "redis://127.0.0.1:7000/3", "127.0.0.1", "7000", "", "", "",
+		    "redis://127.0.0.1:7000/3", 3 },
+		{ "redis://:s%40c%3a@h:1/0", "h", "1", "", "", "s@c:", "redis://h:1/0", 0 },
+		{ "redis://bob:pw@[::1]:7000", "::1", "7000", "", "bob", "pw",
+		    "redis://[::1]:7000/0", 0 },
+		{ "redis://[::1]", "::1", "6379", "", "", "", "redis://[::1]:6379/0", 0 },
+		{ "REDIS://h/", "h", "6379", "", "", "", "redis://h:6379/0", 0 },
+		{ "redis+unix:///run/r.sock", "", "", "/run/r.sock", "", "",
+		    "redis+unix:///run/r.sock?db=0", 0 },
+		{ "redis+unix://u:p@/run/r.sock?db=2", "", "", "/run/r.sock", "u", "p",
+		    "redis+unix:///run/r.sock?db=2", 2 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct redis_url url;
+		struct errinfo ei = { 0 };
+
+		assert_int_equal(redis_url_parse(cases[i].text, &url, &ei), 0);
+		assert_string_equal(url.address.host, cases[i].host);
+		assert_string_equal(url.address.port, cases[i].port);
+		assert_string_equal(url.address.path, cases[i].path);
+		assert_string_equal(url.user, cases[i].user);
+		assert_string_equal(url.password, cases[i].password);
+		assert_string_equal(url.shown, cases[i].shown);
+		assert_int_equal(url.db, cases[i].db);
+	}
+}
+
+static void
+test_bad(void **state)
+{
+	static const struct {
+		const char *text;
+		int code;
+	} cases[] = {
+		{ "", ERR_INVALID },
+		{ "localhost:6379", ERR_INVALID },
+		{ "redis://", ERR_INVALID },
+		{ "redis://:@h", ERR_INVALID },
+		{ "redis://hunter2@h", ERR_INVALID },
+		{ "redis://:hunter2%zz@h", ERR_INVALID },
+		{ "redis://:hunter2%00@h", ERR_INVALID },
+		{ "redis://h:99999", ERR_INVALID },
+		{ "redis://h/x", ERR_INVALID },
+		{ "redis://h/99999", ERR_INVALID },
+		{ "redis+unix://relative", ERR_INVALID },
+		{ "redis+unix:///p?x=1", ERR_INVALID },
+		{ "rediss://h", ERR_UNSUPPORTED },
+		{ "redis+sentinel://h:1/m", ERR_UNSUPPORTED },
+		{ "redis+cluster://h:1", ERR_UNSUPPORTED },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct redis_url url;
+		struct errinfo ei = { 0 };
+
+		assert_int_equal(redis_url_parse(cases[i].text, &url, &ei), cases[i].code);
+		assert_true(ei.text[0] != '\0');
+		/* A password never reaches a message. */
+		assert_null(strstr(ei.text, "hunter2"));
+	}
+}
+
+static void
+test_long_password(void **state)
+{
+	char text[1200] = "redis://:";
+	struct redis_url url;
+	struct errinfo ei = { 0 };
+
+	(void)state;
+	memset(text + 9, 'x', 1000);
+	strcpy(text + 1009, "@h");
+	assert_int_equal(redis_url_parse(text, &url, &ei), ERR_INVALID);
+}
+
+static void
+test_faults(void **state)
+{
+	static const struct {
+		const char *text;
+		enum store_fault fault;
+	} cases[] = {
+		{ "LOADING Redis is loading the dataset in memory", FAULT_LOADING },
+		{ "READONLY You can't write against a read only replica.", FAULT_READONLY },
+		{ "ERR Error running script: @user_script:7: -READONLY You can't",
+		    FAULT_READONLY },
+		{ "BUSY Redis is busy running a script.", FAULT_BUSY },
+		{ "OOM command not allowed when used memory > 'maxmemory'.", FAULT_MEMORY },
+		{ "MISCONF Redis is configured to save RDB snapshots", FAULT_MEMORY },
+		{ "NOAUTH Authentication required.", FAULT_CONFIG },
+		{ "WRONGPASS invalid username-password pair", FAULT_CONFIG },
+		{ "NOPERM this user has no permissions", FAULT_CONFIG },
+		{ "MASTERDOWN Link with MASTER is down", FAULT_MASTERDOWN },
+		{ "CLUSTERDOWN Hash slot not served", FAULT_CLUSTER },
+		{ "WRONGTYPE Operation against a key", FAULT_WRONGTYPE },
+		{ "ERR value is not an integer or out of range", FAULT_WRONGTYPE },
+		{ "ERR something new", FAULT_OTHER },
+		{ "", FAULT_OTHER },
+		{ "TASKS are not ASKED", FAULT_OTHER },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		assert_int_equal(redis_fault_of(slice_str(cases[i].text)), cases[i].fault);
+	assert_true(redis_fault_is_noscript(slice_str("NOSCRIPT No matching script.")));
+	assert_false(redis_fault_is_noscript(slice_str("ERR NOSCRIPT")));
+	assert_false(redis_fault_is_noscript(slice_make(NULL, 0)));
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_good),
+		cmocka_unit_test(test_bad),
+		cmocka_unit_test(test_long_password),
+		cmocka_unit_test(test_faults),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

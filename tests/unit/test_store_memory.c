@@ -1,0 +1,517 @@
+/* SPDX-License-Identifier: ISC */
+#include <malloc.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/err.h"
+#include "base/hash.h"
+#include "store/failing.h"
+#include "store/memory.h"
+
+#define MINUTE_US INT64_C(60000000)
+#define T0 (INT64_C(29453760) * MINUTE_US)
+
+/* One store on a clock that stands where the test puts it. */
+struct fixture {
+	int64_t now_us;
+	struct metric_cells *cells;
+	struct memory *memory;
+	struct store *store;
+	struct limit minute; /* max 3 */
+};
+
+static int64_t
+fixture_now_us(void *arg)
+{
+	return ((struct fixture *)arg)->now_us;
+}
+
+static void
+fixture_open(struct fixture *f, int64_t max_counters)
+{
+	struct memory_options options = { max_counters, fixture_now_us, f };
+
+	memset(f, 0, sizeof(*f));
+	f->now_us = T0;
+	f->cells = calloc(1, sizeof(*f->cells));
+	f->memory = memory_new(&options);
+	assert_non_null(f->memory);
+	f->store = memory_store_new(f->memory, f->cells);
+	assert_non_null(f->store);
+	f->minute.max = 3;
+	assert_int_equal(window_parse(slice_str("minute"), &f->minute.window, NULL), 0);
+}
+
+static void
+fixture_close(struct fixture *f)
+{
+	store_close(f->store);
+	memory_free(f->memory);
+	free(f->cells);
+}
+
+static int n_done;
+
+static void
+on_done(struct take *take)
+{
+	(void)take;
+	n_done++;
+}
+
+/* Takes at once; the embedded store answers before it returns. */
+static enum take_status
+take_charges(struct store *store, struct charge *charges, size_t n, struct take *take)
+{
+	int before = n_done;
+
+	memset(take, 'x', sizeof(*take));
+	take->charges = charges;
+	take->n = n;
+	take->deadline_us = 0;
+	take->done = on_done;
+	store_take(store, take);
+	assert_int_equal(n_done, before + 1);
+	return take->status;
+}
+
+static struct charge
+charge_of(const struct limit *limit, const char *key, int64_t cost)
+{
+	return (struct charge){ slice_str(key), limit, cost, -1 };
+}
+
+/* One charge; `used` is what it should report. */
+static enum take_status
+take_one(struct fixture *f, const char *key, int64_t cost, int64_t used)
+{
+	struct charge c = charge_of(&f->minute, key, cost);
+	struct take take;
+	enum take_status status = take_charges(f->store, &c, 1, &take);
+
+	if (status != TAKE_FAILED) {
+		assert_true(c.used == used);
+		assert_true(take.now_us == f->now_us);
+		assert_int_equal(take.fault, FAULT_NONE);
+	}
+	return status;
+}
+
+static void
+test_counts_and_refuses(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	fixture_open(&f, 0);
+	for (int i = 1; i <= 3; i++)
+		assert_int_equal(take_one(&f, "a", 1, i), TAKE_ADMITTED);
+	assert_int_equal(take_one(&f, "a", 1, 3), TAKE_REFUSED);
+	assert_int_equal(take_one(&f, "b", 2, 2), TAKE_ADMITTED);
+	assert_int_equal(take_one(&f, "b", 2, 2), TAKE_REFUSED);
+	assert_int_equal(take_one(&f, "b", 1, 3), TAKE_ADMITTED);
+	assert_int_equal(memory_count(f.memory), 2);
+	f.now_us += MINUTE_US;
+	assert_int_equal(take_one(&f, "a", 1, 1), TAKE_ADMITTED);
+	assert_int_equal(metric_get(f.cells, METRIC_STORE_TAKES), 8);
+	assert_int_equal(metric_get(f.cells, METRIC_STORE_UP), 1);
+	assert_true(store_ready(f.store, NULL));
+	store_flush(f.store);
+	fixture_close(&f);
+}
+
+static void
+test_refused_or_free_makes_no_counter(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	fixture_open(&f, 0);
+	assert_int_equal(take_one(&f, "a", 4, 0), TAKE_REFUSED);
+	assert_int_equal(take_one(&f, "a", 0, 0), TAKE_ADMITTED);
+	assert_int_equal(memory_count(f.memory), 0);
+	fixture_close(&f);
+}
+
+static void
+test_all_or_none(void **state)
+{
+	struct fixture f;
+	struct charge c[3];
+	struct take take;
+
+	(void)state;
+	fixture_open(&f, 0);
+	assert_int_equal(take_one(&f, "full", 3, 3), TAKE_ADMITTED);
+	assert_int_equal(take_one(&f, "some", 1, 1), TAKE_ADMITTED);
+	c[0] = charge_of(&f.minute, "some", 1);
+	c[1] = charge_of(&f.minute, "new", 1);
+	c[2] = charge_of(&f.minute, "full", 1);
+	assert_int_equal(take_charges(f.store, c, 3, &take), TAKE_REFUSED);
+	assert_int_equal(take.refused, 2);
+	assert_int_equal(c[0].used, 1);
+	assert_int_equal(c[1].used, 0);
+	assert_int_equal(c[2].used, 3);
+	assert_int_equal(memory_count(f.memory), 2);
+	/* The first that lacks room is named, whatever stands behind it. */
+	c[1].cost = 9;
+	assert_int_equal(take_charges(f.store, c, 3, &take), TAKE_REFUSED);
+	assert_int_equal(take.refused, 1);
+	assert_int_equal(c[2].used, 3);
+	c[1].cost = 2;
+	c[2].cost = 0;
+	assert_int_equal(take_charges(f.store, c, 3, &take), TAKE_ADMITTED);
+	assert_int_equal(c[0].used, 2);
+	assert_int_equal(c[1].used, 2);
+	assert_int_equal(c[2].used, 3);
+	fixture_close(&f);
+}
+
+static void
+test_max_changes_at_once(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	fixture_open(&f, 0);
+	assert_int_equal(take_one(&f, "a", 3, 3), TAKE_ADMITTED);
+	f.minute.max = 5;
+	assert_int_equal(take_one(&f, "a", 2, 5), TAKE_ADMITTED);
+	f.minute.max = 2;
+	assert_int_equal(take_one(&f, "a", 1, 5), TAKE_REFUSED);
+	assert_int_equal(take_one(&f, "a", 0, 5), TAKE_REFUSED);
+	fixture_close(&f);
+}
+
+static void
+test_clock_going_back_keeps_counts(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	fixture_open(&f, 0);
+	f.now_us += MINUTE_US;
+	assert_int_equal(take_one(&f, "a", 2, 2), TAKE_ADMITTED);
+	f.now_us -= MINUTE_US;
+	assert_int_equal(take_one(&f, "a", 1, 3), TAKE_ADMITTED);
+	assert_int_equal(take_one(&f, "a", 1, 3), TAKE_REFUSED);
+	f.now_us += MINUTE_US;
+	assert_int_equal(take_one(&f, "a", 1, 3), TAKE_REFUSED);
+	f.now_us += MINUTE_US;
+	assert_int_equal(take_one(&f, "a", 1, 1), TAKE_ADMITTED);
+	fixture_close(&f);
+}
+
+static void
+test_keys_are_bytes(void **state)
+{
+	struct fixture f;
+	struct charge c = { slice_make("a\0b", 3), NULL, 1, 0 };
+	struct take take;
+
+	(void)state;
+	fixture_open(&f, 0);
+	c.limit = &f.minute;
+	assert_int_equal(take_charges(f.store, &c, 1, &take), TAKE_ADMITTED);
+	assert_int_equal(take_one(&f, "a", 1, 1), TAKE_ADMITTED);
+	c.key = slice_make("a\0c", 3);
+	assert_int_equal(take_charges(f.store, &c, 1, &take), TAKE_ADMITTED);
+	assert_int_equal(c.used, 1);
+	assert_int_equal(memory_count(f.memory), 3);
+	fixture_close(&f);
+}
+
+static void
+test_full_refuses_new_counters_only(void **state)
+{
+	struct fixture f;
+	struct charge c[3];
+	struct take take;
+
+	(void)state;
+	fixture_open(&f, 2);
+	assert_int_equal(take_one(&f, "a", 1, 1), TAKE_ADMITTED);
+	c[0] = charge_of(&f.minute, "a", 1);
+	c[1] = charge_of(&f.minute, "b", 1);
+	c[2] = charge_of(&f.minute, "c", 1);
+	/* "b" would still fit, but all or none. */
+	assert_int_equal(take_charges(f.store, c, 3, &take), TAKE_FAILED);
+	assert_int_equal(take.fault, FAULT_MEMORY);
+	assert_int_equal(take.now_us, 0);
+	assert_string_equal(take.detail, "");
+	assert_int_equal(metric_get(f.cells, METRIC_FAULT_MEMORY), 1);
+	assert_int_equal(memory_count(f.memory), 1);
+	assert_int_equal(take_one(&f, "a", 0, 1), TAKE_ADMITTED);
+	assert_int_equal(take_one(&f, "b", 1, 1), TAKE_ADMITTED);
+	assert_int_equal(take_one(&f, "c", 1, 0), TAKE_FAILED);
+	/* What is there goes on counting, and a refusal is no failure. */
+	assert_int_equal(take_one(&f, "a", 1, 2), TAKE_ADMITTED);
+	assert_int_equal(take_one(&f, "c", 4, 0), TAKE_REFUSED);
+	fixture_close(&f);
+}
+
+static void
+test_full_of_dead_counters_makes_room(void **state)
+{
+	struct fixture f;
+	struct charge c[2];
+	struct take take;
+
+	(void)state;
+	fixture_open(&f, 2);
+	assert_int_equal(take_one(&f, "a", 1, 1), TAKE_ADMITTED);
+	assert_int_equal(take_one(&f, "b", 1, 1), TAKE_ADMITTED);
+	f.now_us += MINUTE_US;
+	c[0] = charge_of(&f.minute, "c", 1);
+	c[1] = charge_of(&f.minute, "d", 1);
+	assert_int_equal(take_charges(f.store, c, 2, &take), TAKE_ADMITTED);
+	assert_int_equal(memory_count(f.memory), 2);
+	assert_int_equal(take_one(&f, "a", 1, 0), TAKE_FAILED);
+	fixture_close(&f);
+}
+
+static void
+take_numbered(struct fixture *f, const char *head, int i, int64_t used)
+{
+	char key[80];
+
+	snprintf(key, sizeof(key), "%s%064d", head, i);
+	assert_int_equal(take_one(f, key, 1, used), TAKE_ADMITTED);
+}
+
+static void
+test_many_counters(void **state)
+{
+	enum { MANY = 60000 };
+	struct fixture f;
+
+	(void)state;
+	fixture_open(&f, 0);
+	for (int round = 1; round <= 3; round++)
+		for (int i = 0; i < MANY; i++)
+			take_numbered(&f, "", i, round);
+	assert_int_equal(memory_count(f.memory), MANY);
+	fixture_close(&f);
+}
+
+/* Counters die and others come; the sweep must lose no live one and keep no dead. */
+static void
+test_dead_counters_go_as_others_come(void **state)
+{
+	enum { MANY = 20000, WINDOWS = 6 };
+	struct fixture f;
+	struct limit day;
+	struct charge c;
+	struct take take;
+
+	(void)state;
+	fixture_open(&f, 0);
+	day = f.minute;
+	day.max = WINDOWS;
+	assert_int_equal(window_parse(slice_str("day"), &day.window, NULL), 0);
+	for (int w = 0; w < WINDOWS; w++) {
+		char head[8];
+
+		snprintf(head, sizeof(head), "w%d", w);
+		c = charge_of(&day, "long-lived", 1);
+		assert_int_equal(take_charges(f.store, &c, 1, &take), TAKE_ADMITTED);
+		assert_int_equal(c.used, w + 1);
+		for (int i = 0; i < MANY; i++)
+			take_numbered(&f, head, i, 1);
+		for (int i = 0; i < MANY; i++)
+			take_numbered(&f, head, i, 2);
+		assert_true(memory_count(f.memory) >= MANY + 1);
+		assert_true(memory_count(f.memory) <= MANY + MANY / 20);
+		f.now_us += MINUTE_US;
+	}
+	fixture_close(&f);
+}
+
+static void
+test_memory_per_counter(void **state)
+{
+	enum { MANY = 200000 };
+	struct mallinfo2 before;
+	struct mallinfo2 after;
+	struct fixture f;
+
+	(void)state;
+	fixture_open(&f, 0);
+	before = mallinfo2();
+	for (int i = 0; i < MANY; i++)
+		take_numbered(&f, "ration", i, 1); /* 70 bytes */
+	after = mallinfo2();
+	/* Where the sanitizers replace malloc there is nothing to measure. */
+	if (after.uordblks > before.uordblks) {
+		size_t each = (after.uordblks + after.hblkhd - before.uordblks -
+		    before.hblkhd) / MANY;
+
+		print_message("%zu bytes per live counter\n", each);
+		assert_true(each <= 160);
+	}
+	f.now_us += MINUTE_US;
+	for (int i = 0; i < MANY; i++)
+		take_one(&f, "only", 0, 0);
+	fixture_close(&f);
+}
+
+enum { THREADS = 4, TAKES = 5000, SHARED = 40 };
+
+struct contender {
+	struct memory *memory;
+	struct limit *limit;
+	int seed;
+	int64_t admitted[SHARED];
+};
+
+static void
+ignore_done(struct take *take)
+{
+	(void)take;
+}
+
+/* Takes random triples of the shared counters, in random order. */
+static void *
+contend(void *arg)
+{
+	struct contender *me = arg;
+	struct metric_cells *cells = calloc(1, sizeof(*cells));
+	struct store *store = memory_store_new(me->memory, cells);
+	unsigned seed = (unsigned)me->seed;
+	char keys[SHARED][16];
+
+	for (int i = 0; i < SHARED; i++)
+		snprintf(keys[i], sizeof(keys[i]), "shared-%d", i);
+	for (int i = 0; i < TAKES; i++) {
+		int first = rand_r(&seed) % SHARED;
+		int step = 1 + rand_r(&seed) % (SHARED / 3);
+		struct charge c[3];
+		struct take take = { .charges = c, .n = 3, .done = ignore_done };
+
+		for (int k = 0; k < 3; k++)
+			c[k] = charge_of(me->limit, keys[(first + k * step) % SHARED],
+			    1);
+		store_take(store, &take);
+		for (int k = 0; take.status == TAKE_ADMITTED && k < 3; k++)
+			me->admitted[(first + k * step) % SHARED]++;
+	}
+	store_close(store);
+	free(cells);
+	return NULL;
+}
+
+static void
+test_threads_never_admit_too_much(void **state)
+{
+	static struct contender all[THREADS];
+	pthread_t threads[THREADS];
+	struct fixture f;
+	struct charge c;
+	struct take take;
+
+	(void)state;
+	fixture_open(&f, 0);
+	f.minute.max = 1000;
+	for (int i = 0; i < THREADS; i++) {
+		all[i] = (struct contender){ f.memory, &f.minute, i + 1, { 0 } };
+		assert_int_equal(pthread_create(&threads[i], NULL, contend, &all[i]),
+		    0);
+	}
+	for (int i = 0; i < THREADS; i++)
+		assert_int_equal(pthread_join(threads[i], NULL), 0);
+	for (int k = 0; k < SHARED; k++) {
+		int64_t admitted = 0;
+		char key[16];
+
+		for (int i = 0; i < THREADS; i++)
+			admitted += all[i].admitted[k];
+		snprintf(key, sizeof(key), "shared-%d", k);
+		c = charge_of(&f.minute, key, 0);
+		assert_int_equal(take_charges(f.store, &c, 1, &take), TAKE_ADMITTED);
+		assert_true(c.used == admitted);
+		assert_true(admitted <= 1000);
+	}
+	fixture_close(&f);
+}
+
+static void
+test_failing_store(void **state)
+{
+	struct metric_cells *cells = calloc(1, sizeof(*cells));
+	struct errinfo why = { 0 };
+
+	(void)state;
+	for (int fault = FAULT_NONE + 1; fault < FAULT_COUNT; fault++) {
+		struct store *store = failing_store_new((enum store_fault)fault, cells);
+		struct limit l = { .max = 1 };
+		struct charge c = charge_of(&l, "a", 1);
+		struct take take;
+
+		assert_int_equal(take_charges(store, &c, 1, &take), TAKE_FAILED);
+		assert_int_equal(take.fault, fault);
+		assert_int_equal(metric_get(cells, store_fault_table[fault].metric), 1);
+		assert_false(store_ready(store, &why));
+		assert_string_equal(why.text, store_fault_table[fault].phrase);
+		store_close(store);
+	}
+	store_close(NULL);
+	free(cells);
+}
+
+static void
+test_failure_detail_is_cut(void **state)
+{
+	struct metric_cells *cells = calloc(1, sizeof(*cells));
+	struct store *store = failing_store_new(FAULT_OTHER, cells);
+	struct take take = { .done = on_done };
+	char text[300];
+
+	(void)state;
+	store_fail(store, &take, FAULT_BUSY, "BUSY it runs");
+	assert_string_equal(take.detail, "BUSY it runs");
+	memset(text, 'x', sizeof(text));
+	text[299] = '\0';
+	memcpy(text + TAKE_DETAIL_MAX - 3, "\xF0\x9F\x90\x98", 4);
+	store_fail(store, &take, FAULT_BUSY, text);
+	assert_int_equal(strlen(take.detail), TAKE_DETAIL_MAX - 3);
+	store_close(store);
+	free(cells);
+}
+
+static int
+start(void **state)
+{
+	(void)state;
+	return hash_start();
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_counts_and_refuses),
+		cmocka_unit_test(test_refused_or_free_makes_no_counter),
+		cmocka_unit_test(test_all_or_none),
+		cmocka_unit_test(test_max_changes_at_once),
+		cmocka_unit_test(test_clock_going_back_keeps_counts),
+		cmocka_unit_test(test_keys_are_bytes),
+		cmocka_unit_test(test_full_refuses_new_counters_only),
+		cmocka_unit_test(test_full_of_dead_counters_makes_room),
+		cmocka_unit_test(test_many_counters),
+		cmocka_unit_test(test_dead_counters_go_as_others_come),
+		cmocka_unit_test(test_memory_per_counter),
+		cmocka_unit_test(test_threads_never_admit_too_much),
+		cmocka_unit_test(test_failing_store),
+		cmocka_unit_test(test_failure_detail_is_cut),
+	};
+
+	return cmocka_run_group_tests(tests, start, NULL);
+}

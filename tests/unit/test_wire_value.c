@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: ISC */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/num.h"
+#include "wire/value.h"
+
+static void
+test_excerpt(void **state)
+{
+	static const struct {
+		const char *raw;
+		const char *shown;
+	} cases[] = {
+		{ "", "" },
+		{ "abc", "abc" },
+		{ "a\r\n\x1b\x7f\"b", "a?????b" },
+		{ "12345678901234567890123456789012", "12345678901234567890123456789012" },
+		{ "123456789012345678901234567890123",
+		    "12345678901234567890123456789012..." },
+		/* A character is not cut in two. */
+		{ "1234567890123456789012345678901\xC3\xA9",
+		    "1234567890123456789012345678901..." },
+		{ "\xC3\xA9\xE2\x82\xAC\xF0\x9F\x98\x80",
+		    "\xC3\xA9\xE2\x82\xAC\xF0\x9F\x98\x80" },
+		{ "\xFF\xC3", "??" },
+		{ "\xC2\x9B", "??" },
+	};
+	char out[VALUE_EXCERPT_MAX];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++)
+		assert_string_equal(value_excerpt(slice_str(cases[i].raw), out),
+		    cases[i].shown);
+	assert_string_equal(value_excerpt(slice_make("a\0b", 3), out), "a?b");
+}
+
+static void
+test_whole(void **state)
+{
+	struct errinfo ei;
+	int64_t out = -7;
+
+	(void)state;
+	assert_int_equal(value_parse_whole("COST", slice_str("0"), 0, NUM_MAX, &out, &ei), 0);
+	assert_int_equal(out, 0);
+	assert_int_equal(value_parse_whole("COST", slice_str("9007199254740991"), 0, NUM_MAX,
+	    &out, &ei), 0);
+	assert_int_equal(out, NUM_MAX);
+	assert_int_equal(value_parse_whole("COST", slice_str("abc"), 0, NUM_MAX, &out, &ei),
+	    ERR_INVALID);
+	assert_string_equal(ei.text, "COST must be a whole number from 0 to "
+	    "9007199254740991, not \"abc\"");
+	for (size_t i = 0; i < 6; i++) {
+		static const char *const texts[] = { "9007199254740992", "-1", "1.5", "", " 1",
+			"99999999999999999999999999" };
+
+		assert_int_equal(value_parse_whole("x", slice_str(texts[i]), 0, NUM_MAX, &out,
+		    &ei), ERR_INVALID);
+	}
+	assert_int_equal(out, NUM_MAX);
+}
+
+static const struct {
+	const char *json;
+	int64_t value; /* -1: refused */
+	const char *shown;
+} numbers[] = {
+	{ "5", 5, NULL },
+	{ "5.0", 5, NULL },
+	{ "1e3", 1000, NULL },
+	{ "-0.0", 0, NULL },
+	{ "9007199254740991", NUM_MAX, NULL },
+	{ "9007199254740991.0", NUM_MAX, NULL },
+	{ "9007199254740992", -1, "9007199254740992" },
+	{ "9.1e15", -1, "9100000000000000" },
+	{ "1e300", -1, "1" },
+	{ "5.5", -1, "5.5" },
+	{ "-1", -1, "-1" },
+	{ "-0.5", -1, "-0.5" },
+	{ "\"5\"", -1, "\"5\"" },
+	{ "true", -1, "true" },
+	{ "null", -1, "null" },
+	{ "[]", -1, "an array" },
+	{ "{}", -1, "an object" },
+};
+
+static void
+test_json_whole(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(numbers); i++) {
+		struct errinfo ei;
+		int64_t out = -1;
+		json_t *json = value_parse_json("it", slice_str(numbers[i].json), &ei);
+		int rc = value_parse_json_whole("cost", json, 0, NUM_MAX, &out, &ei);
+
+		assert_int_equal(rc, numbers[i].value < 0 ? ERR_INVALID : 0);
+		assert_int_equal(out, numbers[i].value);
+		if (rc < 0)
+			assert_non_null(strstr(ei.text, numbers[i].shown));
+		json_decref(json);
+	}
+}
+
+static const struct {
+	const char *json;
+	int code;
+	const char *text;
+} faults[] = {
+	{ "", ERR_SYNTAX, "ARGS is empty" },
+	{ "{", ERR_SYNTAX, "line 1, column 1: it ends too early" },
+	{ "{\"a\":\n 1,\n x}", ERR_SYNTAX, "line 3, column 2: not as JSON is written" },
+	{ "{\"a\":1,\"a\":2}", ERR_INVALID, "a key that stands twice" },
+	{ "{} {}", ERR_SYNTAX, "more text behind" },
+	{ "{\"a\":\"\\u0000\"}", ERR_INVALID, "NUL" },
+	{ "{\"\\u0000\":1}", ERR_INVALID, "NUL" },
+	{ "\"\xFF\"", ERR_SYNTAX, "not UTF-8" },
+	{ "123456789012345678901234567890", ERR_TOOBIG, "64 bits" },
+	{ "1e999", ERR_TOOBIG, "64 bits" },
+	{ "\xEF\xBB\xBF{}", ERR_SYNTAX, "not as JSON is written" },
+	{ "NaN", ERR_SYNTAX, "not as JSON is written" },
+};
+
+static void
+test_json_faults(void **state)
+{
+	struct errinfo ei;
+	char *deep = malloc(100001);
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(faults); i++) {
+		assert_null(value_parse_json("ARGS", slice_str(faults[i].json), &ei));
+		assert_int_equal(ei.code, faults[i].code);
+		assert_non_null(strstr(ei.text, faults[i].text));
+	}
+	memset(deep, '[', 100000);
+	assert_null(value_parse_json("ARGS", slice_make(deep, 100000), &ei));
+	assert_int_equal(ei.code, ERR_TOOBIG);
+	assert_non_null(strstr(ei.text, "nested deeper than 2048 levels"));
+	assert_null(value_parse_json("ARGS", slice_make("{\"a\0b\":1}", 9), &ei));
+	assert_null(value_parse_json("ARGS", slice_make("{}\0", 3), &ei));
+	free(deep);
+}
+
+static void
+test_mode(void **state)
+{
+	struct errinfo ei;
+
+	(void)state;
+	assert_int_equal(value_parse_mode("mode", slice_str("enforce"), &ei), 0);
+	assert_int_equal(value_parse_mode("mode", slice_str("peek"), &ei), ERR_UNSUPPORTED);
+	assert_string_equal(ei.text,
+	    "mode \"peek\" is not supported yet; \"enforce\" is");
+	assert_int_equal(value_parse_mode("mode", slice_str("reserve"), &ei),
+	    ERR_UNSUPPORTED);
+	assert_int_equal(value_parse_mode("mode", slice_str("x\ny"), &ei), ERR_INVALID);
+	assert_string_equal(ei.text, "mode must be \"enforce\", not \"x?y\"");
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_excerpt),
+		cmocka_unit_test(test_whole),
+		cmocka_unit_test(test_json_whole),
+		cmocka_unit_test(test_json_faults),
+		cmocka_unit_test(test_mode),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
