@@ -128,23 +128,28 @@ ration_command_fini(struct command *c)
 int
 ration_command_error(const struct reply_reader *rr, struct failure *f)
 {
+	/* The first row that the text starts with, up to a space or the end. */
 	static const struct {
-		const char *word;
+		const char *start;
 		int code;
 	} table[] = {
+		{ "ERR max number of clients", RATION_ERR_UNAVAILABLE },
+		{ "ERR out of memory", RATION_ERR_UNAVAILABLE },
 		{ "ERR", RATION_ERR_REFUSED },
 		{ "NOAUTH", RATION_ERR_AUTH },
 		{ "WRONGPASS", RATION_ERR_AUTH },
 		{ "NOPERM", RATION_ERR_AUTH },
 	};
 	const char *text = ration_reply_text(rr, 0);
-	size_t len = strcspn(text, " ");
-	int code = RATION_ERR_UNAVAILABLE;
 
-	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
-		if (strlen(table[i].word) == len && memcmp(table[i].word, text, len) == 0)
-			code = table[i].code;
-	return ration_failure_set(f, code, "%s", text);
+	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+		size_t len = strlen(table[i].start);
+
+		if (strncmp(text, table[i].start, len) == 0 &&
+		    (text[len] == ' ' || text[len] == '\0'))
+			return ration_failure_set(f, table[i].code, "%s", text);
+	}
+	return ration_failure_set(f, RATION_ERR_UNAVAILABLE, "%s", text);
 }
 
 /* The array of eight, as docs/protocol.md has it. */

@@ -9,7 +9,9 @@ foreach(kind STATIC SHARED)
 		$<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include>
 		$<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
 	target_link_libraries(${target} PRIVATE $<BUILD_INTERFACE:ration_flags>)
-	target_link_libraries(${target} PRIVATE PkgConfig::HIREDIS)
+	# By plain name once installed: then users need no pkg-config for it.
+	target_link_libraries(${target} PRIVATE
+		$<BUILD_INTERFACE:PkgConfig::HIREDIS> $<INSTALL_INTERFACE:hiredis>)
 	set_target_properties(${target} PROPERTIES OUTPUT_NAME ration
 		C_VISIBILITY_PRESET hidden)
 endforeach()

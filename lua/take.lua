@@ -51,9 +51,11 @@ local function drop_old(key, l)
 end
 
 local function give_back(key, cost)
-	if call('DECRBY', key, cost) <= 0 then
+	local left = call('DECRBY', key, cost)
+	if left <= 0 then
 		call('DEL', key)
 	end
+	return left
 end
 
 -- The common shape: one limit, a cost above 0. Charging first and undoing a refusal
@@ -67,8 +69,7 @@ local function take_one(first, last, l)
 		end
 		local used = call('INCRBY', key, cost)
 		if used > max then
-			give_back(key, cost)
-			used = number - used - 1
+			used = -1 - give_back(key, cost)
 		elseif used == number then
 			call('SET', key, cost, 'PXAT', expire)
 		end
@@ -96,8 +97,7 @@ local function charge(key, l)
 	end
 	local used = call('INCRBY', key, l.cost)
 	if used > l.max then
-		give_back(key, l.cost)
-		return used - l.number, false
+		return give_back(key, l.cost), false
 	end
 	if used == l.number then
 		call('SET', key, l.cost, 'PXAT', l.expire)

@@ -17,6 +17,7 @@
 #include "writer.h"
 
 #define TOKEN_FILE_MAX 65536 /* bytes */
+#define BLANKS " \t\r"
 
 /* The command line, read. Borrows argv; owns args and attribute names. */
 struct ask {
@@ -178,17 +179,26 @@ static const struct cli_option options[] = {
 	    set_server },
 };
 
-/* The first line of the text that is neither empty nor a comment; NULL: there is
- * none. Ends it with a NUL. */
+/* The first line of the text that is neither empty nor a comment, without the white
+ * space around it, as rationd reads its file; NULL: there is none. Ends it with a
+ * NUL. */
 static char *
 first_line(char *text)
 {
 	char *save = NULL;
-	char *line = strtok_r(text, "\r\n", &save);
+	char *line = strtok_r(text, "\n", &save);
 
-	while (line && (line[0] == '#' || line[strspn(line, " \t")] == '\0'))
-		line = strtok_r(NULL, "\r\n", &save);
-	return line;
+	for (; line; line = strtok_r(NULL, "\n", &save)) {
+		size_t len;
+
+		line += strspn(line, BLANKS);
+		len = strlen(line);
+		while (len > 0 && strchr(BLANKS, line[len - 1]))
+			line[--len] = '\0';
+		if (len > 0 && line[0] != '#')
+			return line;
+	}
+	return NULL;
 }
 
 /* Reads at most `size` - 1 bytes. False: errno says why. */

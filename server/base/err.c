@@ -56,9 +56,27 @@ err_set(struct errinfo *ei, int code, const char *fmt, ...)
 	return code;
 }
 
+/* A pointer holds names as the user wrote them; one fault is one line all the same. */
+static void
+format_pointer(const char *pointer, char *out, size_t size)
+{
+	size_t len = 0;
+
+	for (; *pointer && len + 5 < size; pointer++) {
+		unsigned char c = (unsigned char)*pointer;
+
+		if (c >= 0x20 && c != 0x7f)
+			out[len++] = (char)c;
+		else
+			len += (size_t)snprintf(out + len, size - len, "\\x%02x", c);
+	}
+	out[len] = '\0';
+}
+
 void
 err_format(const struct errinfo *ei, char *out, size_t size)
 {
+	char pointer[sizeof(ei->pointer) * 4 + 8];
 	char place[320] = "";
 
 	if (ei->file[0] && ei->line)
@@ -66,8 +84,9 @@ err_format(const struct errinfo *ei, char *out, size_t size)
 		    ei->column);
 	else if (ei->file[0])
 		snprintf(place, sizeof(place), "%s: ", ei->file);
-	if (ei->pointer[0])
-		snprintf(out, size, "%s%s (%s)", place, ei->text, ei->pointer);
+	format_pointer(ei->pointer, pointer, sizeof(pointer));
+	if (pointer[0])
+		snprintf(out, size, "%s%s (%s)", place, ei->text, pointer);
 	else
 		snprintf(out, size, "%s%s", place, ei->text);
 }

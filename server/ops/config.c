@@ -52,13 +52,15 @@ set_number(const struct config_key *key, struct config *config, const char *text
 	int64_t *at = member(key, config);
 	int64_t value;
 
-	if (num_parse(slice_str(text), &value) < 0 || value < key->min ||
-	    value > key->max)
-		return err_set(ei, ERR_INVALID,
-		    "\"%.64s\" is not a whole number from %lld to %lld", text,
-		    (long long)key->min, (long long)key->max);
-	*at = value;
-	return 0;
+	int rc = num_parse(slice_str(text), &value);
+
+	if (rc == 0 && value >= key->min && value <= key->max) {
+		*at = value;
+		return 0;
+	}
+	return err_set(ei, rc == ERR_SYNTAX ? ERR_SYNTAX : ERR_INVALID,
+	    "\"%.64s\" is not a whole number from %lld to %lld", text,
+	    (long long)key->min, (long long)key->max);
 }
 
 static int
@@ -68,7 +70,7 @@ set_bool(const struct config_key *key, struct config *config, const char *text,
 	bool *at = member(key, config);
 
 	if (strcmp(text, "true") != 0 && strcmp(text, "false") != 0)
-		return err_set(ei, ERR_INVALID, "\"%.64s\" is neither true nor false",
+		return err_set(ei, ERR_SYNTAX, "\"%.64s\" is neither true nor false",
 		    text);
 	*at = text[0] == 't';
 	return 0;
@@ -91,7 +93,7 @@ set_choice(const struct config_key *key, struct config *config, const char *text
 		}
 		p = p[n] ? p + n + 1 : NULL;
 	}
-	return err_set(ei, ERR_INVALID, "\"%.64s\" is not one of %s", text, key->choices);
+	return err_set(ei, ERR_SYNTAX, "\"%.64s\" is not one of %s", text, key->choices);
 }
 
 static int
@@ -178,7 +180,7 @@ config_assign(struct config_reader *r, const struct config_key *key, const char 
 	int rc = config_key_set(key, r->config, text, &ei);
 
 	/* Only what cannot be read is a usage error; see enum config_exit. */
-	if (rc == ERR_INVALID && strncmp(place->where, "--", 2) == 0)
+	if (rc == ERR_SYNTAX && strncmp(place->where, "--", 2) == 0)
 		r->usage = true;
 	if (rc == 0 && key->check)
 		rc = key->check(text, &ei);

@@ -63,7 +63,8 @@ struct config;
 
 /*
  * Puts one value, given as text, into *config; a repeatable key's list grows.
- * 0, or an enum err with a text that does not name the key.
+ * 0; ERR_SYNTAX when it is not of the key's type, ERR_INVALID when it is out of range,
+ * ERR_UNSUPPORTED, ERR_NOMEM. The text does not name the key.
  */
 int config_key_set(const struct config_key *key, struct config *config,
     const char *text, struct errinfo *ei) MUST_CHECK;

@@ -10,8 +10,11 @@
 #include "redis/fault.h"
 #include "redis/link.h"
 
-/* One call is being worked on by Redis while the next one is on its way there. */
+/* One call is being worked on by Redis while the next one is on its way there. The
+ * second is sent only when it carries so many checks: a small call costs Redis nearly
+ * as much as a large one, and soon the first one's reply lets it leave, grown. */
 #define BATCHES_IN_FLIGHT 2
+#define SECOND_BATCH_MIN 64
 /* A connection that owes a reply for so long is half dead: it is replaced. */
 #define STALL_US INT64_C(3000000)
 
@@ -188,11 +191,20 @@ send_batch(struct redis_store *rs, struct batch *batch)
 	return link_expect(rs->link, on_reply, rs) == 0;
 }
 
+/* Whether the batch behind those in flight may leave. */
+static bool
+may_send(const struct redis_store *rs)
+{
+	if (!link_ready(rs->link) || rs->n == rs->n_sent)
+		return false;
+	return rs->n_sent == 0 || (rs->n_sent < BATCHES_IN_FLIGHT &&
+	    batch_live(ring_at(rs, rs->n_sent)) >= SECOND_BATCH_MIN);
+}
+
 static void
 send_gathered(struct redis_store *rs)
 {
-	while (link_ready(rs->link) && rs->n_sent < BATCHES_IN_FLIGHT &&
-	    rs->n > rs->n_sent) {
+	while (may_send(rs)) {
 		struct batch *batch = ring_at(rs, rs->n_sent);
 
 		if (send_batch(rs, batch) || !link_ready(rs->link))

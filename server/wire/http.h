@@ -67,7 +67,7 @@ struct http_reader {
  * Returns the bytes it takes (> 0) and fills *req;
  * ERR_AGAIN: incomplete; req->expect_continue is valid once r->head_len > 0;
  * else a refusal: *status is the response's status (400, 413, 414, 417, 431, 501,
- *   505) and ei->text says why. The connection must be closed after answering.
+ *   505; 503 with ERR_NOMEM) and ei->text says why. The connection must be closed after answering.
  */
 ptrdiff_t http_parse(struct http_reader *r, const char *data, size_t len,
     size_t body_max, struct buf *body_store, struct http_request *req, int *status,

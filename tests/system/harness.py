@@ -98,6 +98,14 @@ def bound_socket(host="127.0.0.1", port=0):
     return sock
 
 
+class Client(redis.Redis):
+    """A client whose with-block ends its connections, too."""
+
+    def __exit__(self, *exc):
+        super().__exit__(*exc)
+        self.connection_pool.disconnect()
+
+
 class Process:
     """One child process with a log file and a short private folder."""
 
@@ -257,8 +265,8 @@ class Redis(Process):
 
     def client(self, **kw):
         user, password = self.admin
-        return redis.Redis(unix_socket_path=self.path, username=user,
-                           password=password, **{"socket_timeout": 30, **kw})
+        return Client(unix_socket_path=self.path, username=user, password=password,
+                      **{"socket_timeout": 30, **kw})
 
     @property
     def url(self):
@@ -377,8 +385,8 @@ class Rationd(Process):
         return r.status_code, r.json(), r.headers
 
     def resp(self, **kw):
-        """A redis.Redis that talks to rationd."""
-        return redis.Redis(*self.resp_address, **{"socket_timeout": patience(10), **kw})
+        """A redis.Redis that talks to rationd; best used in a with-block."""
+        return Client(*self.resp_address, **{"socket_timeout": patience(10), **kw})
 
     def connect(self, protocol, timeout=None):
         """A plain TCP connection to "http" or "resp"."""

@@ -247,6 +247,8 @@ test_error_replies(void **state)
 		{ "-ERR COST is not a number\r\n", RATION_ERR_REFUSED,
 		    "ERR COST is not a number" },
 		{ "-ERR\r\n", RATION_ERR_REFUSED, "ERR" },
+		{ "-ERR max number of clients reached\r\n", RATION_ERR_UNAVAILABLE,
+		    "ERR max number of clients reached" },
 		{ "-NOAUTH Authentication required\r\n", RATION_ERR_AUTH,
 		    "NOAUTH Authentication required" },
 		{ "-NOPERM no\r\n", RATION_ERR_AUTH, "NOPERM no" },
