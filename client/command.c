@@ -76,8 +76,8 @@ validate(const struct ration_request *q, struct failure *f)
 }
 
 int
-ration_command_check(struct command *c, const struct ration_request *q, int64_t decide_ms,
-    struct failure *f)
+ration_command_check(struct command *c, const struct ration_request *q,
+    int64_t decide_ms, struct failure *f)
 {
 	struct words w = { .n = 0 };
 	char cost[24] = "";
@@ -153,7 +153,16 @@ ration_command_error(const struct reply_reader *rr, struct failure *f)
 }
 
 /* The array of eight, as docs/protocol.md has it. */
-enum place { VERDICT, RULE, MESSAGE, REMAINING, RESET, RETRY_AFTER, RESERVATION, FLAGS };
+enum place {
+	VERDICT,
+	RULE,
+	MESSAGE,
+	REMAINING,
+	RESET,
+	RETRY_AFTER,
+	RESERVATION,
+	FLAGS
+};
 
 /* What each number may be at least and at most; texts have no row of their own. */
 static const struct {

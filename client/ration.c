@@ -174,7 +174,8 @@ set_up(struct ration *r, const char *address, const struct ration_options *given
 	if (rc != 0)
 		return rc;
 	if (options.token && !(r->token = strdup(options.token)))
-		return ration_failure_set(&r->failure, RATION_ERR_NOMEM, "out of memory");
+		return ration_failure_set(&r->failure, RATION_ERR_NOMEM,
+		    "out of memory");
 	return open_connection(r, ration_sock_clock_us() + r->timeout_ms * 1000);
 }
 
@@ -236,7 +237,8 @@ try_check(struct ration *r, const struct ration_request *q, int64_t deadline_us,
 	*sent = 0;
 	rc = r->fd < 0 ? open_connection(r, deadline_us) : 0;
 	if (rc == 0)
-		rc = ration_command_check(&c, q, decide_ms(q, deadline_us), &r->failure);
+		rc = ration_command_check(&c, q, decide_ms(q, deadline_us),
+		    &r->failure);
 	if (rc == 0)
 		rc = exchange(r, &c, deadline_us, sent);
 	ration_command_fini(&c);

@@ -118,7 +118,8 @@ ration_reply_begin(struct reply_reader *rr, struct failure *f)
 	redisReader *reader = rr->reader;
 
 	/* Only a reader that stands between two replies can be used again. */
-	if (reader && (reader->err || reader->ridx != -1 || reader->pos != reader->len)) {
+	if (reader && (reader->err || reader->ridx != -1 ||
+	    reader->pos != reader->len)) {
 		redisReaderFree(reader);
 		reader = NULL;
 	}

@@ -126,7 +126,10 @@ connect_unix(const struct endpoint *to, int64_t deadline_us)
 static int
 connect_tcp(const struct endpoint *to, int64_t deadline_us, int *lookup)
 {
-	struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV };
+	struct addrinfo hints = {
+		.ai_socktype = SOCK_STREAM,
+		.ai_flags = AI_NUMERICSERV,
+	};
 	struct addrinfo *list = NULL;
 	int fd = -EHOSTUNREACH;
 
@@ -152,8 +155,9 @@ ration_sock_connect(const struct endpoint *to, int64_t deadline_us, struct failu
 		return ration_failure_set(f, RATION_ERR_NOMEM, "out of memory");
 	if (lookup != 0)
 		return connect_failed(to, gai_strerror(lookup), f);
-	return connect_failed(to, fd == -ETIMEDOUT ? "no answer in time" : strerror(-fd),
-	    f);
+	if (fd == -ETIMEDOUT)
+		return connect_failed(to, "no answer in time", f);
+	return connect_failed(to, strerror(-fd), f);
 }
 
 bool
@@ -190,8 +194,8 @@ again(int fd, short events, int64_t deadline_us, struct failure *f)
 }
 
 int
-ration_sock_send(int fd, const char *data, size_t len, int64_t deadline_us, size_t *sent,
-    struct failure *f)
+ration_sock_send(int fd, const char *data, size_t len, int64_t deadline_us,
+    size_t *sent, struct failure *f)
 {
 	*sent = 0;
 	while (*sent < len) {

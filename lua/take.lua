@@ -13,11 +13,13 @@
 -- A check that met an error has its text in the place of its first number and zeros
 -- after it; it charged nothing, and the other checks are not touched.
 --
--- The clock is read once, first. Expiry is judged by the time at which the script
--- began, which may lie in the window before the one that the clock gives: so in the
--- first moments of a window a key that expires soon is an old one, and is deleted.
--- Expiry is set with SET, not PEXPIREAT, because the latter deletes a key whose time
--- has just come; the count would be lost to the rest of this script.
+-- A counter expires with its window: in the last ms of it, since a key still lives in
+-- the ms of its expiry. The clock is read once, first, but expiry is judged by the time
+-- at which the script began, which may lie in the window before. And a key whose time
+-- has come is deleted at once, by PEXPIREAT everywhere and by SET ... PXAT on Valkey
+-- from 8.1 and later Redis; its count would be lost to the rest of the window. So:
+--   a counter born in the last moments of its window lives a little past the end;
+--   in the first moments of a window a key that expires soon is an old one, and goes.
 
 local call, keys, args = redis.call, KEYS, ARGV
 local time = call('TIME')
@@ -36,9 +38,13 @@ local function read_limit(at)
 		len = tonumber(args[at + 2]),
 	}
 	local into = (now_ms - tonumber(args[at + 3])) % l.len
-	-- A key still lives in the millisecond of its expiry.
-	l.expire = string.format('%.0f', now_ms - into + l.len - 1)
-	l.fresh = into < math.min(l.len / 20, GUARD_MS)
+	local guard = math.min(l.len / 20, GUARD_MS)
+	local expire = now_ms - into + l.len - 1
+	if l.len - into <= guard then
+		expire = expire + math.floor(guard / 2)
+	end
+	l.expire = string.format('%.0f', expire)
+	l.fresh = into < guard
 	return l
 end
 

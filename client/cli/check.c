@@ -24,7 +24,7 @@ struct ask {
 	struct ration_request request;
 	struct ration_attribute attributes[RATION_ATTRIBUTES_MAX];
 	json_t *args; /* NULL without any */
-	const char *args_text; /* --args, until it is merged */
+	bool args_given; /* --args was there */
 	const char *server;
 	const char *token_file;
 	bool json;
@@ -106,24 +106,28 @@ set_args(void *into, const char *value)
 	struct ask *ask = into;
 	struct errinfo ei;
 	json_t *object;
+	int rc = 0;
 
-	if (ask->args_text)
+	if (ask->args_given)
 		return cli_usage(&cli_check, "--args: is given twice");
-	ask->args_text = value;
+	ask->args_given = true;
 	object = args_parse_object(value, &ei);
 	if (!object)
 		return cli_usage(&cli_check, "%s", ei.text);
 	/* --arg before --args: both count, and a key in both is a mistake. */
-	for (void *i = json_object_iter(ask->args); i;
+	for (void *i = json_object_iter(ask->args); i && rc == 0;
 	     i = json_object_iter_next(ask->args, i)) {
 		const char *key = json_object_iter_key(i);
 
-		if (json_object_get(object, key)) {
-			json_decref(object);
-			return cli_usage(&cli_check, "--arg: %.60s is given twice", key);
-		}
+		if (json_object_get(object, key))
+			rc = cli_usage(&cli_check, "--arg: %.60s is given twice", key);
 	}
-	json_object_update(object, ask->args);
+	if (rc == 0 && json_object_update(object, ask->args) != 0 && ask->args)
+		rc = cli_usage(&cli_check, "out of memory");
+	if (rc != 0) {
+		json_decref(object);
+		return rc;
+	}
 	json_decref(ask->args);
 	ask->args = object;
 	return 0;
@@ -316,18 +320,20 @@ check_operands(struct ask *ask, int argc, char **argv, int first)
 static int
 run(const struct cli_command *command, int argc, char **argv)
 {
-	struct ask ask = { .request = RATION_REQUEST_INIT };
+	struct ask ask = {
+		.request = RATION_REQUEST_INIT,
+		.server = getenv("RATION_SERVER"),
+	};
 	char *args_json = NULL;
 	int first = 0;
 	int rc;
 
-	ask.server = getenv("RATION_SERVER");
+	if (ask.server && !ask.server[0])
+		ask.server = NULL; /* an empty variable counts as not set */
 	rc = cli_options(command, argc, argv, &ask, &first);
 	if (rc == CLI_GO_ON)
 		rc = check_operands(&ask, argc, argv, first);
 	if (rc == CLI_GO_ON) {
-		if (ask.server && !ask.server[0])
-			ask.server = NULL;
 		args_json = ask.args ? json_dumps(ask.args, JSON_COMPACT) : NULL;
 		ask.request.args_json = args_json;
 		ask.request.attributes = ask.attributes;
@@ -344,8 +350,9 @@ const struct cli_command cli_check = {
 	.name = "check",
 	.usage = "TOOL --grant G [options]",
 	.summary = "Asks a daemon whether a call may go ahead, and if so charges it.",
-	.notes = "\nA VALUE of --arg counts as JSON where it is a number, true, false, null,"
-	    " an\nobject or an array; everything else is a string, quotes included.\n"
+	.notes = "\nA VALUE of --arg counts as JSON where it is a number, true, false,"
+	    " null, an\nobject or an array; everything else is a string, quotes"
+	    " included.\n"
 	    "\nExit status: 0 allowed, 1 denied or approval required, 2 usage,"
 	    " 3 no answer.\n",
 	.options = options,

@@ -12,7 +12,7 @@
 #define OPTIONS_MAX 24
 #define HELP_COLUMN 24
 
-static void
+static void PRINTF_LIKE(1, 0)
 complain(const char *fmt, va_list ap)
 {
 	char text[1024];

@@ -32,8 +32,8 @@
  * memory is one of them. After RATION_ERR_TIMEOUT, RATION_ERR_CLOSED,
  * RATION_ERR_PROTOCOL and RATION_ERR_NOMEM nobody knows whether the check was charged:
  * the library never sends such a check again, and neither should a caller who counts
- * exactly. After all other errors nothing was charged. An error never spoils the struct ration: the next
- * ration_check() connects anew where it must.
+ * exactly. After all other errors nothing was charged. An error never spoils the
+ * struct ration: the next ration_check() connects anew where it must.
  *
  * Time: milliseconds. One timeout covers a whole call: connecting where that is
  * needed, sending, and all of the reply. Only the look-up of a host name is not
@@ -77,7 +77,7 @@ extern "C" {
 enum ration_error {
 	RATION_ERR_NOMEM = -1,       /* out of memory */
 	RATION_ERR_ARGUMENT = -2,    /* the caller's arguments; nothing was sent */
-	RATION_ERR_CONNECT = -3,     /* no connection, or not in time; nothing was sent */
+	RATION_ERR_CONNECT = -3,     /* no connection in time; nothing was sent */
 	RATION_ERR_TIMEOUT = -4,     /* no whole reply in time; may have been charged */
 	RATION_ERR_CLOSED = -5,      /* the daemon hung up; may have been charged */
 	RATION_ERR_PROTOCOL = -6,    /* not a daemon's reply; may have been charged */
@@ -97,7 +97,7 @@ struct ration;
 
 struct ration_options {
 	size_t size;        /* sizeof(struct ration_options) */
-	int64_t timeout_ms; /* of each call, 1 ... RATION_TIMEOUT_MAX_MS; 0: the default */
+	int64_t timeout_ms; /* of each call, 1 ... 60000; 0: the default */
 	const char *token;  /* what the daemon asks for; NULL: none. Copied. */
 };
 #define RATION_OPTIONS_INIT { sizeof(struct ration_options), 0, NULL }
@@ -123,13 +123,14 @@ struct ration_request {
 	int64_t timeout_ms;
 };
 #define RATION_REQUEST_INIT \
-	{ sizeof(struct ration_request), NULL, NULL, NULL, NULL, false, 0, NULL, NULL, 0, 0 }
+	{ sizeof(struct ration_request), NULL, NULL, NULL, NULL, false, 0, NULL, NULL, \
+	    0, 0 }
 
 struct ration_answer {
 	size_t size;                 /* sizeof(struct ration_answer) */
 	enum ration_verdict verdict;
 	bool degraded;               /* decided without the store of counters */
-	bool replayed;               /* the answer to an earlier request of the same id */
+	bool replayed;               /* the answer to an earlier request of that id */
 	const char *rule;            /* what decided, "" on allow */
 	const char *message;         /* for people, "" on allow */
 	int64_t remaining;           /* of the tightest limit; -1: there is none */
@@ -138,7 +139,8 @@ struct ration_answer {
 	const char *reservation;     /* "" without one */
 };
 #define RATION_ANSWER_INIT \
-	{ sizeof(struct ration_answer), RATION_DENY, false, false, "", "", -1, -1, 0, "" }
+	{ sizeof(struct ration_answer), RATION_DENY, false, false, "", "", -1, -1, 0, \
+	    "" }
 
 /* The library's version, which may differ from the header's: "0.1.0". */
 RATION_API const char *ration_version(void);

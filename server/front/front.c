@@ -161,7 +161,8 @@ int
 front_listen(struct front *front, const struct address *address, struct errinfo *ei)
 {
 	size_t n = front->n_listeners;
-	struct listener **more = realloc(front->listeners, (n + 1) * sizeof(struct listener *));
+	struct listener **more =
+	    realloc(front->listeners, (n + 1) * sizeof(struct listener *));
 
 	if (!more)
 		return err_set(ei, ERR_NOMEM, "out of memory");

@@ -42,11 +42,12 @@ struct front_options {
 	const struct token_set *tokens; /* borrowed; NULL: no token is asked for */
 	size_t request_max;             /* bytes of one request's body or command */
 	size_t pending_max;             /* unanswered requests of one connection; then
-	                                   reading pauses */
+					   reading pauses */
 	int64_t idle_ms;                /* 0: never */
 	int64_t message_ms;             /* for one request to arrive, once begun */
 	int64_t write_ms;               /* for a client that does not read */
-	/* HTTP: what else is served; ends with a row whose path is NULL. May be NULL. */
+	/* HTTP: what else is served; ends with a row whose path is NULL. May be NULL.
+	 */
 	const struct http_endpoint *endpoints;
 	/* RESP: appends the text of INFO ("# Server\r\n..."). May be NULL. */
 	void (*info)(void *arg, struct slice section, struct buf *out);
@@ -58,8 +59,8 @@ struct front *front_new(struct loop *loop, const struct front_protocol *protocol
     const struct front_options *options) MUST_CHECK;
 
 /* Adds a listener. 0, ERR_INUSE, ERR_IO. */
-int front_listen(struct front *front, const struct address *address,
-    struct errinfo *ei) MUST_CHECK;
+int front_listen(
+    struct front *front, const struct address *address, struct errinfo *ei) MUST_CHECK;
 /* The i-th listener's bound address, NULL past the last. */
 const char *front_address(const struct front *front, size_t i);
 

@@ -17,9 +17,9 @@
 #include "wire/http.h"
 
 #define FRONT_MAGIC 0x46524f4eu
-#define FRONT_OUT_HIGH 262144        /* unsent bytes; above, nothing is read */
-#define FRONT_FREE_EXCHANGES 4096    /* kept for re-use */
-#define FRONT_EXCHANGE_BYTES 4096    /* a larger buffer is not kept */
+#define FRONT_OUT_HIGH 262144     /* unsent bytes; above, nothing is read */
+#define FRONT_FREE_EXCHANGES 4096 /* kept for re-use */
+#define FRONT_EXCHANGE_BYTES 4096 /* a larger buffer is not kept */
 
 struct front_conn;
 
@@ -39,10 +39,10 @@ struct exchange {
 };
 
 struct resp_state {
-	size_t need;   /* least input worth another parse */
-	int64_t id;    /* of CLIENT ID */
-	int protocol;  /* 2 or 3 */
-	char *name;    /* CLIENT SETNAME; owned, NULL without one */
+	size_t need;  /* least input worth another parse */
+	int64_t id;   /* of CLIENT ID */
+	int protocol; /* 2 or 3 */
+	char *name;   /* CLIENT SETNAME; owned, NULL without one */
 };
 
 struct http_state {
@@ -98,7 +98,8 @@ struct front_protocol {
 	 * bytes it took; 0 when more are needed. */
 	size_t (*take)(struct front_conn *fc, const char *data, size_t len);
 	/* Appends the answer of a check that is done. */
-	void (*format)(struct front_conn *fc, const struct exchange *ex, struct buf *out);
+	void (*format)(
+	    struct front_conn *fc, const struct exchange *ex, struct buf *out);
 	/* Appends the word to a client that is one too many. */
 	void (*refuse)(struct front *front, struct buf *out);
 	/* Appends a last word to a client that was too slow or sent too much. */

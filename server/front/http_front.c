@@ -51,7 +51,8 @@ status_of_error(int code)
 }
 
 static void
-start_check(struct http_turn *turn, const struct check_request *request, int deny_status)
+start_check(
+    struct http_turn *turn, const struct check_request *request, int deny_status)
 {
 	const struct answer_style style = { deny_status, is_head(turn->req) };
 
@@ -75,8 +76,8 @@ cut_at_semicolon(struct slice *rest)
 		part.ptr++;
 		part.len--;
 	}
-	while (part.len > 0 && (part.ptr[part.len - 1] == ' ' ||
-	    part.ptr[part.len - 1] == '\t'))
+	while (part.len > 0 &&
+	    (part.ptr[part.len - 1] == ' ' || part.ptr[part.len - 1] == '\t'))
 		part.len--;
 	return part;
 }
@@ -107,7 +108,8 @@ run_check(struct http_turn *turn)
 	int rc;
 
 	if (!is_json(turn->req)) {
-		invalid(turn, 415, "the body must be sent as Content-Type: application/json");
+		invalid(turn, 415,
+		    "the body must be sent as Content-Type: application/json");
 		return;
 	}
 	if (turn->req->body.len == 0) {
@@ -166,8 +168,8 @@ run_auth(struct http_turn *turn)
 static void
 run_later(struct http_turn *turn)
 {
-	http_problem(turn->resp, 501, "%.*s is not supported yet",
-	    SLICE_ARG(turn->req->path));
+	http_problem(
+	    turn->resp, 501, "%.*s is not supported yet", SLICE_ARG(turn->req->path));
 }
 
 static const struct http_route routes[] = {
@@ -224,7 +226,8 @@ endpoint_has_method(const struct http_endpoint *e, const struct http_request *re
 /* The endpoint; NULL when none has the path and the method. `allow` gets the methods of
  * those that have the path. */
 static const struct http_endpoint *
-find_endpoint(const struct front *front, const struct http_request *req, struct buf *allow)
+find_endpoint(
+    const struct front *front, const struct http_request *req, struct buf *allow)
 {
 	const struct http_endpoint *e = front->options.endpoints;
 
@@ -255,7 +258,8 @@ is_authorized(const struct front_conn *fc, const struct http_request *req)
 static void
 refuse_method(struct http_turn *turn, struct slice allow)
 {
-	http_problem(turn->resp, 405, "the method must be one of: %.*s", SLICE_ARG(allow));
+	http_problem(
+	    turn->resp, 405, "the method must be one of: %.*s", SLICE_ARG(allow));
 	http_response_add_field(turn->resp, "Allow", allow);
 }
 
@@ -267,8 +271,8 @@ run_route(struct http_turn *turn, struct slice allow)
 	if (!is_authorized(turn->fc, turn->req)) {
 		http_problem(turn->resp, 401,
 		    "a token is needed: send Authorization: Bearer TOKEN");
-		http_response_add_field(turn->resp, "WWW-Authenticate",
-		    slice_str("Bearer"));
+		http_response_add_field(
+		    turn->resp, "WWW-Authenticate", slice_str("Bearer"));
 	} else if (route && list_has(route->allow, turn->req->method)) {
 		route->run(turn);
 	} else if (route || allow.len > 0) {
@@ -282,7 +286,8 @@ static void
 find_and_run(struct http_turn *turn)
 {
 	struct buf allow = { 0 };
-	const struct http_endpoint *e = find_endpoint(turn->fc->front, turn->req, &allow);
+	const struct http_endpoint *e =
+	    find_endpoint(turn->fc->front, turn->req, &allow);
 
 	if (e && (e->open || is_authorized(turn->fc, turn->req)))
 		e->answer(e->arg, turn->req, turn->resp);
@@ -357,11 +362,12 @@ http_take(struct front_conn *fc, const char *data, size_t len)
 	struct http_request req;
 	struct errinfo ei;
 	int status;
-	ptrdiff_t n = http_parse(reader, data, len, front->options.request_max, &front->body,
-	    &req, &status, &ei);
+	ptrdiff_t n = http_parse(reader, data, len, front->options.request_max,
+	    &front->body, &req, &status, &ei);
 
 	if (n == ERR_AGAIN) {
-		if (reader->head_len > 0 && req.expect_continue && !reader->continue_told)
+		if (reader->head_len > 0 && req.expect_continue &&
+		    !reader->continue_told)
 			tell_continue(fc);
 		return 0;
 	}

@@ -156,8 +156,8 @@ write_answer(struct front_conn *fc, struct exchange *ex)
 		return;
 	}
 	front->protocol->format(fc, ex, out);
-	metric_latency(front->options.cells,
-	    clock_mono_us() - check_started_us(ex->check));
+	metric_latency(
+	    front->options.cells, clock_mono_us() - check_started_us(ex->check));
 }
 
 static bool
@@ -188,7 +188,8 @@ on_check_done(struct check *check, void *arg)
 	struct front_conn *fc = ex->owner;
 
 	(void)check;
-	/* While check_start() runs the exchange is not owed yet: front_check() goes on. */
+	/* While check_start() runs the exchange is not owed yet: front_check() goes on.
+	 */
 	if (!ex->check || ex != fc->first)
 		return;
 	write_ready(fc);

@@ -55,7 +55,8 @@ set_name(struct front_conn *fc, struct slice name)
 	if (!name_valid(name)) {
 		resp_error(fc, "ERR",
 		    "a client's name is at most %d printable ASCII characters without "
-		    "spaces", CLIENT_NAME_MAX);
+		    "spaces",
+		    CLIENT_NAME_MAX);
 		return false;
 	}
 	if (name.len > 0) {
@@ -121,7 +122,8 @@ parse_hello(struct front_conn *fc, const struct resp_command *cmd, struct hello 
 		if (slice_case_eq_str(cmd->args[i], "AUTH") && i + 2 < cmd->n) {
 			out->token = cmd->args[i + 2];
 			i += 3;
-		} else if (slice_case_eq_str(cmd->args[i], "SETNAME") && i + 1 < cmd->n) {
+		} else if (slice_case_eq_str(cmd->args[i], "SETNAME") &&
+		    i + 1 < cmd->n) {
 			out->name = cmd->args[i + 1];
 			out->has_name = true;
 			i += 2;
@@ -253,7 +255,7 @@ run_list(struct front_conn *fc, const struct resp_command *cmd)
 
 	(void)cmd;
 	LIST_FOREACH(one, &fc->front->conns, link)
-		add_line(&text, one);
+	add_line(&text, one);
 	answer_text(fc, &text);
 }
 

@@ -112,7 +112,8 @@ run_select(struct front_conn *fc, const struct resp_command *cmd)
 	int64_t db;
 
 	if (num_parse(cmd->args[1], &db) < 0)
-		resp_error(fc, "ERR", "the number of a database must be a whole number");
+		resp_error(
+		    fc, "ERR", "the number of a database must be a whole number");
 	else if (db != 0)
 		resp_error(fc, "ERR", "there is only database 0");
 	else
@@ -154,17 +155,21 @@ run_later(struct front_conn *fc, const struct resp_command *cmd)
 {
 	char shown[RESP_SHOWN_MAX];
 
-	resp_error(fc, "ERR", "'%s' is not supported yet", resp_shown(cmd->args[0], shown));
+	resp_error(
+	    fc, "ERR", "'%s' is not supported yet", resp_shown(cmd->args[0], shown));
 }
 
 #define ANY RESP_ARGS_MAX
 
 const struct resp_row resp_rows[] = {
-	{ "check", 3, ANY, false, run_check, "ration",
+	/* 1: check_resp_parse() says by name what is missing, and it is counted. */
+	{ "check", 1, ANY, false, run_check, "ration",
 	    "May this call go ahead? If so, charges it." },
-	{ "ping", 1, 2, false, run_ping, "connection", "Answers PONG, or its argument." },
+	{ "ping", 1, 2, false, run_ping, "connection",
+	    "Answers PONG, or its argument." },
 	{ "echo", 2, 2, false, run_echo, "connection", "Answers its argument." },
-	{ "auth", 2, 3, true, resp_run_auth, "connection", "Opens the door with a token." },
+	{ "auth", 2, 3, true, resp_run_auth, "connection",
+	    "Opens the door with a token." },
 	{ "hello", 1, ANY, true, resp_run_hello, "connection",
 	    "Agrees on the protocol's version." },
 	{ "client", 2, ANY, false, resp_run_client, "connection",
@@ -225,7 +230,8 @@ resp_dispatch(struct front_conn *fc, const struct resp_row *rows,
 	bool part = parent[0] != '\0';
 
 	if (UNLIKELY(!part && !fc->authorized && !(row && row->open)))
-		resp_error(fc, "NOAUTH", "Authentication required: send AUTH with a token");
+		resp_error(
+		    fc, "NOAUTH", "Authentication required: send AUTH with a token");
 	else if (UNLIKELY(!row))
 		say_unknown(fc, cmd, at, parent);
 	else if (UNLIKELY(cmd->n < row->min || cmd->n > row->max))
@@ -302,9 +308,9 @@ resp_farewell(struct front_conn *fc, enum conn_end end, struct buf *out)
 {
 	(void)fc;
 	resp_add_error(out, "ERR",
-	    slice_str(end == CONN_END_SLOW ?
-		    "Protocol error: the command took too long to arrive" :
-		    "Protocol error: the command is too long"));
+	    slice_str(end == CONN_END_SLOW
+		    ? "Protocol error: the command took too long to arrive"
+		    : "Protocol error: the command is too long"));
 }
 
 const struct front_protocol front_resp = {

@@ -21,8 +21,8 @@ parse_unix(struct address *a, const char *path, struct errinfo *ei)
 		    "'%s': a Unix socket is unix:/absolute/path", a->text);
 	if (len >= sizeof(a->path))
 		return err_set(ei, ERR_INVALID,
-		    "'%.80s...': the path of a Unix socket has at most %zu bytes", a->text,
-		    sizeof(a->path) - 1);
+		    "'%.80s...': the path of a Unix socket has at most %zu bytes",
+		    a->text, sizeof(a->path) - 1);
 	a->kind = ADDRESS_UNIX;
 	memcpy(a->path, path, len + 1);
 	return 0;
@@ -35,7 +35,8 @@ parse_fd(struct address *a, const char *number, struct errinfo *ei)
 
 	if (num_parse(slice_str(number), &fd) < 0 || fd < 0 || fd > 1000000)
 		return err_set(ei, ERR_INVALID,
-		    "'%s': an inherited socket is fd:N, N a descriptor's number", a->text);
+		    "'%s': an inherited socket is fd:N, N a descriptor's number",
+		    a->text);
 	a->kind = ADDRESS_FD;
 	a->fd = (int)fd;
 	return 0;
@@ -51,8 +52,9 @@ host_valid(const char *host, size_t len, bool bracketed)
 	memcpy(text, host, len);
 	text[len] = '\0';
 	if (!bracketed)
-		return strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-				    "0123456789.-_") == len;
+		return strspn(text,
+			   "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+			   "0123456789.-_") == len;
 	zone = strchr(text, '%');
 	if (zone)
 		*zone = '\0';
@@ -75,15 +77,16 @@ parse_tcp(struct address *a, struct errinfo *ei)
 	if (host_len >= sizeof(a->host) || !host_valid(host, host_len, bracketed))
 		goto bad;
 	if (num_parse(slice_str(colon + 1), &port) < 0 || port < 0 || port > 65535)
-		return err_set(ei, ERR_INVALID, "'%s': a port is a number from 0 to 65535",
-		    text);
+		return err_set(
+		    ei, ERR_INVALID, "'%s': a port is a number from 0 to 65535", text);
 	a->kind = ADDRESS_TCP;
 	memcpy(a->host, host, host_len);
 	snprintf(a->port, sizeof(a->port), "%d", (int)port);
 	return 0;
 bad:
 	return err_set(ei, ERR_INVALID,
-	    "'%s' is not an address: write HOST:PORT, [IPv6]:PORT, :PORT, unix:/path or fd:N",
+	    "'%s' is not an address: write HOST:PORT, [IPv6]:PORT, :PORT, unix:/path "
+	    "or fd:N",
 	    text);
 }
 
@@ -108,7 +111,8 @@ address_parse(const char *text, struct address *out, struct errinfo *ei)
 static const unsigned char *
 mapped_ipv4(const struct sockaddr_in6 *in6)
 {
-	return IN6_IS_ADDR_V4MAPPED(&in6->sin6_addr) ? in6->sin6_addr.s6_addr + 12 : NULL;
+	return IN6_IS_ADDR_V4MAPPED(&in6->sin6_addr) ? in6->sin6_addr.s6_addr + 12
+						     : NULL;
 }
 
 bool
@@ -169,7 +173,8 @@ format_unix(const struct sockaddr_un *un, socklen_t len, char out[ADDRESS_TEXT_M
 }
 
 void
-address_of_sockaddr(const struct sockaddr *sa, socklen_t len, char out[ADDRESS_TEXT_MAX])
+address_of_sockaddr(
+    const struct sockaddr *sa, socklen_t len, char out[ADDRESS_TEXT_MAX])
 {
 	const struct sockaddr_in *in = (const void *)sa;
 	const struct sockaddr_in6 *in6 = (const void *)sa;
@@ -196,8 +201,8 @@ address_of_fd(int fd, bool peer, char out[ADDRESS_TEXT_MAX])
 {
 	struct sockaddr_storage ss = { 0 };
 	socklen_t len = sizeof(ss);
-	int rc = peer ? getpeername(fd, (struct sockaddr *)&ss, &len) :
-			getsockname(fd, (struct sockaddr *)&ss, &len);
+	int rc = peer ? getpeername(fd, (struct sockaddr *)&ss, &len)
+		      : getsockname(fd, (struct sockaddr *)&ss, &len);
 
 	if (rc < 0)
 		ss.ss_family = AF_UNSPEC;

@@ -35,8 +35,8 @@ bool address_is_local(const struct address *a);
 bool address_sockaddr_is_local(const struct sockaddr *sa);
 
 /* "127.0.0.1:7480", "[::1]:7480", "unix:/path", "unix:" without a name. */
-void address_of_sockaddr(const struct sockaddr *sa, socklen_t len,
-    char out[ADDRESS_TEXT_MAX]);
+void address_of_sockaddr(
+    const struct sockaddr *sa, socklen_t len, char out[ADDRESS_TEXT_MAX]);
 
 /* Text of a socket's own (peer false) or far (peer true) end. */
 void address_of_fd(int fd, bool peer, char out[ADDRESS_TEXT_MAX]);

@@ -14,8 +14,8 @@
 #define SWEEP_EVERY_US 100000
 #define SWEEP_LEAST 256 /* conns looked at each time; or an eighth of all */
 
-static const char *const state_names[] = { "connecting", "open", "flushing", "lingering",
-	"closed" };
+static const char *const state_names[] = { "connecting", "open", "flushing",
+	"lingering", "closed" };
 
 struct conn *
 conn_of(void *arg)

@@ -31,12 +31,12 @@
 struct conn;
 
 enum conn_end {
-	CONN_END_PEER,    /* the other side closed, or reset */
-	CONN_END_IDLE,    /* nothing came for idle_ms, and nothing was owed */
-	CONN_END_SLOW,    /* a message took longer than message_ms to arrive, or what we
-	                     wrote was not read for write_ms */
-	CONN_END_FAILED,  /* could not connect, or a system error; `why` says it */
-	CONN_END_TOOBIG   /* a message is longer than in_max */
+	CONN_END_PEER,   /* the other side closed, or reset */
+	CONN_END_IDLE,   /* nothing came for idle_ms, and nothing was owed */
+	CONN_END_SLOW,   /* a message took longer than message_ms to arrive, or what we
+			    wrote was not read for write_ms */
+	CONN_END_FAILED, /* could not connect, or a system error; `why` says it */
+	CONN_END_TOOBIG  /* a message is longer than in_max */
 };
 
 struct conn_ops {
@@ -44,8 +44,8 @@ struct conn_ops {
 	void (*on_open)(void *arg);
 	/*
 	 * `data` (len > 0) is all that was not consumed yet. Returns how much is
-	 * consumed, 0 ... len. The view dies with the return. It is called again only when
-	 * more arrives or after conn_resume(), so consume all you can.
+	 * consumed, 0 ... len. The view dies with the return. It is called again only
+	 * when more arrives or after conn_resume(), so consume all you can.
 	 */
 	size_t (*on_data)(void *arg, const char *data, size_t len);
 	/* The other side is gone or we gave up; the conn is closed already (do not call
@@ -59,10 +59,10 @@ struct conn_options {
 	size_t in_max;      /* bytes kept unconsumed; more ends it with TOOBIG */
 	size_t out_high;    /* stop reading above so many unsent bytes */
 	int64_t idle_ms;    /* 0: never. All three are looked after every 100 ms, with
-	                       more than 256 conns every 800 ms */
+			       more than 256 conns every 800 ms */
 	int64_t message_ms; /* from the first unconsumed byte to a consume; 0: never */
 	int64_t write_ms;   /* without progress in writing, or for connecting to be
-	                       through; 0: never */
+			       through; 0: never */
 };
 
 /* Takes the connected, non-blocking `fd` (closed also on failure). `options` is

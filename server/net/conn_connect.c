@@ -42,7 +42,8 @@ use_unix(struct conn_targets *t, const struct address *to)
 static int
 resolve(struct conn_targets *t, const struct address *to, struct errinfo *ei)
 {
-	struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV };
+	struct addrinfo hints = { .ai_socktype = SOCK_STREAM,
+		.ai_flags = AI_NUMERICSERV };
 	int rc = getaddrinfo(to->host[0] ? to->host : NULL, to->port, &hints, &t->all);
 
 	if (rc != 0)
@@ -89,8 +90,9 @@ try_next(struct conn *conn, int error, struct errinfo *ei)
 		    ai->ai_socktype | SOCK_NONBLOCK | SOCK_CLOEXEC, ai->ai_protocol);
 
 		t->next = ai->ai_next;
-		if (fd >= 0 && (connect(fd, ai->ai_addr, ai->ai_addrlen) == 0 ||
-		    errno == EINPROGRESS)) {
+		if (fd >= 0 &&
+		    (connect(fd, ai->ai_addr, ai->ai_addrlen) == 0 ||
+			errno == EINPROGRESS)) {
 			conn_attach(conn, fd);
 			conn_set_peer(conn, ai->ai_addr);
 			conn_mark_dirty(conn); /* so that the write event is added */
@@ -100,7 +102,8 @@ try_next(struct conn *conn, int error, struct errinfo *ei)
 		if (fd >= 0)
 			close(fd);
 	}
-	return err_set(ei, ERR_IO, "cannot connect to %s: %s", t->name, strerror(error));
+	return err_set(
+	    ei, ERR_IO, "cannot connect to %s: %s", t->name, strerror(error));
 }
 
 struct conn *

@@ -56,14 +56,14 @@ struct conn {
 	struct conn_options options;
 	struct conn_targets *targets;
 
-	struct buf in;   /* what the owner did not consume */
+	struct buf in; /* what the owner did not consume */
 	struct buf out;
 	size_t out_sent; /* of out, from its front */
 	/* loop_now_us() of ... */
-	int64_t last_us;  /* the last byte in, or the last of an answer out */
-	int64_t in_us;    /* the first byte of the message that `in` begins; 0: none, or
-	                     it is not the sender's fault that it waits */
-	int64_t out_us;   /* the last progress in writing, or of the last new state */
+	int64_t last_us; /* the last byte in, or the last of an answer out */
+	int64_t in_us;   /* the first byte of the message that `in` begins; 0: none, or
+			    it is not the sender's fault that it waits */
+	int64_t out_us;  /* the last progress in writing, or of the last new state */
 
 	struct conn *prev, *next; /* loop->conns */
 	TAILQ_ENTRY(conn) dirty_link;

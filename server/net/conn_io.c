@@ -214,7 +214,8 @@ static bool
 send_output(struct conn *conn)
 {
 	size_t pending = conn_out_pending(conn);
-	ssize_t n = conn->transport->send(conn, conn->out.data + conn->out_sent, pending);
+	ssize_t n =
+	    conn->transport->send(conn, conn->out.data + conn->out_sent, pending);
 
 	if (n < 0 && !must_wait(errno)) {
 		if (conn->state == CONN_OPEN)
@@ -283,7 +284,8 @@ flush(struct conn *conn)
 			end_without_memory(conn);
 		return;
 	}
-	if (writes && !conn->blocked && conn_out_pending(conn) > 0 && !send_output(conn))
+	if (writes && !conn->blocked && conn_out_pending(conn) > 0 &&
+	    !send_output(conn))
 		return;
 	settle(conn);
 }
@@ -312,7 +314,8 @@ conns_show_again(struct loop *loop)
 		TAILQ_REMOVE(&loop->again, conn, again_link);
 		loop->n_again--;
 		conn->is_again = false;
-		conn_mark_dirty(conn); /* also when nothing is left to show: EOF waits */
+		conn_mark_dirty(
+		    conn); /* also when nothing is left to show: EOF waits */
 		if (conn->state != CONN_OPEN || conn->in.len == 0)
 			continue;
 		if (conn_is_held(conn))

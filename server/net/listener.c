@@ -15,8 +15,8 @@
 #include "net/loop_inner.h"
 
 #define LISTENER_BACKLOG 4096
-#define LISTENER_BURST 64         /* accepted in one turn */
-#define LISTENER_PAUSE_US 100000  /* until a descriptor may be free again */
+#define LISTENER_BURST 64        /* accepted in one turn */
+#define LISTENER_PAUSE_US 100000 /* until a descriptor may be free again */
 
 struct listener {
 	struct loop_garbage garbage; /* must stay first */
@@ -28,7 +28,8 @@ struct listener {
 	int fd;
 	bool local;
 	bool short_said; /* of descriptors */
-	char path[sizeof(((struct sockaddr_un *)0)->sun_path)]; /* ours to remove, or "" */
+	char path[sizeof(
+	    ((struct sockaddr_un *)0)->sun_path)]; /* ours to remove, or "" */
 	struct stat path_stat;
 	char text[ADDRESS_TEXT_MAX];
 	LIST_ENTRY(listener) link;
@@ -62,7 +63,8 @@ bind_one(struct listener *l, const struct addrinfo *ai)
 		return -1;
 	if (setsockopt(l->fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) == 0 &&
 	    (ai->ai_family != AF_INET6 ||
-	    setsockopt(l->fd, IPPROTO_IPV6, IPV6_V6ONLY, &zero, sizeof(zero)) == 0) &&
+		setsockopt(l->fd, IPPROTO_IPV6, IPV6_V6ONLY, &zero, sizeof(zero)) ==
+		    0) &&
 	    bind(l->fd, ai->ai_addr, ai->ai_addrlen) == 0)
 		return 0;
 	saved = errno;
@@ -120,8 +122,9 @@ static bool
 unix_is_live(const struct sockaddr_un *un)
 {
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	bool live = fd >= 0 && (connect(fd, (const struct sockaddr *)un, sizeof(*un)) == 0 ||
-	    errno != ECONNREFUSED);
+	bool live = fd >= 0 &&
+	    (connect(fd, (const struct sockaddr *)un, sizeof(*un)) == 0 ||
+		errno != ECONNREFUSED);
 
 	if (fd >= 0)
 		close(fd);
@@ -136,8 +139,10 @@ remove_stale(const struct address *a, const struct sockaddr_un *un, struct errin
 	if (lstat(a->path, &st) < 0)
 		return errno == ENOENT ? 0 : fail(a, errno, ei);
 	if (!S_ISSOCK(st.st_mode))
-		return err_set(ei, ERR_IO, "cannot listen on %s: a file that is not a "
-		    "socket is in the way", a->text);
+		return err_set(ei, ERR_IO,
+		    "cannot listen on %s: a file that is not a "
+		    "socket is in the way",
+		    a->text);
 	if (unix_is_live(un))
 		return fail(a, EADDRINUSE, ei);
 	return unlink(a->path) < 0 && errno != ENOENT ? fail(a, errno, ei) : 0;
@@ -174,8 +179,8 @@ open_fd(struct listener *l, const struct address *a, struct errinfo *ei)
 	if (flags < 0 || getsockopt(a->fd, SOL_SOCKET, SO_TYPE, &type, &len) < 0)
 		return fail(a, errno, ei);
 	if (type != SOCK_STREAM)
-		return err_set(ei, ERR_IO, "cannot listen on %s: not a stream socket",
-		    a->text);
+		return err_set(
+		    ei, ERR_IO, "cannot listen on %s: not a stream socket", a->text);
 	if (fcntl(a->fd, F_SETFL, flags | O_NONBLOCK) < 0 ||
 	    fcntl(a->fd, F_SETFD, FD_CLOEXEC) < 0)
 		return fail(a, errno, ei);
@@ -203,15 +208,18 @@ listener_bind(struct listener *l, const struct address *a, struct errinfo *ei)
 static bool
 is_shortage(int error)
 {
-	return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
+	return error == EMFILE || error == ENFILE || error == ENOBUFS ||
+	    error == ENOMEM;
 }
 
 static void
 pause_accepting(struct listener *l, int error)
 {
 	if (!l->short_said)
-		log_warn("net", "%s: cannot accept (%s); connections wait until others "
-				"are closed", l->text, strerror(error));
+		log_warn("net",
+		    "%s: cannot accept (%s); connections wait until others "
+		    "are closed",
+		    l->text, strerror(error));
 	l->short_said = true;
 	event_del(&l->event);
 	loop_timer_set(l->retry, LISTENER_PAUSE_US);
@@ -258,8 +266,8 @@ listener_begin(struct listener *l, struct errinfo *ei)
 		return err_set(ei, ERR_IO, "getsockname: %s", strerror(errno));
 	address_of_sockaddr((struct sockaddr *)&ss, len, l->text);
 	l->local = address_sockaddr_is_local((struct sockaddr *)&ss);
-	event_assign(&l->event, l->loop->base, l->fd, EV_READ | EV_PERSIST, on_acceptable,
-	    l);
+	event_assign(
+	    &l->event, l->loop->base, l->fd, EV_READ | EV_PERSIST, on_acceptable, l);
 	l->retry = loop_timer_new(l->loop, on_retry, l);
 	if (!l->retry || event_add(&l->event, NULL) < 0)
 		return err_set(ei, ERR_NOMEM, "out of memory");
@@ -294,8 +302,8 @@ remove_path(const struct listener *l)
 {
 	struct stat st;
 
-	if (l->path[0] && lstat(l->path, &st) == 0 && st.st_ino == l->path_stat.st_ino &&
-	    st.st_dev == l->path_stat.st_dev)
+	if (l->path[0] && lstat(l->path, &st) == 0 &&
+	    st.st_ino == l->path_stat.st_ino && st.st_dev == l->path_stat.st_dev)
 		unlink(l->path);
 }
 

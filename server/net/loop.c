@@ -168,8 +168,8 @@ loop_run(struct loop *loop)
 	end_turn(loop); /* what was begun before the loop ran */
 	while (!loop->stopped && rc >= 0) {
 		loop->now_us = 0;
-		rc = event_base_loop(loop->base,
-		    EVLOOP_ONCE | (has_work(loop) ? EVLOOP_NONBLOCK : 0));
+		rc = event_base_loop(
+		    loop->base, EVLOOP_ONCE | (has_work(loop) ? EVLOOP_NONBLOCK : 0));
 		end_turn(loop);
 	}
 	loop->stopped = false;
@@ -315,7 +315,8 @@ on_signal_event(evutil_socket_t signo, short what, void *arg)
 }
 
 int
-loop_on_signal(struct loop *loop, int signo, void (*fn)(void *arg, int signo), void *arg)
+loop_on_signal(
+    struct loop *loop, int signo, void (*fn)(void *arg, int signo), void *arg)
 {
 	struct loop_signal *sig = calloc(1, sizeof(*sig));
 

@@ -49,8 +49,8 @@ int64_t loop_now_us(const struct loop *loop);
 
 /* A one-shot timer, never early, late by a few ms at most while the loop is free;
  * re-arm it in its callback to repeat. Pushing it further off is cheap. */
-struct loop_timer *loop_timer_new(struct loop *loop, void (*fn)(void *arg),
-    void *arg) MUST_CHECK;
+struct loop_timer *loop_timer_new(
+    struct loop *loop, void (*fn)(void *arg), void *arg) MUST_CHECK;
 void loop_timer_set(struct loop_timer *timer, int64_t delay_us); /* (re)arms */
 void loop_timer_cancel(struct loop_timer *timer);
 void loop_timer_free(struct loop_timer *timer); /* also inside its callback */

@@ -12,11 +12,11 @@
 #include "net/address.h"
 #include "net/loop.h"
 
-#define LOOP_READ_MAX 65536          /* bytes read from one conn in one turn */
-#define LOOP_SPARE_MAX 512           /* buffers kept for re-use */
-#define LOOP_SPARE_BYTES (1u << 20)  /* of all of them together */
-#define LOOP_BUF_FIRST 4096          /* the size a buffer starts with */
-#define LOOP_ROUNDS_MAX 16           /* at the end of one turn */
+#define LOOP_READ_MAX 65536         /* bytes read from one conn in one turn */
+#define LOOP_SPARE_MAX 512          /* buffers kept for re-use */
+#define LOOP_SPARE_BYTES (1u << 20) /* of all of them together */
+#define LOOP_BUF_FIRST 4096         /* the size a buffer starts with */
+#define LOOP_ROUNDS_MAX 16          /* at the end of one turn */
 
 /* First member of what is freed at the end of the turn. */
 struct loop_garbage {
@@ -40,12 +40,12 @@ struct loop {
 	int wake_fd;
 	struct event wake_event;
 
-	struct conn *conns;       /* a ring; the sweep turns it */
+	struct conn *conns; /* a ring; the sweep turns it */
 	size_t n_conns;
-	size_t n_accepted;        /* of them */
-	struct conn_queue dirty;  /* to be written and settled at the turn's end */
+	size_t n_accepted;       /* of them */
+	struct conn_queue dirty; /* to be written and settled at the turn's end */
 	size_t n_dirty;
-	struct conn_queue again;  /* kept input to be shown again */
+	struct conn_queue again; /* kept input to be shown again */
 	size_t n_again;
 	struct loop_timer *sweep; /* runs while there are conns */
 
@@ -65,7 +65,8 @@ struct loop {
 void loop_discard(struct loop *loop, struct loop_garbage *garbage,
     void (*reclaim)(struct loop_garbage *garbage));
 
-/* Gives an empty `b` memory from the spare ones; gives it back, forgetting its bytes. */
+/* Gives an empty `b` memory from the spare ones; gives it back, forgetting its bytes.
+ */
 void loop_buf_lend(struct loop *loop, struct buf *b);
 void loop_buf_return(struct loop *loop, struct buf *b);
 

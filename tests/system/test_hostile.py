@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: ISC
 """Hostile input: a clear error each time, and everybody else is served as before."""
 import errno
-import http.client
 import json
 import random
 import resource
@@ -446,7 +445,7 @@ def test_a_client_that_never_reads(rationd, name):
 
 def test_questions_that_go_away(rationd, store):
     """Clients that ask and hang up at once, in the middle of checks."""
-    daemon = rationd(DOCUMENT, store=store.url)
+    daemon = rationd(DOCUMENT, store=store.url, flags=["--deadline-ms", "10000"])
     still_serves(daemon)
     fds = daemon.fds
     for i in range(300):

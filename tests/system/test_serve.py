@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ISC
-"""rationd as a process: exit codes, addresses, tokens, logs, draining."""
+"""rationd as a process: exit codes, addresses, tokens, logs, too many and too idle
+connections."""
 import json
 import os
 import re
@@ -10,8 +11,8 @@ import stat
 import pytest
 import redis
 
-from harness import (EXAMPLE, RATIOND, bound_socket, limit, patience, policy, redis_cli,
-                     run, run_ration, run_rationd, wait_for)
+from harness import (EXAMPLE, Client, bound_socket, patience, run, run_ration, run_rationd,
+                     wait_for)
 
 TOKEN = "correct-horse-battery-staple"
 OTHER_TOKEN = "another-token-of-the-same-kind"
@@ -137,7 +138,7 @@ def test_unix_sockets(rationd, tmp_path):
     done = run("curl", "-sS", "--unix-socket", paths["http"], "http://ration/v1/check",
                "-H", "Content-Type: application/json", "-d", body)
     assert json.loads(done.stdout)["limits"][0]["remaining"] == 29
-    with redis.Redis(unix_socket_path=str(paths["resp"])) as client:
+    with Client(unix_socket_path=str(paths["resp"])) as client:
         assert client.execute_command("CHECK", "create_connect_token", "g")[3] == 28
     done = run_ration("check", "create_connect_token", "--grant", "g", "--json",
                       "--server", f"unix:{paths['resp']}")
@@ -151,7 +152,7 @@ def test_a_dead_unix_socket_is_replaced(rationd, tmp_path):
     rationd(flags=flags).kill()
     assert (tmp_path / "s").exists()
     rationd(flags=flags)
-    with redis.Redis(unix_socket_path=f"{tmp_path}/s") as client:
+    with Client(unix_socket_path=f"{tmp_path}/s") as client:
         assert client.ping()
 
 
@@ -226,7 +227,7 @@ def test_health_needs_no_token(guarded):
 
 def test_resp_auth(guarded):
     def connect(**kw):
-        return redis.Redis(guarded.outer, guarded.resp_port, **kw)
+        return Client(guarded.outer, guarded.resp_port, **kw)
     with connect() as client:
         for command in (["CHECK", "create_connect_token", "g"], ["INFO"]):
             with pytest.raises(redis.AuthenticationError, match="NOAUTH|[Aa]uth"):
@@ -287,7 +288,7 @@ def test_a_token_file_without_a_good_token_is_78(tmp_path, text):
     assert "tokens" in done.stderr
 
 
-# --- logs, signals ------------------------------------------------------------------
+# --- logs, connections --------------------------------------------------------------
 
 def test_the_log_says_where_it_listens(rationd):
     daemon = rationd(flags=["--listen-http", "127.0.0.1:0"])
@@ -345,59 +346,3 @@ def test_idle_connections_are_closed(rationd):
         http.recv(1000)  # nothing, or a last word
         assert http.recv(1000) == b""
     assert daemon.metric('ration_connections_closed_total{reason="idle"}') >= 2
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_stop_closes_idle_connections(rationd, number):
-    daemon = rationd()
-    with daemon.connect("resp") as sock:
-        sock.sendall(b"PING\r\n")
-        assert sock.recv(100) == b"+PONG\r\n"
-        daemon.signal(number)
-        assert sock.recv(100) == b""
-        assert daemon.process.wait(patience(5)) == 0
-    texts = [line["message"] for line in daemon.log_lines()]
-    assert any(text.startswith(number.name) for text in texts)
-    daemon.assert_no_findings()
-
-
-def test_drain_answers_what_is_under_way(rationd, redis_server):
-    """With Redis paused a check hangs; SIGTERM waits for it, and it is answered."""
-    daemon = rationd(policy(t=[limit("calls", "30d", 9)]), store=redis_server.url,
-                     flags=["--deadline-ms", "30000"])
-    with daemon.connect("resp") as sock:
-        sock.sendall(b"CHECK t warm\r\n")
-        assert sock.recv(1000).startswith(b"*8\r\n:1\r\n")
-        redis_server.pause()
-        sock.sendall(b"CHECK t g\r\n")
-        wait_for(lambda: daemon.metric('ration_requests_total{front="resp"}') >= 2, 5,
-                 "the check to be read")
-        daemon.signal(signal.SIGTERM)
-        wait_for(lambda: "draining" in daemon.log, 5, "draining")
-        with pytest.raises(OSError):
-            daemon.connect("resp", timeout=1).sendall(b"")
-        assert daemon.running
-        redis_server.resume()
-        assert sock.recv(1000).startswith(b"*8\r\n:1\r\n")
-        assert sock.recv(100) == b""
-    assert daemon.process.wait(patience(10)) == 0
-    daemon.assert_no_findings()
-
-
-def test_a_second_signal_stops_at_once(rationd, redis_server):
-    daemon = rationd(policy(t=[limit("calls", "30d", 9)]), store=redis_server.url,
-                     flags=["--deadline-ms", "30000", "--drain-timeout-ms", "60000"])
-    daemon.check("t", "warm")
-    redis_server.pause()
-    try:
-        with daemon.connect("resp") as sock:
-            sock.sendall(b"CHECK t g\r\n")
-            wait_for(lambda: daemon.metric('ration_requests_total{front="resp"}') >= 1, 5,
-                     "the check to be read")
-            daemon.signal(signal.SIGTERM)
-            wait_for(lambda: "draining" in daemon.log, 5, "draining")
-            daemon.signal(signal.SIGTERM)
-            assert daemon.process.wait(patience(5)) == 1
-    finally:
-        redis_server.resume()
-    daemon.assert_no_findings()

@@ -38,7 +38,7 @@ enum peer_do {
 	PEER_EXPECT,  /* exactly these bytes come; PEER_DIGIT stands for any digit */
 	PEER_SEND,    /* these bytes, in one piece */
 	PEER_DRIP,    /* byte by byte, each only when the one before was read (Unix) */
-	PEER_TRICKLE, /* single bytes like PEER_DRIP, until the client hangs up (Unix) */
+	PEER_TRICKLE, /* like PEER_DRIP, until the client hangs up (Unix) */
 	PEER_FLOOD,   /* these bytes over and over, until the client hangs up */
 	PEER_DISCARD, /* read one buffer, look at nothing */
 	PEER_SHUT,    /* close the connection */

@@ -41,7 +41,6 @@ struct late_store {
 	struct store store; /* must stay first */
 	struct take *takes[LATE_MAX];
 	size_t n;
-	bool at_once;
 };
 
 struct house {
@@ -77,10 +76,6 @@ late_take(struct store *store, struct take *take)
 {
 	struct late_store *late = (struct late_store *)store;
 
-	if (late->at_once) {
-		late_answer(take);
-		return;
-	}
 	assert_true(late->n < LATE_MAX);
 	late->takes[late->n++] = take;
 }
@@ -141,8 +136,8 @@ house_policies(void)
 {
 	struct policy_options po = { 0 };
 	struct errlist errors;
-	struct policy *policy = policy_parse("p", "p", policy_text, strlen(policy_text),
-	    &po, &errors);
+	struct policy *policy =
+	    policy_parse("p", "p", policy_text, strlen(policy_text), &po, &errors);
 	struct policy_set *set;
 
 	errlist_fini(&errors);
@@ -171,8 +166,11 @@ house_setup(void **state)
 	h->engine = check_engine_new(&co, policies);
 	policy_set_unref(policies);
 	h->quota.max = 10;
-	h->options = (struct front_options){ .engine = h->engine, .cells = h->cells,
-		.quota = &h->quota, .request_max = 1000, .pending_max = 8 };
+	h->options = (struct front_options){ .engine = h->engine,
+		.cells = h->cells,
+		.quota = &h->quota,
+		.request_max = 1000,
+		.pending_max = 8 };
 	h->client = -1;
 	*state = h;
 	return 0;
@@ -266,7 +264,8 @@ house_foreign_ip(struct in_addr *out)
 static inline void
 house_say(struct house *h, const char *text)
 {
-	assert_int_equal(send(h->client, text, strlen(text), MSG_NOSIGNAL), strlen(text));
+	assert_int_equal(
+	    send(h->client, text, strlen(text), MSG_NOSIGNAL), strlen(text));
 }
 
 /* The client receives just that, from what it got last on. */
@@ -295,6 +294,7 @@ house_expect_eof(struct house *h)
 	house_run(h, house_at_eof);
 }
 
-#define IN_HOUSE(test) cmocka_unit_test_setup_teardown(test, house_setup, house_teardown)
+#define IN_HOUSE(test) \
+	cmocka_unit_test_setup_teardown(test, house_setup, house_teardown)
 
 #endif

@@ -1,42 +1,9 @@
 /* SPDX-License-Identifier: ISC */
-/* libration: checks against a daemon that is scripted, and often wrong. */
-#include "client_peer.h"
+/* libration: requests, timeouts, and connections that end. */
+#include "client_ask.h"
 
 #include <sys/time.h>
 #include <time.h>
-
-#include "ration/ration.h"
-
-#define CHECK_T_G "*3\r\n$5\r\nCHECK\r\n$1\r\nt\r\n$1\r\ng\r\n"
-#define ALLOW "*8\r\n:1\r\n$0\r\n\r\n$0\r\n\r\n:29\r\n:41000\r\n:0\r\n$0\r\n\r\n:0\r\n"
-#define DENY \
-	"*8\r\n:0\r\n$18\r\n/tools/t/limits/\xc3\xa9\r\n$8\r\ntoo\nmany\r\n:0\r\n:1200\r\n" \
-	":1200\r\n$2\r\nr1\r\n:3\r\n"
-#define TIMEOUT_MS 10000 /* of what is to succeed: far away */
-
-static struct ration *
-client(const struct peer *p, int64_t timeout_ms)
-{
-	struct ration_options options = RATION_OPTIONS_INIT;
-	struct ration *r;
-	char why[256];
-
-	options.timeout_ms = timeout_ms;
-	if (ration_connect(&r, p->address, &options, why, sizeof(why)) != 0)
-		fail_msg("%s", why);
-	return r;
-}
-
-static int
-check(struct ration *r, struct ration_answer *answer)
-{
-	struct ration_request request = RATION_REQUEST_INIT;
-	struct ration_answer other = RATION_ANSWER_INIT;
-
-	request.tool = "t";
-	request.grant = "g";
-	return ration_check(r, &request, answer ? answer : &other);
-}
 
 static int64_t
 now_ms(void)
@@ -45,81 +12,6 @@ now_ms(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &ts);
 	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
-
-/* One check of t for g against a peer that answers `reply`, then keeps silent. */
-static int
-check_against(const char *reply, enum peer_do how, int64_t timeout_ms,
-    struct ration_answer *answer)
-{
-	struct peer_step steps[] = {
-		{ PEER_ACCEPT, NULL, 0 }, { PEER_EXPECT, CHECK_T_G, 0 },
-		{ how, reply, 0 }, { PEER_SILENT, NULL, 0 }, { PEER_END, NULL, 0 },
-	};
-	struct peer p;
-	struct ration *r;
-	int rc;
-
-	peer_start_unix(&p, steps);
-	r = client(&p, timeout_ms);
-	rc = check(r, answer);
-	assert_int_equal(rc == 0, ration_detail(r)[0] == '\0');
-	ration_close(r);
-	peer_end(&p);
-	return rc;
-}
-
-static void
-test_allow(void **state)
-{
-	struct ration_answer a = RATION_ANSWER_INIT;
-
-	(void)state;
-	a.verdict = RATION_APPROVAL;
-	assert_int_equal(check_against(ALLOW, PEER_SEND, TIMEOUT_MS, &a), 0);
-	assert_int_equal(a.size, sizeof(a));
-	assert_int_equal(a.verdict, RATION_ALLOW);
-	assert_int_equal(a.remaining, 29);
-	assert_int_equal(a.reset_ms, 41000);
-	assert_int_equal(a.retry_after_ms, 0);
-	assert_false(a.degraded);
-	assert_false(a.replayed);
-}
-
-/* Strings live until the next call: looked at before the close. */
-static void
-test_deny_in_fragments(void **state)
-{
-	static const struct peer_step steps[] = {
-		{ PEER_ACCEPT, NULL, 0 }, { PEER_EXPECT, CHECK_T_G, 0 },
-		{ PEER_DRIP, DENY, 0 }, { PEER_EXPECT, CHECK_T_G, 0 },
-		{ PEER_DRIP, ALLOW, 0 }, { PEER_SILENT, NULL, 0 },
-		{ PEER_END, NULL, 0 },
-	};
-	struct ration_answer a = RATION_ANSWER_INIT;
-	struct ration *r;
-	struct peer p;
-
-	(void)state;
-	peer_start_unix(&p, steps);
-	r = client(&p, TIMEOUT_MS);
-	assert_int_equal(check(r, &a), 0);
-	assert_int_equal(a.verdict, RATION_DENY);
-	assert_string_equal(a.rule, "/tools/t/limits/\xc3\xa9");
-	assert_string_equal(a.message, "too\nmany");
-	assert_string_equal(a.reservation, "r1");
-	assert_int_equal(a.remaining, 0);
-	assert_int_equal(a.reset_ms, 1200);
-	assert_int_equal(a.retry_after_ms, 1200);
-	assert_true(a.degraded);
-	assert_true(a.replayed);
-	assert_int_equal(check(r, &a), 0);
-	assert_int_equal(a.verdict, RATION_ALLOW);
-	assert_string_equal(a.rule, "");
-	assert_string_equal(a.message, "");
-	assert_string_equal(a.reservation, "");
-	ration_close(r);
-	peer_end(&p);
 }
 
 static void
@@ -233,132 +125,6 @@ test_bad_requests(void **state)
 	assert_string_equal(ration_detail(r), "");
 	ration_close(r);
 	peer_end(&p);
-}
-
-/* An error reply is a whole reply: the connection goes on. */
-static void
-test_error_replies(void **state)
-{
-	static const struct {
-		const char *reply;
-		int code;
-		const char *detail;
-	} table[] = {
-		{ "-ERR COST is not a number\r\n", RATION_ERR_REFUSED,
-		    "ERR COST is not a number" },
-		{ "-ERR\r\n", RATION_ERR_REFUSED, "ERR" },
-		{ "-ERR max number of clients reached\r\n", RATION_ERR_UNAVAILABLE,
-		    "ERR max number of clients reached" },
-		{ "-NOAUTH Authentication required\r\n", RATION_ERR_AUTH,
-		    "NOAUTH Authentication required" },
-		{ "-NOPERM no\r\n", RATION_ERR_AUTH, "NOPERM no" },
-		{ "-ERRATIC x\r\n", RATION_ERR_UNAVAILABLE, "ERRATIC x" },
-		{ "-BUSY x\r\n", RATION_ERR_UNAVAILABLE, "BUSY x" },
-	};
-
-	(void)state;
-	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
-		struct peer_step steps[] = {
-			{ PEER_ACCEPT, NULL, 0 }, { PEER_EXPECT, CHECK_T_G, 0 },
-			{ PEER_SEND, table[i].reply, 0 }, { PEER_EXPECT, CHECK_T_G, 0 },
-			{ PEER_SEND, ALLOW, 0 }, { PEER_SILENT, NULL, 0 },
-			{ PEER_END, NULL, 0 },
-		};
-		struct ration *r;
-		struct peer p;
-
-		peer_start(&p, steps);
-		r = client(&p, TIMEOUT_MS);
-		assert_int_equal(check(r, NULL), table[i].code);
-		assert_string_equal(ration_detail(r), table[i].detail);
-		assert_int_equal(check(r, NULL), 0);
-		ration_close(r);
-		peer_end(&p);
-	}
-}
-
-#define HEAD "*8\r\n:1\r\n$0\r\n\r\n$0\r\n\r\n"
-
-static void
-test_wrong_shapes(void **state)
-{
-	static const char *const bad[] = {
-		"+OK\r\n", ":1\r\n", "$2\r\nOK\r\n", "$-1\r\n", "*-1\r\n", "*0\r\n",
-		"*7\r\n:1\r\n", "*9\r\n:1\r\n", "*2147483647\r\n",
-		"*9223372036854775807\r\n", "*99999999999999999999\r\n", "*8\r\n*8\r\n",
-		"*8\r\n*0\r\n", "*8\r\n-ERR x\r\n", "*8\r\n:1\r\n$-1\r\n", "*x\r\n",
-		"$99999999999999999999\r\n", "$-2\r\n", "%1\r\n", "HTTP/1.1 400 Bad\r\n",
-		"\r\n", "ERR\r\n", "*8\r\n:1\r\n+simple\r\n",
-		HEAD "$1\r\n0\r\n:1\r\n:1\r\n$0\r\n\r\n:0\r\n",       /* remaining: text */
-		HEAD ":-2\r\n:1\r\n:1\r\n$0\r\n\r\n:0\r\n",           /* under -1 */
-		HEAD ":9007199254740992\r\n:1\r\n:1\r\n$0\r\n\r\n:0\r\n", /* over 2^53-1 */
-		HEAD ":1\r\n:1\r\n:1\r\n:0\r\n:0\r\n",                /* reservation: number */
-		HEAD ":1\r\n:1\r\n:-2\r\n$0\r\n\r\n:0\r\n",
-		HEAD ":1\r\n:1\r\n:1\r\n$0\r\n\r\n:-1\r\n",           /* flags */
-		"*8\r\n:3\r\n$0\r\n\r\n$0\r\n\r\n:1\r\n:1\r\n:0\r\n$0\r\n\r\n:0\r\n",
-		"*8\r\n:-1\r\n$0\r\n\r\n$0\r\n\r\n:1\r\n:1\r\n:0\r\n$0\r\n\r\n:0\r\n",
-		ALLOW "+more\r\n",
-	};
-	struct ration_answer a = RATION_ANSWER_INIT;
-
-	(void)state;
-	a.remaining = 77;
-	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-		int rc = check_against(bad[i], PEER_SEND, TIMEOUT_MS, &a);
-
-		if (rc != RATION_ERR_PROTOCOL)
-			fail_msg("reply %zu gives %d", i, rc);
-	}
-	assert_int_equal(a.remaining, 77); /* untouched by errors */
-}
-
-static void
-test_nul_in_text(void **state)
-{
-	static const char reply[] =
-	    "*8\r\n:0\r\n$3\r\na\0b\r\n$0\r\n\r\n:0\r\n:0\r\n:0\r\n$0\r\n\r\n:0\r\n";
-	static const struct peer_step steps[] = {
-		{ PEER_ACCEPT, NULL, 0 }, { PEER_EXPECT, CHECK_T_G, 0 },
-		{ PEER_SEND, reply, sizeof(reply) - 1 }, { PEER_SILENT, NULL, 0 },
-		{ PEER_END, NULL, 0 },
-	};
-	struct ration *r;
-	struct peer p;
-
-	(void)state;
-	peer_start(&p, steps);
-	r = client(&p, TIMEOUT_MS);
-	assert_int_equal(check(r, NULL), RATION_ERR_PROTOCOL);
-	ration_close(r);
-	peer_end(&p);
-}
-
-/* A length that was only announced costs nothing; one that is really sent ends at the
- * most that a reply may have. */
-static void
-test_endless_replies(void **state)
-{
-	static const char *const heads[] = {
-		"*8\r\n:1\r\n$2000000000\r\n", "$9223372036854775807\r\n",
-		"-ERR ", "+", ":", "*8\r\n:1\r\n$",
-	};
-
-	(void)state;
-	for (size_t i = 0; i < sizeof(heads) / sizeof(heads[0]); i++) {
-		struct peer_step steps[] = {
-			{ PEER_ACCEPT, NULL, 0 }, { PEER_EXPECT, CHECK_T_G, 0 },
-			{ PEER_SEND, heads[i], 0 }, { PEER_FLOOD, "1111111111111111", 0 },
-			{ PEER_END, NULL, 0 },
-		};
-		struct ration *r;
-		struct peer p;
-
-		peer_start(&p, steps);
-		r = client(&p, RATION_TIMEOUT_MAX_MS);
-		assert_int_equal(check(r, NULL), RATION_ERR_PROTOCOL);
-		ration_close(r);
-		peer_end(&p);
-	}
 }
 
 static void
@@ -594,14 +360,8 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_allow),
-		cmocka_unit_test(test_deny_in_fragments),
 		cmocka_unit_test(test_every_option_is_sent),
 		cmocka_unit_test(test_bad_requests),
-		cmocka_unit_test(test_error_replies),
-		cmocka_unit_test(test_wrong_shapes),
-		cmocka_unit_test(test_nul_in_text),
-		cmocka_unit_test(test_endless_replies),
 		cmocka_unit_test(test_timeouts),
 		cmocka_unit_test(test_timeout_of_a_trickle),
 		cmocka_unit_test(test_timeout_of_a_write),

@@ -8,6 +8,12 @@
 #define CHECK_T_G "*3\r\n$5\r\nCHECK\r\n$1\r\nt\r\n$1\r\ng\r\n"
 #define AUTH "*2\r\n$4\r\nAUTH\r\n$16\r\n0123456789abcdef\r\n"
 
+/* As a later version of the header may have them. */
+struct newer_options {
+	struct ration_options o;
+	long later;
+};
+
 static int
 connect_to(const char *address, int64_t timeout_ms, const char *token,
     struct ration **out, char why[256])
@@ -81,7 +87,7 @@ test_bad_addresses(void **state)
 static void
 test_bad_options(void **state)
 {
-	struct { struct ration_options o; long later; } newer = { RATION_OPTIONS_INIT, 0 };
+	struct newer_options newer = { RATION_OPTIONS_INIT, 0 };
 	struct ration_options options = RATION_OPTIONS_INIT;
 	struct ration *r;
 
@@ -110,7 +116,7 @@ test_newer_options_unused(void **state)
 		{ PEER_ACCEPT, NULL, 0 }, { PEER_SILENT, NULL, 0 },
 		{ PEER_END, NULL, 0 },
 	};
-	struct { struct ration_options o; long later; } newer = { RATION_OPTIONS_INIT, 0 };
+	struct newer_options newer = { RATION_OPTIONS_INIT, 0 };
 	struct ration *r;
 	struct peer p;
 

@@ -68,7 +68,7 @@ assert_has(const char *text, const char *part)
 		fail_msg("\"%s\" is not in:\n%s", part, text);
 }
 
-#define CHECK_OF(tool, len) \
+#define CHECK_OF(tool, len)                                                       \
 	"POST /v1/check HTTP/1.1\r\n" HOST JSON "Content-Length: " len "\r\n\r\n" \
 	"{\"tool\":\"" tool "\",\"grant\":\"g\"}"
 
@@ -115,10 +115,12 @@ test_pipelined_answers_keep_their_order_and_the_last_closes(void **state)
 	const char *text;
 	const char *close;
 
-	house_say(h, CHECK_OF("counted", "30") "GET /open HTTP/1.1\r\n" HOST "\r\n"
-		     "POST /v1/check HTTP/1.1\r\n" HOST JSON "Connection: close\r\n"
-		     "Content-Length: 30\r\n\r\n{\"tool\":\"counted\",\"grant\":\"g\"}"
-		     "GET /never HTTP/1.1\r\n" HOST "\r\n");
+	house_say(h,
+	    CHECK_OF("counted",
+		"30") "GET /open HTTP/1.1\r\n" HOST "\r\n"
+		      "POST /v1/check HTTP/1.1\r\n" HOST JSON "Connection: close\r\n"
+		      "Content-Length: 30\r\n\r\n{\"tool\":\"counted\",\"grant\":\"g\"}"
+		      "GET /never HTTP/1.1\r\n" HOST "\r\n");
 	house_run(h, two_wait);
 	house_answer(h, 1);
 	house_answer(h, 0);
@@ -140,18 +142,21 @@ test_each_refusal_is_a_problem(void **state)
 		const char *status;
 		const char *also;
 	} rows[] = {
-		{ "POST /v1/check HTTP/1.1\r\n" HOST "Content-Length: 2\r\n\r\n{}", "415",
-		    "application/json" },
+		{ "POST /v1/check HTTP/1.1\r\n" HOST "Content-Length: 2\r\n\r\n{}",
+		    "415", "application/json" },
 		{ "POST /v1/check HTTP/1.1\r\n" HOST
 		  "Content-Type: application/json; charset=latin1\r\n"
-		  "Content-Length: 2\r\n\r\n{}", "415", "" },
+		  "Content-Length: 2\r\n\r\n{}",
+		    "415", "" },
 		{ "POST /v1/check HTTP/1.1\r\n" HOST
 		  "Content-Type: Application/JSON ; charset=UTF-8\r\n"
-		  "Content-Length: 2\r\n\r\n{}", "400", "tool" },
+		  "Content-Length: 2\r\n\r\n{}",
+		    "400", "tool" },
 		{ "POST /v1/check HTTP/1.1\r\n" HOST JSON "\r\n", "400", "missing" },
 		{ "POST /v1/check HTTP/1.1\r\n" HOST JSON
 		  "X-Ration-Timeout-Ms: x\r\nContent-Length: 27\r\n\r\n"
-		  "{\"tool\":\"free\",\"grant\":\"g\"}", "400", "Timeout-Ms" },
+		  "{\"tool\":\"free\",\"grant\":\"g\"}",
+		    "400", "Timeout-Ms" },
 		{ "GET /v1/check HTTP/1.1\r\n" HOST "\r\n", "405", "Allow: POST\r\n" },
 		{ "OPTIONS /v1/auth HTTP/1.1\r\n" HOST "\r\n", "405",
 		    "Allow: GET, HEAD, POST\r\n" },
@@ -182,11 +187,15 @@ test_forward_auth(void **state)
 	struct house *h = open_http(state);
 	const char *text;
 
-	text = ask(h, "GET /v1/auth HTTP/1.1\r\n" HOST "X-Ration-Tool: free\r\n"
-		      "X-Ration-Grant: g\r\n\r\n", "null}");
+	text = ask(h,
+	    "GET /v1/auth HTTP/1.1\r\n" HOST "X-Ration-Tool: free\r\n"
+	    "X-Ration-Grant: g\r\n\r\n",
+	    "null}");
 	assert_has(text, "HTTP/1.1 200 OK\r\n");
-	text = ask(h, "HEAD /v1/auth HTTP/1.1\r\n" HOST "X-Ration-Tool: stop\r\n"
-		      "X-Ration-Grant: g\r\n\r\n", "\r\n\r\n");
+	text = ask(h,
+	    "HEAD /v1/auth HTTP/1.1\r\n" HOST "X-Ration-Tool: stop\r\n"
+	    "X-Ration-Grant: g\r\n\r\n",
+	    "\r\n\r\n");
 	assert_has(text, "HTTP/1.1 403 Forbidden\r\n");
 	assert_null(strchr(text, '{'));
 }
@@ -203,8 +212,9 @@ test_every_denial_can_be_403(void **state)
 	struct house *h = open_http(state);
 	struct take *take;
 
-	house_say(h, "GET /v1/auth?deny=403 HTTP/1.1\r\n" HOST "X-Ration-Tool: counted\r\n"
-		     "X-Ration-Grant: g\r\n\r\n");
+	house_say(h,
+	    "GET /v1/auth?deny=403 HTTP/1.1\r\n" HOST "X-Ration-Tool: counted\r\n"
+	    "X-Ration-Grant: g\r\n\r\n");
 	house_run(h, one_waits);
 	take = h->late.takes[0];
 	h->late.takes[0] = NULL;
@@ -232,8 +242,9 @@ test_a_body_is_waited_for(void **state)
 {
 	struct house *h = open_http(state);
 
-	house_say(h, "POST /v1/check HTTP/1.1\r\n" HOST JSON
-		     "Expect: 100-continue\r\nContent-Length: 27\r\n\r\n");
+	house_say(h,
+	    "POST /v1/check HTTP/1.1\r\n" HOST JSON
+	    "Expect: 100-continue\r\nContent-Length: 27\r\n\r\n");
 	house_expect(h, "HTTP/1.1 100 Continue\r\n\r\n");
 	house_say(h, "{\"tool\":\"free\",");
 	assert_has(ask(h, "\"grant\":\"g\"}", "null}"), "HTTP/1.1 200 OK\r\n");
@@ -244,7 +255,8 @@ test_what_cannot_be_followed_is_closed(void **state)
 {
 	struct house *h = open_http(state);
 
-	house_say(h, "POST /v1/check HTTP/1.1\r\n" HOST JSON "Content-Length: 1001\r\n\r\n");
+	house_say(
+	    h, "POST /v1/check HTTP/1.1\r\n" HOST JSON "Content-Length: 1001\r\n\r\n");
 	house_expect_eof(h);
 	assert_has(buf_cstr(&h->got), "HTTP/1.1 413 ");
 	assert_has(buf_cstr(&h->got), "Connection: close\r\n");
@@ -308,11 +320,17 @@ test_a_stranger_needs_a_token(void **state)
 	assert_has(text, "WWW-Authenticate: Bearer\r\n");
 	assert_has(ask(h, "GET /items/1 HTTP/1.1\r\n" HOST "\r\n", "\"}"), " 401 ");
 	assert_has(ask(h, "GET /nothing HTTP/1.1\r\n" HOST "\r\n", "\"}"), " 401 ");
-	assert_has(ask(h, "GET /items/1 HTTP/1.1\r\n" HOST
-			  "Authorization: Bearer " TOKEN "x\r\n\r\n", "\"}"), " 401 ");
+	assert_has(ask(h,
+		       "GET /items/1 HTTP/1.1\r\n" HOST "Authorization: Bearer " TOKEN
+		       "x\r\n\r\n",
+		       "\"}"),
+	    " 401 ");
 	assert_has(ask(h, "GET /open HTTP/1.1\r\n" HOST "\r\n", "fine\n"), " 200 ");
-	assert_has(ask(h, "GET /items/1 HTTP/1.1\r\n" HOST
-			  "Authorization: bearer " TOKEN "\r\n\r\n", "/items/1"), " 200 ");
+	assert_has(ask(h,
+		       "GET /items/1 HTTP/1.1\r\n" HOST "Authorization: bearer " TOKEN
+		       "\r\n\r\n",
+		       "/items/1"),
+	    " 200 ");
 }
 
 int

@@ -2,7 +2,8 @@
 #include "front_fixture.h"
 
 #define ALLOWED "*8\r\n:1\r\n$0\r\n\r\n$0\r\n\r\n:-1\r\n:-1\r\n:0\r\n$0\r\n\r\n:0\r\n"
-#define COUNTED "*8\r\n:1\r\n$0\r\n\r\n$0\r\n\r\n:2\r\n:3600000\r\n:0\r\n$0\r\n\r\n:0\r\n"
+#define COUNTED \
+	"*8\r\n:1\r\n$0\r\n\r\n$0\r\n\r\n:2\r\n:3600000\r\n:0\r\n$0\r\n\r\n:0\r\n"
 
 static struct house *
 open_resp(void **state)
@@ -32,20 +33,27 @@ three_wait(struct house *h)
 	return h->late.n == 3;
 }
 
+static bool
+one_waits(struct house *h)
+{
+	return h->late.n == 1;
+}
+
 static void
 test_answers_keep_the_order_of_the_requests(void **state)
 {
 	struct house *h = open_resp(state);
 
-	house_say(h, "CHECK counted a\r\nPING 1\r\nPING 2\r\nCHECK counted b\r\n"
-		     "CHECK free c\r\nCHECK counted d\r\nPING 3\r\n");
+	house_say(h,
+	    "CHECK counted a\r\nPING 1\r\nPING 2\r\nCHECK counted b\r\n"
+	    "CHECK free c\r\nCHECK counted d\r\nPING 3\r\n");
 	house_run(h, three_wait);
 	house_answer(h, 2);
 	house_answer(h, 1);
 	assert_int_equal(h->got.len, 0);
 	house_answer(h, 0);
-	house_expect(h, COUNTED "$1\r\n1\r\n$1\r\n2\r\n" COUNTED ALLOWED COUNTED
-		"$1\r\n3\r\n");
+	house_expect(
+	    h, COUNTED "$1\r\n1\r\n$1\r\n2\r\n" COUNTED ALLOWED COUNTED "$1\r\n3\r\n");
 }
 
 static bool
@@ -76,8 +84,42 @@ test_reading_pauses_while_too_much_is_owed(void **state)
 	house_run(h, twelve_wait);
 	for (size_t i = 4; i < 12; i++)
 		house_answer(h, i);
-	house_expect(h, COUNTED COUNTED COUNTED COUNTED COUNTED COUNTED COUNTED COUNTED
-		COUNTED);
+	house_expect(
+	    h, COUNTED COUNTED COUNTED COUNTED COUNTED COUNTED COUNTED COUNTED COUNTED);
+}
+
+static bool
+is_held_back(struct house *h)
+{
+	int64_t n = metric_get(h->cells, METRIC_RESP_REQUESTS);
+	bool still = n > 200 && n == (int64_t)h->want;
+
+	h->want = (size_t)n;
+	return still;
+}
+
+static bool
+all_is_there(struct house *h)
+{
+	return h->got.len == strlen(COUNTED) + 600 * 908;
+}
+
+static void
+test_reading_pauses_while_too_many_bytes_are_owed(void **state)
+{
+	struct house *h = *state;
+	char echo[1000];
+
+	h->options.pending_max = 100000;
+	open_resp(state);
+	snprintf(echo, sizeof(echo), "*2\r\n$4\r\nECHO\r\n$900\r\n%0900d\r\n", 7);
+	house_say(h, "CHECK counted g\r\n");
+	for (int i = 0; i < 600; i++)
+		house_say(h, echo);
+	house_run(h, is_held_back);
+	assert_in_range(metric_get(h->cells, METRIC_RESP_REQUESTS), 200, 400);
+	house_answer(h, 0);
+	house_run(h, all_is_there);
 }
 
 static void
@@ -86,24 +128,11 @@ test_pending_max_of_one(void **state)
 	struct house *h = *state;
 
 	h->options.pending_max = 1;
-	h->late.at_once = false;
 	open_resp(state);
 	house_say(h, "CHECK counted g\r\nPING\r\n");
-	h->want = 1;
-	while (h->late.n == 0) {
-		loop_timer_set(h->tick, 0);
-		h->until = house_at_eof;
-		h->left_us = 1000;
-		assert_int_equal(loop_run(h->loop), 0);
-	}
+	house_run(h, one_waits);
 	house_answer(h, 0);
 	house_expect(h, COUNTED "+PONG\r\n");
-}
-
-static bool
-one_waits(struct house *h)
-{
-	return h->late.n == 1;
 }
 
 static bool
@@ -160,16 +189,19 @@ test_each_error_says_what(void **state)
 	static const struct {
 		const char *say, *expect;
 	} rows[] = {
-		{ "NOPE a b\r\n", "-ERR unknown command 'NOPE', with arguments beginning with"
-				  " 'a' 'b'\r\n" },
+		{ "NOPE a b\r\n",
+		    "-ERR unknown command 'NOPE', with arguments beginning with"
+		    " 'a' 'b'\r\n" },
 		{ "*1\r\n$3\r\na\nb\r\n", "-ERR unknown command 'a?b'\r\n" },
-		{ "CHECK t\r\n", "-ERR wrong number of arguments for 'check' command\r\n" },
+		{ "ECHO\r\n", "-ERR wrong number of arguments for 'echo' command\r\n" },
 		{ "client setname\r\n",
 		    "-ERR wrong number of arguments for 'client|setname' command\r\n" },
 		{ "COMMIT id\r\n", "-ERR 'COMMIT' is not supported yet\r\n" },
-		{ "cl.throttle k 1 2 3\r\n", "-ERR 'cl.throttle' is not supported yet\r\n" },
+		{ "cl.throttle k 1 2 3\r\n",
+		    "-ERR 'cl.throttle' is not supported yet\r\n" },
 		{ "SELECT 1\r\n", "-ERR there is only database 0\r\n" },
-		{ "CLIENT KILL x\r\n", "-ERR unknown subcommand 'KILL' of 'client'\r\n" },
+		{ "CLIENT KILL x\r\n",
+		    "-ERR unknown subcommand 'KILL' of 'client'\r\n" },
 		{ "HELLO 4\r\n", "-NOPROTO the protocol's version must be 2 or 3\r\n" },
 		{ "HELLO 3 FOO\r\n", "-ERR syntax error in HELLO at 'FOO'\r\n" },
 		{ "CLIENT GETNAME\r\n", "$-1\r\n" },
@@ -198,10 +230,11 @@ test_hello_3_answers_with_a_map(void **state)
 	struct house *h = open_resp(state);
 
 	house_say(h, "HELLO 3 SETNAME me\r\nCLIENT GETNAME\r\nCONFIG GET x\r\n");
-	house_expect(h, "%7\r\n$6\r\nserver\r\n$6\r\nration\r\n$7\r\nversion\r\n"
-			"$5\r\n" RATION_VERSION "\r\n$5\r\nproto\r\n:3\r\n$2\r\nid\r\n"
-			":1\r\n$4\r\nmode\r\n$10\r\nstandalone\r\n$4\r\nrole\r\n$6\r\n"
-			"master\r\n$7\r\nmodules\r\n*0\r\n$2\r\nme\r\n%0\r\n");
+	house_expect(h,
+	    "%7\r\n$6\r\nserver\r\n$6\r\nration\r\n$7\r\nversion\r\n"
+	    "$5\r\n" RATION_VERSION "\r\n$5\r\nproto\r\n:3\r\n$2\r\nid\r\n"
+	    ":1\r\n$4\r\nmode\r\n$10\r\nstandalone\r\n$4\r\nrole\r\n$6\r\n"
+	    "master\r\n$7\r\nmodules\r\n*0\r\n$2\r\nme\r\n%0\r\n");
 }
 
 static void
@@ -244,7 +277,8 @@ test_one_client_too_many(void **state)
 	first = h->client;
 	house_connect(h);
 	house_expect_eof(h);
-	assert_string_equal(buf_cstr(&h->got), "-ERR max number of clients reached\r\n");
+	assert_string_equal(
+	    buf_cstr(&h->got), "-ERR max number of clients reached\r\n");
 	assert_int_equal(metric_get(h->cells, METRIC_CONNECTIONS_REFUSED), 1);
 	buf_clear(&h->got);
 	close(h->client);
@@ -289,14 +323,17 @@ test_a_stranger_needs_a_token(void **state)
 		skip();
 	h->client = house_connect_to(h, ip);
 	house_say(h, "PING\r\nNOPE\r\nHELLO 3\r\n");
-	house_expect(h, "-NOAUTH Authentication required: send AUTH with a token\r\n"
-			"-NOAUTH Authentication required: send AUTH with a token\r\n"
-			"-NOAUTH Authentication required: send HELLO 3 AUTH default TOKEN"
-			"\r\n");
-	house_say(h, "AUTH wrong\r\nAUTH user " TOKEN "x\r\nAUTH user " TOKEN "\r\nPING\r\n");
-	house_expect(h, "-WRONGPASS the token is not one of this daemon's\r\n"
-			"-WRONGPASS the token is not one of this daemon's\r\n"
-			"+OK\r\n+PONG\r\n");
+	house_expect(h,
+	    "-NOAUTH Authentication required: send AUTH with a token\r\n"
+	    "-NOAUTH Authentication required: send AUTH with a token\r\n"
+	    "-NOAUTH Authentication required: send HELLO 3 AUTH default TOKEN"
+	    "\r\n");
+	house_say(
+	    h, "AUTH wrong\r\nAUTH user " TOKEN "x\r\nAUTH user " TOKEN "\r\nPING\r\n");
+	house_expect(h,
+	    "-WRONGPASS the token is not one of this daemon's\r\n"
+	    "-WRONGPASS the token is not one of this daemon's\r\n"
+	    "+OK\r\n+PONG\r\n");
 }
 
 static void
@@ -317,6 +354,7 @@ main(void)
 		IN_HOUSE(test_answers_at_once),
 		IN_HOUSE(test_answers_keep_the_order_of_the_requests),
 		IN_HOUSE(test_reading_pauses_while_too_much_is_owed),
+		IN_HOUSE(test_reading_pauses_while_too_many_bytes_are_owed),
 		IN_HOUSE(test_pending_max_of_one),
 		IN_HOUSE(test_a_client_that_leaves_detaches),
 		IN_HOUSE(test_half_close_still_gets_its_answers),

@@ -25,13 +25,15 @@ test_reads_every_form(void **state)
 		{ "127.0.0.1:7480", "127.0.0.1", "7480", "", ADDRESS_TCP, -1, true },
 		{ "127.9.9.9:0", "127.9.9.9", "0", "", ADDRESS_TCP, -1, true },
 		{ "[::1]:7480", "::1", "7480", "", ADDRESS_TCP, -1, true },
-		{ "[::ffff:127.0.0.1]:1", "::ffff:127.0.0.1", "1", "", ADDRESS_TCP, -1, true },
+		{ "[::ffff:127.0.0.1]:1", "::ffff:127.0.0.1", "1", "", ADDRESS_TCP, -1,
+		    true },
 		{ "localhost:65535", "localhost", "65535", "", ADDRESS_TCP, -1, true },
 		{ ":7480", "", "7480", "", ADDRESS_TCP, -1, false },
 		{ "0.0.0.0:7480", "0.0.0.0", "7480", "", ADDRESS_TCP, -1, false },
 		{ "[::]:80", "::", "80", "", ADDRESS_TCP, -1, false },
 		{ "10.0.0.1:80", "10.0.0.1", "80", "", ADDRESS_TCP, -1, false },
-		{ "redis.internal:6379", "redis.internal", "6379", "", ADDRESS_TCP, -1, false },
+		{ "redis.internal:6379", "redis.internal", "6379", "", ADDRESS_TCP, -1,
+		    false },
 		{ "unix:/run/x.sock", "", "", "/run/x.sock", ADDRESS_UNIX, -1, true },
 		{ "fd:999", "", "", "", ADDRESS_FD, 999, false },
 	};
@@ -54,10 +56,10 @@ test_reads_every_form(void **state)
 static void
 test_refuses_the_rest(void **state)
 {
-	static const char *const rows[] = { "", "7480", "localhost", "host:", "host:65536",
-		"host:-1", "host:http", "host:80 ", "::1:80", "[::1]", "[::1]80", "[host]:80",
-		"ho st:80", "unix:", "unix:relative", "fd:", "fd:x", "fd:-1", "fd:1e3",
-		"http://host:80" };
+	static const char *const rows[] = { "", "7480", "localhost",
+		"host:", "host:65536", "host:-1", "host:http", "host:80 ", "::1:80",
+		"[::1]", "[::1]80", "[host]:80", "ho st:80", "unix:", "unix:relative",
+		"fd:", "fd:x", "fd:-1", "fd:1e3", "http://host:80" };
 	char longest[400];
 	struct address a;
 	struct errinfo ei;

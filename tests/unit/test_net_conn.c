@@ -453,8 +453,9 @@ static void
 test_a_trickling_sender_is_slow(void **state)
 {
 	struct owner *o = *state;
-	struct conn_options opts = { .in_max = 1000, .out_high = 1000, .idle_ms = 5000,
-		.message_ms = 60 };
+	struct conn_options opts = {
+		.in_max = 1000, .out_high = 1000, .idle_ms = 5000, .message_ms = 60
+	};
 
 	accept_pair(o, SOCK_STREAM, &opts);
 	o->later = loop_timer_new(o->loop, on_tick, o);
@@ -546,8 +547,8 @@ connect_tcp(struct owner *o, struct conn **conn, const struct conn_options *opts
 	getsockname(server, (struct sockaddr *)&in, &len);
 	o->far = socket(AF_INET, SOCK_STREAM, 0);
 	assert_int_equal(connect(o->far, (struct sockaddr *)&in, len), 0);
-	*conn = conn_accept(o->loop, accept4(server, NULL, NULL, SOCK_NONBLOCK), opts, &ops,
-	    o);
+	*conn = conn_accept(
+	    o->loop, accept4(server, NULL, NULL, SOCK_NONBLOCK), opts, &ops, o);
 	close(server);
 }
 
@@ -655,7 +656,8 @@ test_connects(void **state)
 	assert_got(o, "1|2|3");
 	close(o->far);
 	o->far = -1;
-	conn_set_busy(o->conn, true); /* does not hold back the end of a connected one */
+	conn_set_busy(
+	    o->conn, true); /* does not hold back the end of a connected one */
 	run_until(o, is_over);
 	assert_int_equal(o->end, CONN_END_PEER);
 	listener_close(l);

@@ -152,7 +152,8 @@ test_another_thread_wakes_it(void **state)
 	pthread_t thread;
 
 	loop_on_wake(s->loop, on_stop, s);
-	assert_int_equal(pthread_create(&thread, NULL, wake_from_elsewhere, s->loop), 0);
+	assert_int_equal(
+	    pthread_create(&thread, NULL, wake_from_elsewhere, s->loop), 0);
 	assert_int_equal(loop_run(s->loop), 0);
 	assert_int_equal(s->fired, 1);
 	pthread_join(thread, NULL);
@@ -220,19 +221,24 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_a_timer_is_never_early, setup, teardown),
 		cmocka_unit_test_setup_teardown(
-		    test_a_timer_is_pushed_off_pulled_in_and_cancelled, setup, teardown),
+		    test_a_timer_is_never_early, setup, teardown),
 		cmocka_unit_test_setup_teardown(
-		    test_a_timer_repeats_and_is_freed_inside_its_callback, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_each_turn_ends_with_the_hook, setup,
+		    test_a_timer_is_pushed_off_pulled_in_and_cancelled, setup,
 		    teardown),
-		cmocka_unit_test_setup_teardown(test_another_thread_wakes_it, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_stop_before_run_is_kept, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_signals_arrive_in_the_loop, setup,
+		cmocka_unit_test_setup_teardown(
+		    test_a_timer_repeats_and_is_freed_inside_its_callback, setup,
 		    teardown),
-		cmocka_unit_test_setup_teardown(test_time_stands_still_within_a_turn, setup,
-		    teardown),
+		cmocka_unit_test_setup_teardown(
+		    test_each_turn_ends_with_the_hook, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+		    test_another_thread_wakes_it, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+		    test_stop_before_run_is_kept, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+		    test_signals_arrive_in_the_loop, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+		    test_time_stands_still_within_a_turn, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
