@@ -64,10 +64,19 @@ local function give_back(key, cost)
 	return left
 end
 
+-- Gives a counter that was just born its expiry. One that cannot have it must not stay.
+local function set_expiry(key, l)
+	local answer = redis.pcall('SET', key, l.cost, 'PXAT', l.expire)
+	if answer.err then
+		give_back(key, l.cost)
+		error(answer)
+	end
+end
+
 -- The common shape: one limit, a cost above 0. Charging first and undoing a refusal
 -- is one command for all that fits.
 local function take_one(first, last, l)
-	local max, cost, number, expire = l.max, l.cost, l.number, l.expire
+	local max, cost, number = l.max, l.cost, l.number
 	for i = first, last do
 		local key = keys[i]
 		if l.fresh then
@@ -77,7 +86,7 @@ local function take_one(first, last, l)
 		if used > max then
 			used = -1 - give_back(key, cost)
 		elseif used == number then
-			call('SET', key, cost, 'PXAT', expire)
+			set_expiry(key, l)
 		end
 		n_out = n_out + 1
 		out[n_out] = used
@@ -106,7 +115,7 @@ local function charge(key, l)
 		return give_back(key, l.cost), false
 	end
 	if used == l.number then
-		call('SET', key, l.cost, 'PXAT', l.expire)
+		set_expiry(key, l)
 	end
 	return used, true
 end

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 #include "redis/batch.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -486,25 +487,30 @@ reply_fits(const struct batch *batch, const struct reply *reply)
 }
 
 static void
-fail_one(struct take *take, struct store *store, struct slice text)
+fail_one(struct take *take, struct store *store, struct slice text,
+    struct batch_outcome *out)
 {
+	enum store_fault fault = redis_fault_of(text);
 	char detail[TAKE_DETAIL_MAX];
-	size_t len = text.len < sizeof(detail) ? text.len : sizeof(detail) - 1;
 
-	memcpy(detail, text.ptr, len);
-	detail[len] = '\0';
-	store_fail(store, take, redis_fault_of(text), detail);
+	snprintf(detail, sizeof(detail), "%.*s", SLICE_ARG(text));
+	if (out->fault == FAULT_NONE) {
+		out->fault = fault;
+		memcpy(out->detail, detail, sizeof(detail));
+	}
+	store_fail(store, take, fault, detail);
 }
 
 int
 batch_apply(struct batch *batch, const struct reply *reply, struct store *store,
-    struct batch_late *late)
+    struct batch_outcome *out)
 {
 	struct give_back gb = { 0 };
 	size_t at = 1;
 
-	late->answered = late->admitted = 0;
-	buf_clear(&late->give_back);
+	out->late = out->admitted = 0;
+	out->fault = FAULT_NONE;
+	buf_clear(&out->give_back);
 	if (!reply_fits(batch, reply)) {
 		batch_fail(batch, store, FAULT_OTHER, "the script's answer makes no sense");
 		return ERR_SYNTAX;
@@ -515,19 +521,19 @@ batch_apply(struct batch *batch, const struct reply *reply, struct store *store,
 		int64_t now_us = reply->values[0].number;
 
 		if (e->late) {
-			late->answered++;
+			out->late++;
 			if (was_admitted(v, e->n)) {
-				late->admitted++;
+				out->admitted++;
 				give_back_add(&gb, e->late, now_us);
 			}
 		} else if (e->take && v->kind != REPLY_INT) {
-			fail_one(e->take, store, reply_text(reply, at));
+			fail_one(e->take, store, reply_text(reply, at), out);
 		} else if (e->take) {
 			apply_one(e->take, v, now_us);
 		}
 		at += e->n;
 	}
-	give_back_format(&gb, &late->give_back);
+	give_back_format(&gb, &out->give_back);
 	batch_clear(batch);
 	return 0;
 }

@@ -57,19 +57,21 @@ int64_t batch_expire(struct batch *batch, int64_t now_us,
 void batch_fail(struct batch *batch, struct store *store, enum store_fault fault,
     const char *detail);
 
-/* What came of takes that had left. */
-struct batch_late {
-	size_t answered;       /* late takes the reply told of */
+/* What the reply said beside the answers of the takes that are still in the batch. */
+struct batch_outcome {
+	size_t late;           /* takes that had left and of which the reply tells */
 	size_t admitted;       /* of those, charged ones: give_back has their command */
 	struct buf give_back;  /* an EVAL to send when admitted > 0 */
+	enum store_fault fault; /* of the first check that met an error, FAULT_NONE */
+	char detail[TAKE_DETAIL_MAX]; /* what Redis said of it */
 };
 
 /*
  * Hands the reply of the script to the takes (done runs) and empties the batch.
- * `late` is cleared and filled. 0, or ERR_SYNTAX when the reply does not fit the
+ * *out is cleared and filled. 0, or ERR_SYNTAX when the reply does not fit the
  * batch; then every take has failed with FAULT_OTHER.
  */
 int batch_apply(struct batch *batch, const struct reply *reply, struct store *store,
-    struct batch_late *late) MUST_CHECK;
+    struct batch_outcome *out) MUST_CHECK;
 
 #endif

@@ -28,6 +28,7 @@ static const struct {
 	{ "NOAUTH", FAULT_CONFIG },
 	{ "WRONGPASS", FAULT_CONFIG },
 	{ "NOPERM", FAULT_CONFIG },
+	{ "ERR The user executing the script can't run", FAULT_CONFIG },
 	{ "WRONGTYPE", FAULT_WRONGTYPE },
 	{ "ERR value is not an integer", FAULT_WRONGTYPE },
 	{ "ERR increment or decrement would overflow", FAULT_WRONGTYPE },

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 #include "redis/redis_store.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,6 +16,8 @@
  * as much as a large one, and soon the first one's reply lets it leave, grown. */
 #define BATCHES_IN_FLIGHT 2
 #define SECOND_BATCH_MIN 64
+/* The same fault of script calls is logged so often at most. */
+#define TELL_AGAIN_US INT64_C(60000000)
 /* A connection that owes a reply for so long is half dead: it is replaced. */
 #define STALL_US INT64_C(3000000)
 
@@ -34,7 +37,8 @@ struct redis_store {
 	struct loop_timer *timer; /* the earliest deadline */
 	int64_t timer_us;         /* when it will fire; INT64_MAX: not armed */
 	int64_t progress_us;      /* when a reply last came, or the first call went */
-	struct batch_late late;
+	struct batch_outcome outcome;
+	int64_t told_us[FAULT_COUNT]; /* when each was last logged; 0: never */
 	struct take *expired;     /* takes that left, before they are told */
 };
 
@@ -234,10 +238,10 @@ on_given_back(void *arg, const struct reply *reply)
 static void
 handle_late(struct redis_store *rs)
 {
-	metric_add(rs->store.cells, METRIC_STORE_LATE, (int64_t)rs->late.answered);
-	if (rs->late.give_back.len == 0 || !link_ready(rs->link))
+	metric_add(rs->store.cells, METRIC_STORE_LATE, (int64_t)rs->outcome.late);
+	if (rs->outcome.give_back.len == 0 || !link_ready(rs->link))
 		return;
-	buf_add_slice(link_out(rs->link), buf_slice(&rs->late.give_back));
+	buf_add_slice(link_out(rs->link), buf_slice(&rs->outcome.give_back));
 	if (link_expect(rs->link, on_given_back, rs) < 0)
 		return; /* the link is dropped, and says so */
 }
@@ -260,17 +264,35 @@ send_again(struct redis_store *rs, struct batch *batch)
 	send_gathered(rs);
 }
 
+/* Says what went wrong with a call, for those who can mend it. */
+static void
+tell_fault(struct redis_store *rs, enum store_fault fault, const char *detail)
+{
+	int64_t now_us = clock_mono_us();
+
+	if (rs->told_us[fault] && now_us - rs->told_us[fault] < TELL_AGAIN_US)
+		return;
+	rs->told_us[fault] = now_us;
+	if (fault == FAULT_CONFIG)
+		log_error("redis", "%s: %s", store_fault_table[fault].phrase, detail);
+	else
+		log_warn("redis", "%s: %s", store_fault_table[fault].phrase, detail);
+}
+
 static void
 fail_batch(struct redis_store *rs, struct batch *batch, struct slice text)
 {
+	enum store_fault fault = redis_fault_of(text);
 	char detail[TAKE_DETAIL_MAX];
-	size_t len = text.len < sizeof(detail) ? text.len : sizeof(detail) - 1;
 
-	memcpy(detail, text.ptr, len);
-	detail[len] = '\0';
+	snprintf(detail, sizeof(detail), "%.*s", SLICE_ARG(text));
 	rs->waiting -= batch_live(batch);
-	batch_fail(batch, &rs->store, redis_fault_of(text), detail);
+	batch_fail(batch, &rs->store, fault, detail);
 	batch_put(rs, batch);
+	tell_fault(rs, fault, detail);
+	/* A master that became a replica: the introduction finds out, and waits. */
+	if (fault == FAULT_READONLY)
+		link_drop(rs->link, fault, detail);
 }
 
 static void
@@ -293,10 +315,14 @@ on_reply(void *arg, const struct reply *reply)
 		return;
 	}
 	rs->waiting -= batch_live(batch);
-	if (batch_apply(batch, reply, &rs->store, &rs->late) < 0)
+	if (batch_apply(batch, reply, &rs->store, &rs->outcome) < 0)
 		link_drop(rs->link, FAULT_OTHER, "a script's answer made no sense");
 	batch_put(rs, batch);
+	if (rs->outcome.fault != FAULT_NONE)
+		tell_fault(rs, rs->outcome.fault, rs->outcome.detail);
 	handle_late(rs);
+	if (rs->outcome.fault == FAULT_READONLY)
+		link_drop(rs->link, FAULT_READONLY, rs->outcome.detail);
 }
 
 static void
@@ -378,7 +404,7 @@ redis_close(struct store *store)
 	for (size_t i = 0; i < rs->n_spare; i++)
 		batch_free(rs->spare[i]);
 	loop_timer_free(rs->timer);
-	buf_fini(&rs->late.give_back);
+	buf_fini(&rs->outcome.give_back);
 	free(rs->ring);
 	free(rs);
 }

@@ -98,6 +98,12 @@ def bound_socket(host="127.0.0.1", port=0):
     return sock
 
 
+def tied(argv):
+    """The command, so that it ends with the tests should these be killed themselves."""
+    tie = ["setpriv", "--pdeathsig", "KILL"] if shutil.which("setpriv") else []
+    return tie + [str(word) for word in argv]
+
+
 class Client(redis.Redis):
     """A client whose with-block ends its connections, too."""
 
@@ -117,11 +123,8 @@ class Process:
         self.process = None
 
     def spawn(self, argv, **kw):
-        # Should the tests be killed themselves, their children go too.
-        if shutil.which("setpriv"):
-            argv = ["setpriv", "--pdeathsig", "KILL", *argv]
         with open(self.log_path, "ab") as log:
-            self.process = subprocess.Popen(argv, stdin=subprocess.DEVNULL,
+            self.process = subprocess.Popen(tied(argv), stdin=subprocess.DEVNULL,
                                             stdout=log, stderr=log, **kw)
 
     @property
@@ -299,8 +302,9 @@ class Rationd(Process):
         super().__init__("rationd")
         self._local = threading.local()
         self._sessions = []
-        self.command = [built(RATIOND), *self._policy_flags(policies), "--store", store]
         try:
+            self.command = [built(RATIOND), *self._policy_flags(policies),
+                            "--store", store]
             self._start(flags, env, http_host, resp_host)
             if wait:
                 self.wait(wait)
@@ -459,17 +463,16 @@ def policy(default="deny", **tools):
 
 def run(*argv, seconds=20, env=None, **kw):
     """Runs a command to its end; text in, text out."""
-    kw.setdefault("stdin", subprocess.DEVNULL if "input" not in kw else None)
-    if kw["stdin"] is None:
-        del kw["stdin"]
-    return subprocess.run([str(word) for word in argv], stdout=subprocess.PIPE,
-                          stderr=subprocess.PIPE, encoding="utf-8", errors="replace",
+    if "input" not in kw:
+        kw["stdin"] = subprocess.DEVNULL
+    return subprocess.run(tied(argv), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                          encoding="utf-8", errors="replace",
                           timeout=patience(seconds), env=clean_env(env), **kw)
 
 
 def run_rationd(*words, **kw):
     """rationd with these words, for runs that end by themselves."""
-    return no_findings(run(built(RATIOND), *words, **kw))
+    return no_findings(run(built(RATIOND), *words, **{"seconds": 5, **kw}))
 
 
 def run_ration(*words, **kw):

@@ -53,6 +53,7 @@ def assert_allowed(status, answer, headers, left, grant):
                     "used": 30 - left, "remaining": left, "reset_ms": reset_ms,
                     "retry_after_ms": 0}]}
     assert headers["Content-Type"] == "application/json"
+    assert headers["Cache-Control"] == "no-store"
     assert headers["RateLimit-Policy"] == f'"{COUNTER}";q=30;w=60'
     seconds = math.ceil(reset_ms / 1000)
     assert headers["RateLimit"] == f'"{COUNTER}";r={left};t={seconds}'

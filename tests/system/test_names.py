@@ -21,7 +21,8 @@ NAMES = [
     "%", "%25", "%%", "{a}", "}a{", "{", "}", "{}", "a b", " a", "a ", " ", "a\nb", "a\r\nb",
     "\n", "\t", "a\tb", "\x01", "\x1b[2J", "\x7f", "a&b", "a=b", "grant=a", "a&grant=b",
     "grant", "global", "*", "?", "[a]", "\\", "\\n", '"', "'", "`", "$(x)", "#1", "~",
-    "🙂", "🙂🙂", "é", unicodedata.normalize("NFD", "é"), "%C3%A9", "\u2028", "\ufeff", "\u200b",
+    "🙂", "🙂🙂", "é", unicodedata.normalize("NFD", "é"), "%C3%A9", "\u2028", "\ufeff",
+    "\u200b",
     "a" * 128, "a" * 129, "a" * 130, "b" * 129, ":" * 42, ":" * 43, ":" * 44, "é" * 21,
     "é" * 22, "🙂" * 256, "x" * LONG, "x" * (LONG - 1) + "y",
     "~" + hashlib.sha256(b"a" * 129).hexdigest()[:32],
@@ -104,8 +105,8 @@ def test_attributes(rationd, store):
     """Pairs whose texts would run together if they were only joined."""
     document = policy(t=[limit("calls", "30d", 100, scope=["org", "team x"])])
     daemon = rationd(document, store=store.url, flags=["--deadline-ms", "10000"])
-    values = ["", "a", "b", "a&team x=b", "b&org=a", "&", "=", "a=b", "%26", "&team%20x=", "🙂",
-              "}", "x" * 129]
+    values = ["", "a", "b", "a&team x=b", "b&org=a", "&", "=", "a=b", "%26",
+              "&team%20x=", "🙂", "}", "x" * 129]
     pairs = list(itertools.product(values, values))
     for org, team in pairs:
         attributes = {"org": org, "team x": team}

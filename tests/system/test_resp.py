@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: ISC
 """RESP: what Redis clients of every kind send beside CHECK, and how CHECK reads."""
 import json
+import re
 
 import pytest
 import redis
@@ -9,6 +10,10 @@ from harness import limit, policy, redis_cli
 
 DOCUMENT = policy(t=[limit("calls", "30d", 1000)], n={"action": "deny", "reason": "no"},
                   ours=[limit("ours", "30d", 1000, scope=["org", "user id"])])
+
+# The answer to a check of the tool n.
+DENIED = (b"*8\r\n:0\r\n$15\r\n/tools/n/action\r\n$2\r\nno\r\n:-1\r\n:-1\r\n:0\r\n"
+          b"$0\r\n\r\n:0\r\n")
 
 
 @pytest.fixture(scope="module")
@@ -71,6 +76,18 @@ def test_redis_py_pipeline(client):
         49, 99, 149, 199]
 
 
+def test_pipelining_keeps_the_order(rationd, store):
+    """Also where checks wait for Redis and what stands behind them does not."""
+    daemon = rationd(DOCUMENT, store=store.url, flags=["--deadline-ms", "10000"])
+    sent = b"".join(words("CHECK", "t", "g") + words("ECHO", i) + words("CHECK", "n", i)
+                    for i in range(300))
+    expected = b"".join(
+        b"*8\r\n:1\r\n$0\r\n\r\n$0\r\n\r\n:%d\r\n:RESET\r\n:0\r\n$0\r\n\r\n:0\r\n"
+        b"$%d\r\n%d\r\n" % (999 - i, len(str(i)), i) + DENIED for i in range(300))
+    answer = raw(daemon, sent)
+    assert re.sub(rb":\d{5,}\r\n", b":RESET\r\n", answer) == expected
+
+
 @pytest.mark.parametrize("sent,answer", [
     (words("PING"), b"+PONG\r\n"),
     (words("ping", "a b"), b"$3\r\na b\r\n"),
@@ -83,10 +100,8 @@ def test_redis_py_pipeline(client):
     (words("CLIENT", "SETNAME", "x") + words("CLIENT", "GETNAME"), b"+OK\r\n$1\r\nx\r\n"),
     (words("CLIENT", "SETINFO", "LIB-NAME", "x"), b"+OK\r\n"),
     (words("QUIT") + words("PING"), b"+OK\r\n"),
-    (words("CHECK", "n", "g"),
-     b"*8\r\n:0\r\n$15\r\n/tools/n/action\r\n$2\r\nno\r\n:-1\r\n:-1\r\n:0\r\n$0\r\n\r\n:0\r\n"),
-    (b"check n g\r\n",
-     b"*8\r\n:0\r\n$15\r\n/tools/n/action\r\n$2\r\nno\r\n:-1\r\n:-1\r\n:0\r\n$0\r\n\r\n:0\r\n"),
+    (words("CHECK", "n", "g"), DENIED),
+    (b"check n g\r\n", DENIED),
 ], ids=range(13))
 def test_bytes(served, sent, answer):
     assert raw(served, sent) == answer

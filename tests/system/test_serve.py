@@ -264,12 +264,17 @@ def test_ration_shows_its_token(guarded, tmp_path):
         assert done.stderr and TOKEN not in done.stderr
 
 
-def test_loopback_needs_no_token(guarded):
-    """A token guards against other hosts; a wrong one is wrong everywhere."""
-    assert guarded.check("create_connect_token", "g")[0] == 200
-    with guarded.resp() as client:
+def test_loopback_needs_no_token(rationd, token_file):
+    """A token guards against other hosts; a wrong one is refused all the same."""
+    daemon = rationd(flags=["--token-file", token_file], http_host="0.0.0.0",
+                     resp_host="0.0.0.0")
+    assert daemon.check("create_connect_token", "g")[0] == 200
+    with daemon.resp() as client:
         assert client.execute_command("CHECK", "create_connect_token", "g")[0] == 1
-    assert TOKEN not in guarded.log
+        with pytest.raises(redis.ResponseError, match="WRONGPASS"):
+            client.execute_command("AUTH", TOKEN + "x")
+        assert client.execute_command("AUTH", TOKEN)
+    assert TOKEN not in daemon.log
 
 
 def test_insecure(rationd, outer):

@@ -33,7 +33,7 @@ local redis = (function(server)
 		end
 		return server.call(name, ...)
 	end
-	return {call = call}
+	return {call = call, pcall = call}
 end)(redis)
 """
 

@@ -91,7 +91,7 @@ test_answers(void **state)
 {
 	struct batch *b = batch_new();
 	struct reply_reader *reader = reply_reader_new();
-	struct batch_late late = { 0 };
+	struct batch_outcome outcome = { 0 };
 	struct buf out = { 0 };
 	struct fixture f[3];
 
@@ -102,7 +102,7 @@ test_answers(void **state)
 	assert_int_equal(batch_add(b, make(&f[2], "c", "C", 1)), 0);
 	assert_true(batch_format(b, slice_str("x"), &out));
 	assert_int_equal(batch_apply(b, read_reply(reader, "*7\r\n:1767225601500000\r\n"
-	    ":1\r\n:2\r\n:4\r\n:-101\r\n$9\r\nWRONGTYPE\r\n:0\r\n"), &store, &late), 0);
+	    ":1\r\n:2\r\n:4\r\n:-101\r\n$9\r\nWRONGTYPE\r\n:0\r\n"), &store, &outcome), 0);
 	assert_int_equal(n_done, 3);
 	assert_int_equal(f[0].take.status, TAKE_ADMITTED);
 	assert_int_equal(f[0].charges[1].used, 2);
@@ -113,11 +113,13 @@ test_answers(void **state)
 	assert_int_equal(f[1].charges[1].used, 100);
 	assert_int_equal(f[2].take.status, TAKE_FAILED);
 	assert_int_equal(f[2].take.fault, FAULT_WRONGTYPE);
-	assert_int_equal(late.answered, 0);
+	assert_int_equal(outcome.late, 0);
+	assert_int_equal(outcome.fault, FAULT_WRONGTYPE);
+	assert_string_equal(outcome.detail, "WRONGTYPE");
 	batch_free(b);
 	reply_reader_free(reader);
 	buf_fini(&out);
-	buf_fini(&late.give_back);
+	buf_fini(&outcome.give_back);
 }
 
 static void
@@ -135,7 +137,7 @@ test_answer_that_does_not_fit(void **state)
 	for (size_t i = 0; i < sizeof(replies) / sizeof(replies[0]); i++) {
 		struct batch *b = batch_new();
 		struct reply_reader *reader = reply_reader_new();
-		struct batch_late late = { 0 };
+		struct batch_outcome outcome = { 0 };
 		struct buf out = { 0 };
 		struct fixture f;
 
@@ -143,7 +145,7 @@ test_answer_that_does_not_fit(void **state)
 		assert_int_equal(batch_add(b, make(&f, "a", NULL, 1)), 0);
 		assert_true(batch_format(b, slice_str("x"), &out));
 		assert_int_equal(batch_apply(b, read_reply(reader, replies[i]), &store,
-		    &late), ERR_SYNTAX);
+		    &outcome), ERR_SYNTAX);
 		assert_int_equal(n_done, 1);
 		assert_int_equal(f.take.status, TAKE_FAILED);
 		batch_free(b);
@@ -169,7 +171,7 @@ test_leaving(void **state)
 {
 	struct batch *b = batch_new();
 	struct reply_reader *reader = reply_reader_new();
-	struct batch_late late = { 0 };
+	struct batch_outcome outcome = { 0 };
 	struct buf out = { 0 };
 	struct fixture f[4];
 
@@ -193,17 +195,17 @@ test_leaving(void **state)
 	/* The keys' memory is the taker's again. */
 	f[1].charges[0].key = f[2].charges[0].key = slice_str("gone");
 	assert_int_equal(batch_apply(b, read_reply(reader, "*4\r\n:1767225601500000\r\n"
-	    ":7\r\n:-31\r\n:14\r\n"), &store, &late), 0);
+	    ":7\r\n:-31\r\n:14\r\n"), &store, &outcome), 0);
 	assert_int_equal(n_done, 1);
-	assert_int_equal(late.answered, 2);
-	assert_int_equal(late.admitted, 1);
-	assert_non_null(memmem(late.give_back.data, late.give_back.len,
+	assert_int_equal(outcome.late, 2);
+	assert_int_equal(outcome.admitted, 1);
+	assert_non_null(memmem(outcome.give_back.data, outcome.give_back.len,
 	    "$1\r\n1\r\n$2\r\nk1\r\n$1\r\n7\r\n$13\r\n1767225660000\r\n$5\r\n60000\r\n", 53));
-	assert_null(memmem(late.give_back.data, late.give_back.len, "k2", 2));
+	assert_null(memmem(outcome.give_back.data, outcome.give_back.len, "k2", 2));
 	batch_free(b);
 	reply_reader_free(reader);
 	buf_fini(&out);
-	buf_fini(&late.give_back);
+	buf_fini(&outcome.give_back);
 }
 
 /* NOSCRIPT: nothing ran, so the call is made again, without those that left. */
@@ -246,7 +248,7 @@ test_many_shapes(void **state)
 	static char keys[N][8];
 	struct batch *b = batch_new();
 	struct reply_reader *reader = reply_reader_new();
-	struct batch_late late = { 0 };
+	struct batch_outcome outcome = { 0 };
 	struct buf out = { 0 };
 	struct buf text = { 0 };
 
@@ -263,7 +265,7 @@ test_many_shapes(void **state)
 	for (int i = 0; i < N; i++)
 		buf_printf(&text, ":%d\r\n", i + 1);
 	assert_int_equal(batch_apply(b, read_reply(reader, buf_cstr(&text)), &store,
-	    &late), 0);
+	    &outcome), 0);
 	assert_int_equal(n_done, N);
 	for (int i = 0; i < N; i++)
 		assert_int_equal(f[i].charges[0].used, i + 1);

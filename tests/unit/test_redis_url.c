@@ -113,6 +113,8 @@ test_faults(void **state)
 		{ "NOAUTH Authentication required.", FAULT_CONFIG },
 		{ "WRONGPASS invalid username-password pair", FAULT_CONFIG },
 		{ "NOPERM this user has no permissions", FAULT_CONFIG },
+		{ "ERR The user executing the script can't run this command or subcommand",
+		    FAULT_CONFIG },
 		{ "MASTERDOWN Link with MASTER is down", FAULT_MASTERDOWN },
 		{ "CLUSTERDOWN Hash slot not served", FAULT_CLUSTER },
 		{ "WRONGTYPE Operation against a key", FAULT_WRONGTYPE },
