@@ -57,8 +57,8 @@ static int
 validate(const struct ration_request *q, struct failure *f)
 {
 	if (!q->tool || !q->tool[0] || !q->grant || !q->grant[0])
-		return ration_failure_set(f, RATION_ERR_ARGUMENT,
-		    "a request needs a tool and a grant");
+		return ration_failure_set(
+		    f, RATION_ERR_ARGUMENT, "a request needs a tool and a grant");
 	if (q->has_cost && (q->cost < 0 || q->cost > RATION_COST_MAX))
 		return ration_failure_set(f, RATION_ERR_ARGUMENT,
 		    "cost is %" PRId64 ", but has to be 0 to %" PRId64, q->cost,
@@ -180,19 +180,20 @@ static const struct {
 #define FLAG_REPLAYED 2
 
 int
-ration_command_answer(const struct reply_reader *rr, struct ration_answer *answer,
-    struct failure *f)
+ration_command_answer(
+    const struct reply_reader *rr, struct ration_answer *answer, struct failure *f)
 {
 	const struct reply_item *items = rr->items;
 	bool good = rr->kind == REPLY_ARRAY;
 
 	for (size_t i = 0; good && i < REPLY_ITEMS; i++)
 		good = items[i].is_number == shape[i].is_number &&
-		    (!items[i].is_number || (items[i].number >= shape[i].min &&
-		    items[i].number <= shape[i].max));
+		    (!items[i].is_number ||
+			(items[i].number >= shape[i].min &&
+			    items[i].number <= shape[i].max));
 	if (!good)
-		return ration_failure_set(f, RATION_ERR_PROTOCOL,
-		    "the reply is not the answer to a check");
+		return ration_failure_set(
+		    f, RATION_ERR_PROTOCOL, "the reply is not the answer to a check");
 	answer->verdict = (enum ration_verdict)items[VERDICT].number;
 	answer->rule = ration_reply_text(rr, RULE);
 	answer->message = ration_reply_text(rr, MESSAGE);

@@ -26,7 +26,7 @@ void ration_command_fini(struct command *c);
 int ration_command_error(const struct reply_reader *rr, struct failure *f);
 
 /* Fills all of *answer but its size. 0, or RATION_ERR_PROTOCOL. */
-int ration_command_answer(const struct reply_reader *rr, struct ration_answer *answer,
-    struct failure *f);
+int ration_command_answer(
+    const struct reply_reader *rr, struct ration_answer *answer, struct failure *f);
 
 #endif

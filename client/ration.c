@@ -94,16 +94,17 @@ read_reply(struct ration *r, int64_t deadline_us)
 	int rc = 0;
 
 	while (rc == 0) {
-		rc = ration_sock_recv(r->fd, bytes, sizeof(bytes), deadline_us,
-		    &r->failure);
+		rc = ration_sock_recv(
+		    r->fd, bytes, sizeof(bytes), deadline_us, &r->failure);
 		if (rc > 0)
-			rc = ration_reply_feed(&r->reader, bytes, (size_t)rc,
-			    &r->failure);
+			rc = ration_reply_feed(
+			    &r->reader, bytes, (size_t)rc, &r->failure);
 	}
 	if (rc < 0)
 		return rc;
-	return r->reader.kind == REPLY_ERROR ?
-	    ration_command_error(&r->reader, &r->failure) : 0;
+	return r->reader.kind == REPLY_ERROR
+	    ? ration_command_error(&r->reader, &r->failure)
+	    : 0;
 }
 
 /* One command and its reply, which is then in r->reader. Closes the connection when
@@ -115,8 +116,8 @@ exchange(struct ration *r, const struct command *c, int64_t deadline_us, size_t 
 
 	*sent = 0;
 	if (rc == 0)
-		rc = ration_sock_send(r->fd, c->data, c->len, deadline_us, sent,
-		    &r->failure);
+		rc = ration_sock_send(
+		    r->fd, c->data, c->len, deadline_us, sent, &r->failure);
 	if (rc == 0)
 		rc = read_reply(r, deadline_us);
 	if (!in_step(rc))
@@ -169,13 +170,13 @@ set_up(struct ration *r, const char *address, const struct ration_options *given
 	r->timeout_ms = timeout_of(options.timeout_ms, RATION_DEFAULT_TIMEOUT_MS);
 	if (r->timeout_ms < 0)
 		return bad_timeout(&r->failure);
-	rc = ration_endpoint_parse(address ? address : RATION_DEFAULT_ADDRESS,
-	    &r->endpoint, &r->failure);
+	rc = ration_endpoint_parse(
+	    address ? address : RATION_DEFAULT_ADDRESS, &r->endpoint, &r->failure);
 	if (rc != 0)
 		return rc;
 	if (options.token && !(r->token = strdup(options.token)))
-		return ration_failure_set(&r->failure, RATION_ERR_NOMEM,
-		    "out of memory");
+		return ration_failure_set(
+		    &r->failure, RATION_ERR_NOMEM, "out of memory");
 	return open_connection(r, ration_sock_clock_us() + r->timeout_ms * 1000);
 }
 
@@ -196,8 +197,8 @@ ration_connect(struct ration **out, const char *address,
 		return 0;
 	}
 	if (why && why_size > 0)
-		snprintf(why, why_size, "%s",
-		    r ? r->failure.text : ration_error_text(rc));
+		snprintf(
+		    why, why_size, "%s", r ? r->failure.text : ration_error_text(rc));
 	ration_close(r);
 	return rc;
 }
@@ -228,8 +229,8 @@ decide_ms(const struct ration_request *q, int64_t deadline_us)
 
 /* Makes sure of a connection, sends the check, reads the reply. *sent as above. */
 static int
-try_check(struct ration *r, const struct ration_request *q, int64_t deadline_us,
-    size_t *sent)
+try_check(
+    struct ration *r, const struct ration_request *q, int64_t deadline_us, size_t *sent)
 {
 	struct command c = { NULL, 0 };
 	int rc;
@@ -237,8 +238,8 @@ try_check(struct ration *r, const struct ration_request *q, int64_t deadline_us,
 	*sent = 0;
 	rc = r->fd < 0 ? open_connection(r, deadline_us) : 0;
 	if (rc == 0)
-		rc = ration_command_check(&c, q, decide_ms(q, deadline_us),
-		    &r->failure);
+		rc =
+		    ration_command_check(&c, q, decide_ms(q, deadline_us), &r->failure);
 	if (rc == 0)
 		rc = exchange(r, &c, deadline_us, sent);
 	ration_command_fini(&c);

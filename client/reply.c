@@ -118,8 +118,8 @@ ration_reply_begin(struct reply_reader *rr, struct failure *f)
 	redisReader *reader = rr->reader;
 
 	/* Only a reader that stands between two replies can be used again. */
-	if (reader && (reader->err || reader->ridx != -1 ||
-	    reader->pos != reader->len)) {
+	if (reader &&
+	    (reader->err || reader->ridx != -1 || reader->pos != reader->len)) {
 		redisReaderFree(reader);
 		reader = NULL;
 	}
@@ -142,16 +142,16 @@ failed(struct reply_reader *rr, struct failure *f)
 
 	if (rr->fault == 0)
 		rr->fault = reader->err == REDIS_ERR_OOM ? RATION_ERR_NOMEM
-		                                         : RATION_ERR_PROTOCOL;
+							 : RATION_ERR_PROTOCOL;
 	if (rr->fault == RATION_ERR_NOMEM)
 		return ration_failure_set(f, RATION_ERR_NOMEM, "out of memory");
-	return ration_failure_set(f, RATION_ERR_PROTOCOL,
-	    "the reply is not one of a ration daemon");
+	return ration_failure_set(
+	    f, RATION_ERR_PROTOCOL, "the reply is not one of a ration daemon");
 }
 
 int
-ration_reply_feed(struct reply_reader *rr, const char *data, size_t len,
-    struct failure *f)
+ration_reply_feed(
+    struct reply_reader *rr, const char *data, size_t len, struct failure *f)
 {
 	redisReader *reader = rr->reader;
 	void *object = NULL;
@@ -166,8 +166,8 @@ ration_reply_feed(struct reply_reader *rr, const char *data, size_t len,
 	if (!object)
 		return 0;
 	if (reader->pos != reader->len)
-		return ration_failure_set(f, RATION_ERR_PROTOCOL,
-		    "more than one reply came");
+		return ration_failure_set(
+		    f, RATION_ERR_PROTOCOL, "more than one reply came");
 	return 1;
 }
 

@@ -32,7 +32,7 @@ struct reply_reader {
 	int fault;    /* an enum ration_error that a callback of the reader left */
 	enum reply_kind kind;
 	struct reply_item items[REPLY_ITEMS]; /* [0] alone unless it is an array */
-	char *texts; /* each ended by a NUL */
+	char *texts;                          /* each ended by a NUL */
 	size_t texts_len;
 	size_t texts_cap;
 };
@@ -45,8 +45,8 @@ int ration_reply_begin(struct reply_reader *rr, struct failure *f);
 
 /* 1: the reply is complete; 0: more bytes are needed; RATION_ERR_PROTOCOL,
  * RATION_ERR_NOMEM. */
-int ration_reply_feed(struct reply_reader *rr, const char *data, size_t len,
-    struct failure *f);
+int ration_reply_feed(
+    struct reply_reader *rr, const char *data, size_t len, struct failure *f);
 
 /* The text of item i; "" where it is a number. */
 const char *ration_reply_text(const struct reply_reader *rr, size_t i);

@@ -109,8 +109,8 @@ connect_one(const struct sockaddr *to, socklen_t len, int64_t deadline_us)
 static int
 connect_failed(const struct endpoint *to, const char *why, struct failure *f)
 {
-	return ration_failure_set(f, RATION_ERR_CONNECT, "cannot connect to %.120s: %s",
-	    to->text, why);
+	return ration_failure_set(
+	    f, RATION_ERR_CONNECT, "cannot connect to %.120s: %s", to->text, why);
 }
 
 static int
@@ -147,7 +147,7 @@ ration_sock_connect(const struct endpoint *to, int64_t deadline_us, struct failu
 {
 	int lookup = 0;
 	int fd = to->path[0] ? connect_unix(to, deadline_us)
-	                     : connect_tcp(to, deadline_us, &lookup);
+			     : connect_tcp(to, deadline_us, &lookup);
 
 	if (fd >= 0)
 		return fd;
@@ -187,10 +187,10 @@ again(int fd, short events, int64_t deadline_us, struct failure *f)
 	if (error == 0)
 		return 0;
 	if (error == ETIMEDOUT)
-		return ration_failure_set(f, RATION_ERR_TIMEOUT,
-		    "the daemon did not answer in time");
-	return ration_failure_set(f, RATION_ERR_CLOSED, "the connection was lost: %s",
-	    strerror(error));
+		return ration_failure_set(
+		    f, RATION_ERR_TIMEOUT, "the daemon did not answer in time");
+	return ration_failure_set(
+	    f, RATION_ERR_CLOSED, "the connection was lost: %s", strerror(error));
 }
 
 int
@@ -219,14 +219,14 @@ ration_sock_recv(int fd, char *out, size_t size, int64_t deadline_us, struct fai
 
 		/* A peer that trickles bytes must not outrun the deadline. */
 		if (left_ms(deadline_us) == 0)
-			return ration_failure_set(f, RATION_ERR_TIMEOUT,
-			    "the daemon did not answer in time");
+			return ration_failure_set(
+			    f, RATION_ERR_TIMEOUT, "the daemon did not answer in time");
 		n = recv(fd, out, size, 0);
 		if (n > 0)
 			return (int)n;
 		if (n == 0)
-			return ration_failure_set(f, RATION_ERR_CLOSED,
-			    "the daemon closed the connection");
+			return ration_failure_set(
+			    f, RATION_ERR_CLOSED, "the daemon closed the connection");
 		rc = again(fd, POLLIN, deadline_us, f);
 		if (rc != 0)
 			return rc;

@@ -16,7 +16,8 @@ print_errors(const struct errlist *errors)
 
 	for (size_t i = 0; i < errors->n; i++) {
 		err_format(&errors->items[i], line, sizeof(line));
-		fprintf(stderr, "%s%s\n", errors->items[i].line ? "" : "rationd: ", line);
+		fprintf(
+		    stderr, "%s%s\n", errors->items[i].line ? "" : "rationd: ", line);
 	}
 	if (errors->more > 0)
 		fprintf(stderr, "rationd: and %zu more\n", errors->more);

@@ -26,9 +26,8 @@ add_fault(struct errlist *errors, const char *where, const struct errinfo *ei)
 static void
 load_store(struct server *s, struct errlist *errors)
 {
-	struct memory_options options = {
-		.max_counters = s->config->store_max_counters
-	};
+	struct memory_options options = { .max_counters =
+					      s->config->store_max_counters };
 	struct errinfo ei;
 
 	if (strcmp(s->config->store, "memory") == 0) {
@@ -48,8 +47,8 @@ load_policies(struct server *s, struct errlist *errors)
 	struct errinfo ei;
 
 	if (s->config->policy.n > 0) {
-		s->policies = policy_files_load(&s->config->policy,
-		    s->config->key_prefix, errors);
+		s->policies = policy_files_load(
+		    &s->config->policy, s->config->key_prefix, errors);
 		return;
 	}
 	err_set(&ei, ERR_INVALID,
@@ -201,8 +200,9 @@ static void
 on_reload(void *arg)
 {
 	(void)arg;
-	log_warn("server", "SIGHUP: reload is not supported yet; restart to read the "
-			   "policies again");
+	log_warn("server",
+	    "SIGHUP: reload is not supported yet; restart to read the "
+	    "policies again");
 }
 
 static int

@@ -20,9 +20,9 @@ enum server_phase { SERVER_SERVING, SERVER_DRAINING, SERVER_STOPPED };
 struct server {
 	const struct config *config; /* borrowed */
 	struct policy_set *policies;
-	struct token_set *tokens;    /* NULL without --token-file */
-	struct memory *memory;       /* NULL with Redis */
-	struct redis_url redis;      /* valid when memory is NULL */
+	struct token_set *tokens; /* NULL without --token-file */
+	struct memory *memory;    /* NULL with Redis */
+	struct redis_url redis;   /* valid when memory is NULL */
 	struct metric_cells *cells;
 	int64_t started_us;
 
@@ -38,8 +38,8 @@ struct server {
  * binds nothing. Returns EXIT_CODE_OK or the exit code, with all faults added to
  * `errors`. Call server_close() after success and failure alike.
  */
-int server_load(struct server *s, const struct config *config,
-    struct errlist *errors) MUST_CHECK;
+int server_load(
+    struct server *s, const struct config *config, struct errlist *errors) MUST_CHECK;
 
 /* One line per policy and one for the rest, for --check-config. */
 void server_summary(const struct server *s, struct buf *out);

@@ -117,8 +117,8 @@ listen_on(struct front *front, const char *name, const struct config_list *list,
 			rc = front_listen(front, &address, ei);
 		if (rc < 0)
 			return rc;
-		log_info("server", "listening for %s on %s", name,
-		    front_address(front, i));
+		log_info(
+		    "server", "listening for %s on %s", name, front_address(front, i));
 	}
 	return 0;
 }

@@ -28,9 +28,9 @@
 struct worker_shared {
 	const struct config *config;
 	struct policy_set *policies;
-	struct memory *memory;           /* the embedded store; else NULL */
-	const struct redis_url *redis;   /* the Redis store; else NULL */
-	const struct token_set *tokens;  /* NULL without */
+	struct memory *memory;             /* the embedded store; else NULL */
+	const struct redis_url *redis;     /* the Redis store; else NULL */
+	const struct token_set *tokens;    /* NULL without */
 	struct metric_cells *const *cells; /* one block per worker */
 	size_t n_cells;
 	int64_t started_us; /* clock_real_us() at the process's start */
@@ -49,7 +49,7 @@ struct worker {
 	struct front *fronts[2]; /* HTTP, RESP; NULL when switched off */
 
 	bool started;
-	bool ready; /* as last logged */
+	bool ready;                 /* as last logged */
 	void (*on_turn)(void *arg); /* the server's, at the end of each turn */
 	void *on_turn_arg;
 };

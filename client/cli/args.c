@@ -28,8 +28,8 @@ static json_t *
 parse_value(const char *text, struct errinfo *ei)
 {
 	json_error_t error;
-	json_t *value = json_loads(text, JSON_DECODE_ANY | JSON_REJECT_DUPLICATES,
-	    &error);
+	json_t *value =
+	    json_loads(text, JSON_DECODE_ANY | JSON_REJECT_DUPLICATES, &error);
 
 	if (value && !json_is_string(value))
 		return value;

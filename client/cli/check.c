@@ -23,7 +23,7 @@
 struct ask {
 	struct ration_request request;
 	struct ration_attribute attributes[RATION_ATTRIBUTES_MAX];
-	json_t *args; /* NULL without any */
+	json_t *args;    /* NULL without any */
 	bool args_given; /* --args was there */
 	const char *server;
 	const char *token_file;
@@ -78,8 +78,9 @@ set_number(const char *name, const char *value, int64_t min, int64_t max, int64_
 {
 	if (num_parse(slice_str(value), out) == 0 && *out >= min && *out <= max)
 		return 0;
-	return cli_usage(&cli_check, "--%s: %s is not a whole number from %" PRId64
-	    " to %" PRId64, name, value, min, max);
+	return cli_usage(&cli_check,
+	    "--%s: %s is not a whole number from %" PRId64 " to %" PRId64, name, value,
+	    min, max);
 }
 
 static int
@@ -96,8 +97,8 @@ set_timeout(void *into, const char *value)
 {
 	struct ask *ask = into;
 
-	return set_number("timeout-ms", value, 1, RATION_TIMEOUT_MAX_MS,
-	    &ask->request.timeout_ms);
+	return set_number(
+	    "timeout-ms", value, 1, RATION_TIMEOUT_MAX_MS, &ask->request.timeout_ms);
 }
 
 static int
@@ -178,7 +179,8 @@ static const struct cli_option options[] = {
 	{ "token-file", "FILE", "the daemon's token, the first line of a file",
 	    set_token_file },
 	{ "json", NULL, "one JSON object in the place of text", set_json },
-	{ "server", "ADDR", "host:port, [IPv6]:port or unix:/path; default:\n"
+	{ "server", "ADDR",
+	    "host:port, [IPv6]:port or unix:/path; default:\n"
 	    "                        $RATION_SERVER, or " RATION_DEFAULT_ADDRESS,
 	    set_server },
 };
@@ -230,7 +232,7 @@ static int
 status_of(int rc)
 {
 	return rc == RATION_ERR_ARGUMENT || rc == RATION_ERR_REFUSED ? CLI_USAGE
-	                                                             : CLI_NO_ANSWER;
+								     : CLI_NO_ANSWER;
 }
 
 /* The time left of --timeout-ms after connecting, which it covers too. */
@@ -351,10 +353,10 @@ const struct cli_command cli_check = {
 	.usage = "TOOL --grant G [options]",
 	.summary = "Asks a daemon whether a call may go ahead, and if so charges it.",
 	.notes = "\nA VALUE of --arg counts as JSON where it is a number, true, false,"
-	    " null, an\nobject or an array; everything else is a string, quotes"
-	    " included.\n"
-	    "\nExit status: 0 allowed, 1 denied or approval required, 2 usage,"
-	    " 3 no answer.\n",
+		 " null, an\nobject or an array; everything else is a string, quotes"
+		 " included.\n"
+		 "\nExit status: 0 allowed, 1 denied or approval required, 2 usage,"
+		 " 3 no answer.\n",
 	.options = options,
 	.n_options = ARRAY_LEN(options),
 	.run = run,

@@ -84,8 +84,8 @@ static void
 judge(struct lint *lint, const char *file, const char *name, const struct buf *text)
 {
 	struct errlist errors;
-	struct policy *policy = policy_parse(name, file, text->data ? text->data : "",
-	    text->len, NULL, &errors);
+	struct policy *policy = policy_parse(
+	    name, file, text->data ? text->data : "", text->len, NULL, &errors);
 	struct lint_result result = { .file = file, .errors = &errors };
 
 	if (policy) {
@@ -142,7 +142,8 @@ const struct cli_command cli_lint = {
 	.name = "lint",
 	.usage = "FILE... [--json]",
 	.summary = "Reads policy files as rationd does and shows every fault in them.",
-	.notes = "\nA FILE of - is the standard input."
+	.notes =
+	    "\nA FILE of - is the standard input."
 	    "\nExit status: 0 all are good, 1 some have faults, 2 usage, or a file that"
 	    " cannot\nbe read.\n",
 	.options = options,

@@ -31,14 +31,24 @@ static const struct cli_command help_command = {
 };
 
 /* Named by the documents and not built yet: refused by name. */
-#define LATER(text) { .name = text }
+#define LATER(text)          \
+	{                    \
+		.name = text \
+	}
 static const struct cli_command later[] = {
-	LATER("explain"), LATER("usage"), LATER("commit"), LATER("rollback"),
-	LATER("bench"), LATER("top"),
+	LATER("explain"),
+	LATER("usage"),
+	LATER("commit"),
+	LATER("rollback"),
+	LATER("bench"),
+	LATER("top"),
 };
 
 static const struct cli_command *const commands[] = {
-	&cli_check, &cli_lint, &version_command, &help_command,
+	&cli_check,
+	&cli_lint,
+	&version_command,
+	&help_command,
 };
 
 static void

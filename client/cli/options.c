@@ -12,8 +12,7 @@
 #define OPTIONS_MAX 24
 #define HELP_COLUMN 24
 
-static void PRINTF_LIKE(1, 0)
-complain(const char *fmt, va_list ap)
+static void PRINTF_LIKE(1, 0) complain(const char *fmt, va_list ap)
 {
 	char text[1024];
 	struct buf line = { 0 };
@@ -76,8 +75,8 @@ long_options(const struct cli_command *command, struct option *out)
 
 	for (; n < command->n_options && n < OPTIONS_MAX; n++) {
 		out[n].name = command->options[n].name;
-		out[n].has_arg = command->options[n].value ? required_argument
-		                                           : no_argument;
+		out[n].has_arg =
+		    command->options[n].value ? required_argument : no_argument;
 		out[n].val = (int)n;
 	}
 	out[n].name = "help";
@@ -86,8 +85,8 @@ long_options(const struct cli_command *command, struct option *out)
 }
 
 int
-cli_options(const struct cli_command *command, int argc, char **argv, void *into,
-    int *first)
+cli_options(
+    const struct cli_command *command, int argc, char **argv, void *into, int *first)
 {
 	struct option table[OPTIONS_MAX + 2] = { { 0 } };
 	size_t help = long_options(command, table);

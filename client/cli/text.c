@@ -61,8 +61,8 @@ text_add_span(struct buf *out, int64_t ms)
 			continue;
 		buf_printf(out, "%" PRId64 " %s", rests / per, units[i].name);
 		if (rests % per != 0)
-			buf_printf(out, " %" PRId64 " %s", rests % per,
-			    units[i].rest_name);
+			buf_printf(
+			    out, " %" PRId64 " %s", rests % per, units[i].rest_name);
 		return;
 	}
 	buf_printf(out, "%" PRId64 " s", ms / 1000 + (ms % 1000 != 0));

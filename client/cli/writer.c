@@ -48,8 +48,8 @@ add_reason(struct buf *out, const struct ration_answer *a)
 }
 
 static void
-text_answer(struct writer *w, const struct ration_request *q,
-    const struct ration_answer *a)
+text_answer(
+    struct writer *w, const struct ration_request *q, const struct ration_answer *a)
 {
 	static const char *const words[] = {
 		[RATION_DENY] = "deny",
@@ -126,8 +126,8 @@ text_lint_end(struct writer *w, const struct lint_total *total)
 }
 
 static void
-json_answer(struct writer *w, const struct ration_request *q,
-    const struct ration_answer *a)
+json_answer(
+    struct writer *w, const struct ration_request *q, const struct ration_answer *a)
 {
 	static const char *const words[] = {
 		[RATION_DENY] = "deny",

@@ -75,15 +75,15 @@ extern "C" {
 #define RATION_ATTRIBUTES_MAX 32
 
 enum ration_error {
-	RATION_ERR_NOMEM = -1,       /* out of memory */
-	RATION_ERR_ARGUMENT = -2,    /* the caller's arguments; nothing was sent */
-	RATION_ERR_CONNECT = -3,     /* no connection in time; nothing was sent */
-	RATION_ERR_TIMEOUT = -4,     /* no whole reply in time; may have been charged */
-	RATION_ERR_CLOSED = -5,      /* the daemon hung up; may have been charged */
-	RATION_ERR_PROTOCOL = -6,    /* not a daemon's reply; may have been charged */
-	RATION_ERR_AUTH = -7,        /* the token is missing or wrong */
-	RATION_ERR_REFUSED = -8,     /* the daemon finds the request malformed */
-	RATION_ERR_UNAVAILABLE = -9  /* the daemon answered that it cannot answer */
+	RATION_ERR_NOMEM = -1,      /* out of memory */
+	RATION_ERR_ARGUMENT = -2,   /* the caller's arguments; nothing was sent */
+	RATION_ERR_CONNECT = -3,    /* no connection in time; nothing was sent */
+	RATION_ERR_TIMEOUT = -4,    /* no whole reply in time; may have been charged */
+	RATION_ERR_CLOSED = -5,     /* the daemon hung up; may have been charged */
+	RATION_ERR_PROTOCOL = -6,   /* not a daemon's reply; may have been charged */
+	RATION_ERR_AUTH = -7,       /* the token is missing or wrong */
+	RATION_ERR_REFUSED = -8,    /* the daemon finds the request malformed */
+	RATION_ERR_UNAVAILABLE = -9 /* the daemon answered that it cannot answer */
 };
 
 enum ration_verdict {
@@ -100,7 +100,10 @@ struct ration_options {
 	int64_t timeout_ms; /* of each call, 1 ... 60000; 0: the default */
 	const char *token;  /* what the daemon asks for; NULL: none. Copied. */
 };
-#define RATION_OPTIONS_INIT { sizeof(struct ration_options), 0, NULL }
+#define RATION_OPTIONS_INIT                            \
+	{                                              \
+		sizeof(struct ration_options), 0, NULL \
+	}
 
 struct ration_attribute {
 	const char *name;
@@ -117,30 +120,34 @@ struct ration_request {
 	int64_t cost;          /* 0 ... RATION_COST_MAX */
 	const char *args_json; /* the call's arguments, a JSON object; NULL: none */
 	const struct ration_attribute *attributes;
-	size_t n_attributes;   /* at most RATION_ATTRIBUTES_MAX */
+	size_t n_attributes; /* at most RATION_ATTRIBUTES_MAX */
 	/* For this call in the place of the connection's timeout; 0: that one. The
 	 * daemon is told to decide in nine tenths of it, so that its answer arrives. */
 	int64_t timeout_ms;
 };
-#define RATION_REQUEST_INIT \
-	{ sizeof(struct ration_request), NULL, NULL, NULL, NULL, false, 0, NULL, NULL, \
-	    0, 0 }
+#define RATION_REQUEST_INIT                                                            \
+	{                                                                              \
+		sizeof(struct ration_request), NULL, NULL, NULL, NULL, false, 0, NULL, \
+		    NULL, 0, 0                                                         \
+	}
 
 struct ration_answer {
-	size_t size;                 /* sizeof(struct ration_answer) */
+	size_t size; /* sizeof(struct ration_answer) */
 	enum ration_verdict verdict;
-	bool degraded;               /* decided without the store of counters */
-	bool replayed;               /* the answer to an earlier request of that id */
-	const char *rule;            /* what decided, "" on allow */
-	const char *message;         /* for people, "" on allow */
-	int64_t remaining;           /* of the tightest limit; -1: there is none */
-	int64_t reset_ms;            /* until its window ends; -1: there is none */
-	int64_t retry_after_ms;      /* 0: no reason to wait; -1: never */
-	const char *reservation;     /* "" without one */
+	bool degraded;           /* decided without the store of counters */
+	bool replayed;           /* the answer to an earlier request of that id */
+	const char *rule;        /* what decided, "" on allow */
+	const char *message;     /* for people, "" on allow */
+	int64_t remaining;       /* of the tightest limit; -1: there is none */
+	int64_t reset_ms;        /* until its window ends; -1: there is none */
+	int64_t retry_after_ms;  /* 0: no reason to wait; -1: never */
+	const char *reservation; /* "" without one */
 };
-#define RATION_ANSWER_INIT \
-	{ sizeof(struct ration_answer), RATION_DENY, false, false, "", "", -1, -1, 0, \
-	    "" }
+#define RATION_ANSWER_INIT                                                           \
+	{                                                                            \
+		sizeof(struct ration_answer), RATION_DENY, false, false, "", "", -1, \
+		    -1, 0, ""                                                        \
+	}
 
 /* The library's version, which may differ from the header's: "0.1.0". */
 RATION_API const char *ration_version(void);

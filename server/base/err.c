@@ -31,8 +31,7 @@ err_name(int code)
 	return names[-code];
 }
 
-static void PRINTF_LIKE(2, 0)
-fill_text(struct errinfo *ei, const char *fmt, va_list ap)
+static void PRINTF_LIKE(2, 0) fill_text(struct errinfo *ei, const char *fmt, va_list ap)
 {
 	int n = vsnprintf(ei->text, sizeof(ei->text), fmt, ap);
 
@@ -80,8 +79,8 @@ err_format(const struct errinfo *ei, char *out, size_t size)
 	char place[320] = "";
 
 	if (ei->file[0] && ei->line)
-		snprintf(place, sizeof(place), "%s:%d:%d: ", ei->file, ei->line,
-		    ei->column);
+		snprintf(
+		    place, sizeof(place), "%s:%d:%d: ", ei->file, ei->line, ei->column);
 	else if (ei->file[0])
 		snprintf(place, sizeof(place), "%s: ", ei->file);
 	format_pointer(ei->pointer, pointer, sizeof(pointer));
@@ -158,8 +157,8 @@ errlist_sort(struct errlist *list)
 		for (; k > 0; k--) {
 			const struct errinfo *before = &list->items[k - 1];
 
-			if (before->line < one.line || (before->line == one.line &&
-			    before->column <= one.column))
+			if (before->line < one.line ||
+			    (before->line == one.line && before->column <= one.column))
 				break;
 			list->items[k] = *before;
 		}

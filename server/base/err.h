@@ -57,7 +57,7 @@ struct errlist {
 	struct errinfo *items;
 	size_t n;
 	size_t cap;
-	size_t more; /* faults that were not kept */
+	size_t more;    /* faults that were not kept */
 	char file[256]; /* copied into every fault that is added */
 };
 

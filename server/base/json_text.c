@@ -50,7 +50,8 @@ json_text_quote(struct buf *out, struct slice value)
 	buf_add_char(out, '"');
 	for (size_t i = 0; i < value.len;) {
 		unsigned char c = (unsigned char)value.ptr[i];
-		size_t n = valid || c < 0x80 ? 1 : char_len(value.ptr + i, value.len - i);
+		size_t n =
+		    valid || c < 0x80 ? 1 : char_len(value.ptr + i, value.len - i);
 
 		if (n > 0 && c >= 0x20 && c != '"' && c != '\\' && c != 0x7f) {
 			i += n;

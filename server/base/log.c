@@ -49,7 +49,8 @@ format_line(struct buf *line, enum log_level level, const char *room, const char
 
 	log_time(clock_real_us(), when);
 	if (sink.style == LOG_TEXT) {
-		buf_printf(line, "%s %-5s %s: %s\n", when, level_names[level], room, text);
+		buf_printf(
+		    line, "%s %-5s %s: %s\n", when, level_names[level], room, text);
 		return;
 	}
 	json_text_init(&j, line);
@@ -63,7 +64,7 @@ format_line(struct buf *line, enum log_level level, const char *room, const char
 }
 
 static void PRINTF_LIKE(3, 0)
-emit(enum log_level level, const char *room, const char *fmt, va_list ap)
+    emit(enum log_level level, const char *room, const char *fmt, va_list ap)
 {
 	char text[LOG_TEXT_MAX];
 	struct buf line = { 0 };

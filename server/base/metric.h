@@ -17,64 +17,75 @@
  * X(identifier, "name", kind, "label=\"value\"" or "", "help")
  * Series of one name stand together. Times are kept in µs and shown in seconds.
  */
-#define METRIC_TABLE(X) \
-	X(CHECKS_ALLOW, "ration_checks_total", COUNTER, "verdict=\"allow\"", \
-	    "Checks answered, by verdict.") \
-	X(CHECKS_DENY_POLICY, "ration_checks_total", COUNTER, "verdict=\"deny_policy\"", "") \
-	X(CHECKS_DENY_LIMIT, "ration_checks_total", COUNTER, "verdict=\"deny_limit\"", "") \
-	X(CHECKS_DENY_STORE, "ration_checks_total", COUNTER, "verdict=\"deny_store\"", "") \
-	X(CHECKS_APPROVAL, "ration_checks_total", COUNTER, \
-	    "verdict=\"require_approval\"", "") \
-	X(CHECKS_INVALID, "ration_checks_invalid_total", COUNTER, "", \
-	    "Requests for a check that were refused as malformed.") \
-	X(HTTP_REQUESTS, "ration_requests_total", COUNTER, "front=\"http\"", \
-	    "Requests read, by front.") \
-	X(RESP_REQUESTS, "ration_requests_total", COUNTER, "front=\"resp\"", "") \
-	X(HTTP_CONNECTIONS, "ration_connections", GAUGE, "front=\"http\"", \
-	    "Open client connections, by front.") \
-	X(RESP_CONNECTIONS, "ration_connections", GAUGE, "front=\"resp\"", "") \
-	X(CONNECTIONS_REFUSED, "ration_connections_refused_total", COUNTER, "", \
-	    "Connections closed at once because too many were open.") \
-	X(CLOSED_IDLE, "ration_connections_closed_total", COUNTER, "reason=\"idle\"", \
-	    "Connections this side closed, by reason.") \
-	X(CLOSED_SLOW, "ration_connections_closed_total", COUNTER, "reason=\"slow\"", "") \
-	X(CLOSED_PROTOCOL, "ration_connections_closed_total", COUNTER, \
-	    "reason=\"protocol\"", "") \
-	X(STORE_UP, "ration_store_up", GAUGE, "", \
-	    "1 while the store can take charges, else 0.") \
-	X(STORE_BATCHES, "ration_store_batches_total", COUNTER, "", \
-	    "Script calls sent to the store.") \
-	X(STORE_TAKES, "ration_store_takes_total", COUNTER, "", \
-	    "Checks whose charges were asked of the store.") \
-	X(STORE_LATE, "ration_store_late_total", COUNTER, "", \
-	    "Store answers that came after the check's deadline.") \
-	X(STORE_GIVEN_BACK, "ration_store_given_back_total", COUNTER, "", \
-	    "Late charges that were given back.") \
-	X(STORE_RECONNECTS, "ration_store_reconnects_total", COUNTER, "", \
-	    "Attempts to connect to the store.") \
-	X(STORE_SCRIPT_LOADS, "ration_store_script_loads_total", COUNTER, "", \
-	    "Times the scripts were loaded into the store.") \
-	X(FAULT_TIMEOUT, "ration_store_faults_total", COUNTER, "class=\"timeout\"", \
-	    "Checks that the store failed, by class.") \
-	X(FAULT_DISCONNECTED, "ration_store_faults_total", COUNTER, \
-	    "class=\"disconnected\"", "") \
-	X(FAULT_OVERLOAD, "ration_store_faults_total", COUNTER, "class=\"overload\"", "") \
-	X(FAULT_LOADING, "ration_store_faults_total", COUNTER, "class=\"loading\"", "") \
-	X(FAULT_READONLY, "ration_store_faults_total", COUNTER, "class=\"readonly\"", "") \
-	X(FAULT_MASTERDOWN, "ration_store_faults_total", COUNTER, "class=\"masterdown\"", "") \
-	X(FAULT_CLUSTER, "ration_store_faults_total", COUNTER, "class=\"cluster\"", "") \
-	X(FAULT_BUSY, "ration_store_faults_total", COUNTER, "class=\"busy\"", "") \
-	X(FAULT_MEMORY, "ration_store_faults_total", COUNTER, "class=\"memory\"", "") \
-	X(FAULT_CONFIG, "ration_store_faults_total", COUNTER, "class=\"configuration\"", "") \
-	X(FAULT_WRONGTYPE, "ration_store_faults_total", COUNTER, "class=\"wrongtype\"", "") \
-	X(FAULT_OTHER, "ration_store_faults_total", COUNTER, "class=\"other\"", "") \
+#define METRIC_TABLE(X)                                                                \
+	X(CHECKS_ALLOW, "ration_checks_total", COUNTER, "verdict=\"allow\"",           \
+	    "Checks answered, by verdict.")                                            \
+	X(CHECKS_DENY_POLICY, "ration_checks_total", COUNTER,                          \
+	    "verdict=\"deny_policy\"", "")                                             \
+	X(CHECKS_DENY_LIMIT, "ration_checks_total", COUNTER, "verdict=\"deny_limit\"", \
+	    "")                                                                        \
+	X(CHECKS_DENY_STORE, "ration_checks_total", COUNTER, "verdict=\"deny_store\"", \
+	    "")                                                                        \
+	X(CHECKS_APPROVAL, "ration_checks_total", COUNTER,                             \
+	    "verdict=\"require_approval\"", "")                                        \
+	X(CHECKS_INVALID, "ration_checks_invalid_total", COUNTER, "",                  \
+	    "Requests for a check that were refused as malformed.")                    \
+	X(HTTP_REQUESTS, "ration_requests_total", COUNTER, "front=\"http\"",           \
+	    "Requests read, by front.")                                                \
+	X(RESP_REQUESTS, "ration_requests_total", COUNTER, "front=\"resp\"", "")       \
+	X(HTTP_CONNECTIONS, "ration_connections", GAUGE, "front=\"http\"",             \
+	    "Open client connections, by front.")                                      \
+	X(RESP_CONNECTIONS, "ration_connections", GAUGE, "front=\"resp\"", "")         \
+	X(CONNECTIONS_REFUSED, "ration_connections_refused_total", COUNTER, "",        \
+	    "Connections closed at once because too many were open.")                  \
+	X(CLOSED_IDLE, "ration_connections_closed_total", COUNTER, "reason=\"idle\"",  \
+	    "Connections this side closed, by reason.")                                \
+	X(CLOSED_SLOW, "ration_connections_closed_total", COUNTER, "reason=\"slow\"",  \
+	    "")                                                                        \
+	X(CLOSED_PROTOCOL, "ration_connections_closed_total", COUNTER,                 \
+	    "reason=\"protocol\"", "")                                                 \
+	X(STORE_UP, "ration_store_up", GAUGE, "",                                      \
+	    "1 while the store can take charges, else 0.")                             \
+	X(STORE_BATCHES, "ration_store_batches_total", COUNTER, "",                    \
+	    "Script calls sent to the store.")                                         \
+	X(STORE_TAKES, "ration_store_takes_total", COUNTER, "",                        \
+	    "Checks whose charges were asked of the store.")                           \
+	X(STORE_LATE, "ration_store_late_total", COUNTER, "",                          \
+	    "Store answers that came after the check's deadline.")                     \
+	X(STORE_GIVEN_BACK, "ration_store_given_back_total", COUNTER, "",              \
+	    "Late charges that were given back.")                                      \
+	X(STORE_RECONNECTS, "ration_store_reconnects_total", COUNTER, "",              \
+	    "Attempts to connect to the store.")                                       \
+	X(STORE_SCRIPT_LOADS, "ration_store_script_loads_total", COUNTER, "",          \
+	    "Times the scripts were loaded into the store.")                           \
+	X(FAULT_TIMEOUT, "ration_store_faults_total", COUNTER, "class=\"timeout\"",    \
+	    "Checks that the store failed, by class.")                                 \
+	X(FAULT_DISCONNECTED, "ration_store_faults_total", COUNTER,                    \
+	    "class=\"disconnected\"", "")                                              \
+	X(FAULT_OVERLOAD, "ration_store_faults_total", COUNTER, "class=\"overload\"",  \
+	    "")                                                                        \
+	X(FAULT_LOADING, "ration_store_faults_total", COUNTER, "class=\"loading\"",    \
+	    "")                                                                        \
+	X(FAULT_READONLY, "ration_store_faults_total", COUNTER, "class=\"readonly\"",  \
+	    "")                                                                        \
+	X(FAULT_MASTERDOWN, "ration_store_faults_total", COUNTER,                      \
+	    "class=\"masterdown\"", "")                                                \
+	X(FAULT_CLUSTER, "ration_store_faults_total", COUNTER, "class=\"cluster\"",    \
+	    "")                                                                        \
+	X(FAULT_BUSY, "ration_store_faults_total", COUNTER, "class=\"busy\"", "")      \
+	X(FAULT_MEMORY, "ration_store_faults_total", COUNTER, "class=\"memory\"", "")  \
+	X(FAULT_CONFIG, "ration_store_faults_total", COUNTER,                          \
+	    "class=\"configuration\"", "")                                             \
+	X(FAULT_WRONGTYPE, "ration_store_faults_total", COUNTER,                       \
+	    "class=\"wrongtype\"", "")                                                 \
+	X(FAULT_OTHER, "ration_store_faults_total", COUNTER, "class=\"other\"", "")    \
 	X(POLICIES, "ration_policies", GAUGE, "", "Policies in force.")
 
 enum metric {
 #define X(id, name, kind, labels, help) METRIC_##id,
 	METRIC_TABLE(X)
 #undef X
-	METRIC_COUNT
+	    METRIC_COUNT
 };
 
 enum metric_kind { METRIC_KIND_COUNTER, METRIC_KIND_GAUGE };

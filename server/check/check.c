@@ -14,10 +14,10 @@ _Static_assert(2 * POLICY_LIMITS_MAX + 1 <= TAKE_CHARGES_MAX,
     "a take must hold all limits of a check");
 
 enum check_state {
-	CHECK_FREE,     /* on the engine's free list */
-	CHECK_PENDING,  /* being decided, or with the store */
-	CHECK_DONE,     /* decided; its owner's until the release */
-	CHECK_DETACHED  /* released while with the store */
+	CHECK_FREE,    /* on the engine's free list */
+	CHECK_PENDING, /* being decided, or with the store */
+	CHECK_DONE,    /* decided; its owner's until the release */
+	CHECK_DETACHED /* released while with the store */
 };
 
 struct check {
@@ -261,8 +261,8 @@ decide_alone(struct check *check, const struct check_request *request, int *err)
 
 	*err = 0;
 	if (!policy) {
-		decide_no_policy(&check->decision, check->decision.policy,
-		    &check->note);
+		decide_no_policy(
+		    &check->decision, check->decision.policy, &check->note);
 		return true;
 	}
 	check->decision.policy = slice_str(policy_name(policy));

@@ -34,14 +34,14 @@ struct check_options {
 };
 
 /* `policies` is ref'd. NULL when out of memory. */
-struct check_engine *check_engine_new(const struct check_options *options,
-    struct policy_set *policies) MUST_CHECK;
+struct check_engine *check_engine_new(
+    const struct check_options *options, struct policy_set *policies) MUST_CHECK;
 /* Only when no check is under way. */
 void check_engine_free(struct check_engine *engine);
 
 /* Swaps the policies; checks under way keep the set they began with. */
-void check_engine_set_policies(struct check_engine *engine,
-    struct policy_set *policies);
+void check_engine_set_policies(
+    struct check_engine *engine, struct policy_set *policies);
 struct policy_set *check_engine_policies(const struct check_engine *engine);
 
 /* Checks between start and done. */

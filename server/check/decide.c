@@ -46,8 +46,8 @@ decide_no_policy(struct decision *d, struct slice asked, struct buf *note)
 void
 decide_ruled(struct decision *d, const struct ruling *ruling)
 {
-	enum decision_cause cause = ruling->verdict == VERDICT_ALLOW ? CAUSE_ALLOWED :
-	    CAUSE_POLICY;
+	enum decision_cause cause =
+	    ruling->verdict == VERDICT_ALLOW ? CAUSE_ALLOWED : CAUSE_POLICY;
 
 	set_verdict(d, ruling->verdict, cause, ruling->rule, ruling->message);
 }
@@ -69,8 +69,8 @@ decide_failed(struct decision *d, const struct take *take,
 {
 	const char *phrase = store_fault_table[take->fault].phrase;
 
-	set_verdict(d, VERDICT_DENY, CAUSE_STORE, first->rule,
-	    "the store is unavailable");
+	set_verdict(
+	    d, VERDICT_DENY, CAUSE_STORE, first->rule, "the store is unavailable");
 	d->degraded = true;
 	d->fault = take->fault;
 	buf_clear(note);
@@ -97,8 +97,8 @@ report(struct decision_limit *limits, const struct take *take, size_t refused)
 	for (size_t i = 0; i < take->n; i++) {
 		const struct charge *c = &take->charges[i];
 
-		limits[i].outcome = limit_report(c->limit, c->used, c->cost,
-		    take->now_us, i == refused);
+		limits[i].outcome = limit_report(
+		    c->limit, c->used, c->cost, take->now_us, i == refused);
 	}
 }
 
@@ -119,8 +119,8 @@ decide_taken(struct decision *d, const struct take *take, struct decision_limit 
 	} else {
 		report(limits, take, take->refused);
 		lacking = limits[take->refused].limit;
-		set_verdict(d, VERDICT_DENY, CAUSE_LIMIT, lacking->rule,
-		    lacking->message);
+		set_verdict(
+		    d, VERDICT_DENY, CAUSE_LIMIT, lacking->rule, lacking->message);
 		d->tightest = take->refused;
 	}
 	d->limits = limits;
@@ -137,6 +137,6 @@ decide_metric(const struct decision *d)
 		[CAUSE_STORE] = METRIC_CHECKS_DENY_STORE,
 	};
 
-	return d->verdict == VERDICT_APPROVAL ? METRIC_CHECKS_APPROVAL :
-	    by_cause[d->cause];
+	return d->verdict == VERDICT_APPROVAL ? METRIC_CHECKS_APPROVAL
+					      : by_cause[d->cause];
 }

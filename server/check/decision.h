@@ -14,10 +14,10 @@
 
 /* Which part of the house decided; the fronts turn it into a status code. */
 enum decision_cause {
-	CAUSE_ALLOWED,  /* nothing stood in the way */
-	CAUSE_POLICY,   /* denied, or approval required, before anything was counted */
-	CAUSE_LIMIT,    /* a limit lacks room */
-	CAUSE_STORE     /* the store could not answer */
+	CAUSE_ALLOWED, /* nothing stood in the way */
+	CAUSE_POLICY,  /* denied, or approval required, before anything was counted */
+	CAUSE_LIMIT,   /* a limit lacks room */
+	CAUSE_STORE    /* the store could not answer */
 };
 
 struct decision_limit {

@@ -10,8 +10,8 @@
 
 struct check_request {
 	struct call call;
-	struct slice policy;   /* absent: the default one */
-	int64_t timeout_ms;    /* the caller's own deadline; 0: the daemon's */
+	struct slice policy; /* absent: the default one */
+	int64_t timeout_ms;  /* the caller's own deadline; 0: the daemon's */
 };
 
 #endif

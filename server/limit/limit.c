@@ -31,8 +31,8 @@ fixed_give_back(struct limit_state *s, int64_t cost, int64_t end_ms)
 
 static const struct {
 	int64_t (*used)(const struct limit_state *, int64_t now_us);
-	void (*charge)(const struct limit *, struct limit_state *, int64_t cost,
-	    int64_t now_us);
+	void (*charge)(
+	    const struct limit *, struct limit_state *, int64_t cost, int64_t now_us);
 	void (*give_back)(struct limit_state *, int64_t cost, int64_t end_ms);
 } algorithms[] = {
 	[ALGORITHM_FIXED] = { fixed_used, fixed_charge, fixed_give_back },
@@ -51,8 +51,8 @@ limit_expired(const struct limit_state *s, int64_t now_us)
 }
 
 bool
-limit_has_room(const struct limit *l, const struct limit_state *s, int64_t cost,
-    int64_t now_us)
+limit_has_room(
+    const struct limit *l, const struct limit_state *s, int64_t cost, int64_t now_us)
 {
 	/* Neither side can overflow: each term is at most NUM_MAX plus one cost. */
 	return limit_used(l, s, now_us) + cost <= l->max;
@@ -65,15 +65,15 @@ limit_charge(const struct limit *l, struct limit_state *s, int64_t cost, int64_t
 }
 
 void
-limit_give_back(const struct limit *l, struct limit_state *s, int64_t cost,
-    int64_t end_ms)
+limit_give_back(
+    const struct limit *l, struct limit_state *s, int64_t cost, int64_t end_ms)
 {
 	algorithms[l->algorithm].give_back(s, cost, end_ms);
 }
 
 struct limit_outcome
-limit_report(const struct limit *l, int64_t used, int64_t cost, int64_t now_us,
-    bool refused)
+limit_report(
+    const struct limit *l, int64_t used, int64_t cost, int64_t now_us, bool refused)
 {
 	struct limit_outcome out = { .used = used };
 

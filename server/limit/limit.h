@@ -44,21 +44,21 @@ int64_t limit_used(const struct limit *l, const struct limit_state *s, int64_t n
 bool limit_expired(const struct limit_state *s, int64_t now_us);
 
 /* Whether `cost` (0 ... NUM_MAX) more fits. */
-bool limit_has_room(const struct limit *l, const struct limit_state *s, int64_t cost,
-    int64_t now_us);
+bool limit_has_room(
+    const struct limit *l, const struct limit_state *s, int64_t cost, int64_t now_us);
 
 /* Charges, whether it fits or not. */
-void limit_charge(const struct limit *l, struct limit_state *s, int64_t cost,
-    int64_t now_us);
+void limit_charge(
+    const struct limit *l, struct limit_state *s, int64_t cost, int64_t now_us);
 
 /* Gives back what was charged in the window that ended, or will end, at end_ms.
  * Does nothing when the state has moved on; never goes below 0. */
-void limit_give_back(const struct limit *l, struct limit_state *s, int64_t cost,
-    int64_t end_ms);
+void limit_give_back(
+    const struct limit *l, struct limit_state *s, int64_t cost, int64_t end_ms);
 
 /* The outcome for a counter that stands at `used`. `refused`: this limit is the one
  * that lacked room for `cost`. */
-struct limit_outcome limit_report(const struct limit *l, int64_t used, int64_t cost,
-    int64_t now_us, bool refused);
+struct limit_outcome limit_report(
+    const struct limit *l, int64_t used, int64_t cost, int64_t now_us, bool refused);
 
 #endif

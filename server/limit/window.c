@@ -31,7 +31,8 @@ static const struct {
 static int
 invalid(struct errinfo *ei)
 {
-	return err_set(ei, ERR_INVALID, "a window is second, minute, hour, day or week, "
+	return err_set(ei, ERR_INVALID,
+	    "a window is second, minute, hour, day or week, "
 	    "a duration such as \"90s\", \"15m\", \"6h\" or \"30d\", or a whole number "
 	    "of seconds, from 1 second to 3650 days");
 }
@@ -79,8 +80,10 @@ window_parse(struct slice text, struct window *out, struct errinfo *ei)
 		return 0;
 	}
 	if (slice_eq_str(text, "month") || slice_eq_str(text, "year"))
-		return err_set(ei, ERR_UNSUPPORTED, "the calendar window \"%.*s\" is not "
-		    "supported yet; a duration such as \"30d\" is", SLICE_ARG(text));
+		return err_set(ei, ERR_UNSUPPORTED,
+		    "the calendar window \"%.*s\" is not "
+		    "supported yet; a duration such as \"30d\" is",
+		    SLICE_ARG(text));
 	return parse_duration(text, out, ei);
 }
 

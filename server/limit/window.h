@@ -18,8 +18,8 @@
 #define WINDOW_SECONDS_MAX INT64_C(315360000) /* 3650 days */
 
 struct window {
-	int64_t len_ms;    /* 1,000 ... WINDOW_SECONDS_MAX * 1,000 */
-	int64_t offset_ms; /* where the cuts lie: (t - offset) % len == 0 */
+	int64_t len_ms;             /* 1,000 ... WINDOW_SECONDS_MAX * 1,000 */
+	int64_t offset_ms;          /* where the cuts lie: (t - offset) % len == 0 */
 	char name[WINDOW_NAME_MAX]; /* as in keys: "minute", "90s"; the one spelling
 	                               of all that mean the same window */
 };
@@ -32,8 +32,8 @@ struct window {
 int window_parse(struct slice text, struct window *out, struct errinfo *ei) MUST_CHECK;
 
 /* A whole number of seconds. 0, or ERR_INVALID as above. */
-int window_from_seconds(int64_t seconds, struct window *out,
-    struct errinfo *ei) MUST_CHECK;
+int window_from_seconds(
+    int64_t seconds, struct window *out, struct errinfo *ei) MUST_CHECK;
 
 /* The window that holds now_us: the first ms in it and the first ms after it. */
 int64_t window_start_ms(const struct window *w, int64_t now_us);

@@ -103,8 +103,8 @@ is_default(const struct policy_set *set, const struct policy *policy)
 }
 
 static void
-add_policy(struct json_text *j, const struct policy_set *set,
-    const struct policy *policy)
+add_policy(
+    struct json_text *j, const struct policy_set *set, const struct policy *policy)
 {
 	json_text_open(j, NULL, '{');
 	json_text_string(j, "name", slice_str(policy_name(policy)));
@@ -175,24 +175,26 @@ percent_decode(struct slice text, char *out, size_t size)
 
 /* The policy a path asks for; NULL: the response says why not. */
 static const struct policy *
-policy_of_path(const struct policy_set *set, struct slice path,
-    struct http_response *resp)
+policy_of_path(
+    const struct policy_set *set, struct slice path, struct http_response *resp)
 {
 	size_t skip = strlen(POLICIES_PATH "/");
 	char name[POLICY_NAME_MAX];
 	const struct policy *policy = NULL;
-	ptrdiff_t len = percent_decode(slice_make(path.ptr + skip, path.len - skip), name,
-	    sizeof(name));
+	ptrdiff_t len = percent_decode(
+	    slice_make(path.ptr + skip, path.len - skip), name, sizeof(name));
 
 	if (len < 0) {
-		http_problem(resp, 400, "the policy's name is too long or badly escaped");
+		http_problem(
+		    resp, 400, "the policy's name is too long or badly escaped");
 		return NULL;
 	}
 	if (len > 0)
 		policy = policy_set_find(set, slice_make(name, (size_t)len));
 	if (!policy)
 		http_problem(resp, 404,
-		    "there is no policy of that name; GET " POLICIES_PATH " lists them");
+		    "there is no policy of that name; GET " POLICIES_PATH
+		    " lists them");
 	return policy;
 }
 
@@ -262,8 +264,8 @@ info_store(const struct admin *admin, struct buf *out)
 	struct errinfo why = { 0 };
 	bool ready = store_ready(admin->options.store, &why);
 
-	buf_printf(out, "store:%s\r\nstore_ready:%d\r\n", admin->options.store_shown,
-	    ready);
+	buf_printf(
+	    out, "store:%s\r\nstore_ready:%d\r\n", admin->options.store_shown, ready);
 	if (!ready)
 		buf_printf(out, "store_fault:%s\r\n", why.text);
 	if (admin->options.memory)

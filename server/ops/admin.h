@@ -30,8 +30,8 @@ struct admin_options {
 	const char *store_shown;     /* borrowed; where it is, without secrets */
 	struct metric_cells *const *cells; /* borrowed, all workers' */
 	size_t n_cells;
-	size_t worker;               /* which block is this worker's */
-	int64_t started_us;          /* clock_real_us() at the process's start */
+	size_t worker;      /* which block is this worker's */
+	int64_t started_us; /* clock_real_us() at the process's start */
 };
 
 /* `options` is copied. NULL when out of memory. */

@@ -70,8 +70,8 @@ set_bool(const struct config_key *key, struct config *config, const char *text,
 	bool *at = member(key, config);
 
 	if (strcmp(text, "true") != 0 && strcmp(text, "false") != 0)
-		return err_set(ei, ERR_SYNTAX, "\"%.64s\" is neither true nor false",
-		    text);
+		return err_set(
+		    ei, ERR_SYNTAX, "\"%.64s\" is neither true nor false", text);
 	*at = text[0] == 't';
 	return 0;
 }
@@ -93,7 +93,8 @@ set_choice(const struct config_key *key, struct config *config, const char *text
 		}
 		p = p[n] ? p + n + 1 : NULL;
 	}
-	return err_set(ei, ERR_SYNTAX, "\"%.64s\" is not one of %s", text, key->choices);
+	return err_set(
+	    ei, ERR_SYNTAX, "\"%.64s\" is not one of %s", text, key->choices);
 }
 
 static int
@@ -106,8 +107,8 @@ set_later(const struct config_key *key, struct config *config, const char *text,
 	return err_set(ei, ERR_UNSUPPORTED, "not supported yet; leave it out");
 }
 
-static int (*const setters[])(const struct config_key *, struct config *, const char *,
-    struct errinfo *) = {
+static int (*const setters[])(
+    const struct config_key *, struct config *, const char *, struct errinfo *) = {
 	[CONFIG_STRING] = set_string,
 	[CONFIG_NUMBER] = set_number,
 	[CONFIG_BOOL] = set_bool,
@@ -165,11 +166,13 @@ config_fault_unknown(struct config_reader *r, const struct config_place *place,
 	char spelt[CONFIG_NAME_MAX];
 
 	if (!guess) {
-		config_fault(r, place, ERR_INVALID, "unknown %s; see rationd --help", what);
+		config_fault(
+		    r, place, ERR_INVALID, "unknown %s; see rationd --help", what);
 		return;
 	}
 	config_key_spell(guess, as, spelt);
-	config_fault(r, place, ERR_INVALID, "unknown %s; did you mean %s?", what, spelt);
+	config_fault(
+	    r, place, ERR_INVALID, "unknown %s; did you mean %s?", what, spelt);
 }
 
 bool
@@ -207,7 +210,8 @@ static bool
 env_is_foreign(struct slice name)
 {
 	static const char *const clients[] = { "SERVER", "TOKEN" };
-	static const char *const inside[] = { "SERVICE_HOST", "SERVICE_PORT", "_PORT_" };
+	static const char *const inside[] = { "SERVICE_HOST", "SERVICE_PORT",
+		"_PORT_" };
 	char text[256];
 
 	snprintf(text, sizeof(text), "_%.*s_", SLICE_ARG(name));
@@ -254,8 +258,8 @@ read_variable(struct config_reader *r, const char *variable)
 		config_key_spell(key->name, CONFIG_AS_ENV, spelt);
 	if (!key || !(key->where & CONFIG_IN_ENV) || strcmp(spelt, where) != 0) {
 		if (!env_is_foreign(name))
-			config_fault_unknown(r, &place, "environment variable", name,
-			    CONFIG_AS_ENV);
+			config_fault_unknown(
+			    r, &place, "environment variable", name, CONFIG_AS_ENV);
 		return;
 	}
 	if (!*value)
@@ -293,7 +297,8 @@ usage_fault(struct config_reader *r, const char *flag, const char *text)
 
 /* Reads argv[*i] (and its value) into *out; false: a fault was told. */
 static bool
-read_flag(struct config_reader *r, char *const *argv, int argc, int *i, struct flag *out)
+read_flag(
+    struct config_reader *r, char *const *argv, int argc, int *i, struct flag *out)
 {
 	const char *arg = argv[*i];
 	const char *equals = strchr(arg, '=');
@@ -311,8 +316,8 @@ read_flag(struct config_reader *r, char *const *argv, int argc, int *i, struct f
 	out->key = config_key_find(slice_make(arg + 2, len - 2));
 	if (!out->key || strncmp(arg + 2, out->key->name, len - 2) != 0) {
 		r->usage = true;
-		config_fault_unknown(r, &place, "flag", slice_make(arg + 2, len - 2),
-		    CONFIG_AS_FLAG);
+		config_fault_unknown(
+		    r, &place, "flag", slice_make(arg + 2, len - 2), CONFIG_AS_FLAG);
 		/* What follows is most likely its value: one fault, not two. */
 		if (!equals && *i + 1 < argc && argv[*i + 1][0] != '-')
 			++*i;
@@ -399,7 +404,8 @@ check_listeners(struct config_reader *r)
 				config_fault(r, &place, ERR_INVALID,
 				    "\"none\" stands beside other addresses");
 			}
-	if (config_list_is_none(&c->listen_http) && config_list_is_none(&c->listen_resp))
+	if (config_list_is_none(&c->listen_http) &&
+	    config_list_is_none(&c->listen_resp))
 		config_fault(r, &place, ERR_INVALID,
 		    "HTTP and RESP are both switched off; nothing is left to serve");
 }

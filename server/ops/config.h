@@ -26,11 +26,11 @@
 /* The process's exit codes; the same numbers as in sysexits.h. */
 enum config_exit {
 	EXIT_CODE_OK = 0,
-	EXIT_CODE_CUT = 1,     /* stopped by a second signal with work left */
-	EXIT_CODE_USAGE = 64,  /* the command line cannot be read */
+	EXIT_CODE_CUT = 1,         /* stopped by a second signal with work left */
+	EXIT_CODE_USAGE = 64,      /* the command line cannot be read */
 	EXIT_CODE_DEPENDENCY = 69, /* memory, libsodium, the event loop */
-	EXIT_CODE_BIND = 73,   /* a listener's address cannot be had */
-	EXIT_CODE_CONFIG = 78  /* it can be read, but not be done */
+	EXIT_CODE_BIND = 73,       /* a listener's address cannot be had */
+	EXIT_CODE_CONFIG = 78      /* it can be read, but not be done */
 };
 
 struct config_list {

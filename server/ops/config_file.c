@@ -70,14 +70,14 @@ read_value(const struct config_file *f, const struct config_key *key,
 }
 
 static void
-read_list(const struct config_file *f, const struct config_key *key,
-    const json_t *list, const char *pointer)
+read_list(const struct config_file *f, const struct config_key *key, const json_t *list,
+    const char *pointer)
 {
 	struct config_place place = place_of(f, pointer);
 
 	if (json_array_size(list) == 0)
-		config_fault(f->r, &place, ERR_INVALID, "%s is an empty list",
-		    pointer + 1);
+		config_fault(
+		    f->r, &place, ERR_INVALID, "%s is an empty list", pointer + 1);
 	for (size_t i = 0; i < json_array_size(list); i++) {
 		char item[CONFIG_NAME_MAX + 32];
 
@@ -101,8 +101,8 @@ read_member(const struct config_file *f, const char *name, const json_t *value)
 	if (key)
 		config_key_spell(key->name, CONFIG_AS_FILE, spelt);
 	if (!key || strcmp(spelt, name) != 0) {
-		config_fault_unknown(f->r, &place, "key", slice_str(name),
-		    CONFIG_AS_FILE);
+		config_fault_unknown(
+		    f->r, &place, "key", slice_str(name), CONFIG_AS_FILE);
 		return;
 	}
 	if (!(key->where & CONFIG_IN_FILE)) {
@@ -132,8 +132,7 @@ read_document(struct config_file *f, json_t *root)
 		    "the file must be a JSON object, such as {\"store\": \"memory\"}");
 		return;
 	}
-	json_object_foreach(root, name, value)
-		read_member(f, name, value);
+	json_object_foreach(root, name, value) read_member(f, name, value);
 }
 
 void

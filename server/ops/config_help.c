@@ -64,10 +64,13 @@ config_help(struct buf *out)
 	}
 	buf_add_str(out,
 	    "\nA flag may also be an environment variable (--listen-http is\n"
-	    "RATION_LISTEN_HTTP, lists parted by commas) or a key of the JSON file given\n"
+	    "RATION_LISTEN_HTTP, lists parted by commas) or a key of the JSON file "
+	    "given\n"
 	    "with --config (\"listen_http\"). Flags win over the environment, the\n"
 	    "environment over the file, the file over the defaults in [brackets].\n"
-	    "\nSignals: SIGTERM and SIGINT drain and exit; a second one stops at once.\n"
-	    "Exit: 0 done, 1 stopped with work left, 64 usage, 69 dependency, 73 cannot\n"
+	    "\nSignals: SIGTERM and SIGINT drain and exit; a second one stops at "
+	    "once.\n"
+	    "Exit: 0 done, 1 stopped with work left, 64 usage, 69 dependency, 73 "
+	    "cannot\n"
 	    "bind, 78 configuration.\n");
 }

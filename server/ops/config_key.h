@@ -29,14 +29,14 @@ enum config_where {
 };
 
 struct config_key {
-	const char *name; /* as in flags */
+	const char *name;  /* as in flags */
 	const char *group; /* heading in --help; NULL: that of the row before */
 	enum config_type type;
 	bool repeat;
 	unsigned where;
 	size_t offset; /* in struct config */
 	int64_t min, max;
-	const char *def; /* as text; NULL: none */
+	const char *def;     /* as text; NULL: none */
 	const char *choices; /* "auto|text|json" */
 	const char *metavar;
 	const char *help;
@@ -56,8 +56,8 @@ const char *config_key_guess(struct slice name);
 /* The three spellings. */
 #define CONFIG_NAME_MAX 64
 enum config_spelling { CONFIG_AS_FLAG, CONFIG_AS_ENV, CONFIG_AS_FILE };
-void config_key_spell(const char *name, enum config_spelling as,
-    char out[CONFIG_NAME_MAX]);
+void config_key_spell(
+    const char *name, enum config_spelling as, char out[CONFIG_NAME_MAX]);
 
 struct config;
 

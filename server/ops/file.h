@@ -14,7 +14,7 @@
  * read, ERR_INVALID for a directory, ERR_TOOBIG over `max` bytes, ERR_NOMEM. The text
  * does not name the file.
  */
-int file_read(const char *path, size_t max, struct buf *out,
-    struct errinfo *ei) MUST_CHECK;
+int file_read(
+    const char *path, size_t max, struct buf *out, struct errinfo *ei) MUST_CHECK;
 
 #endif

@@ -32,8 +32,8 @@ add_seconds(struct buf *out, int64_t us)
 {
 	size_t end;
 
-	buf_printf(out, "%lld.%06lld", (long long)(us / 1000000),
-	    (long long)(us % 1000000));
+	buf_printf(
+	    out, "%lld.%06lld", (long long)(us / 1000000), (long long)(us % 1000000));
 	if (out->failed)
 		return;
 	end = out->len;
@@ -57,8 +57,7 @@ add_cells(const struct metrics_input *in, struct buf *out)
 		buf_add_str(out, m->name);
 		if (m->labels[0])
 			buf_printf(out, "{%s}", m->labels);
-		buf_printf(out, " %lld\n",
-		    (long long)metrics_sum(in, (enum metric)id));
+		buf_printf(out, " %lld\n", (long long)metrics_sum(in, (enum metric)id));
 	}
 }
 
@@ -68,8 +67,8 @@ latency_sum(const struct metrics_input *in, int bucket)
 	int64_t n = 0;
 
 	for (size_t i = 0; i < in->n_cells; i++)
-		n += atomic_load_explicit(&in->cells[i]->latency[bucket],
-		    memory_order_relaxed);
+		n += atomic_load_explicit(
+		    &in->cells[i]->latency[bucket], memory_order_relaxed);
 	return n;
 }
 
@@ -90,9 +89,10 @@ add_histogram(const struct metrics_input *in, struct buf *out)
 	}
 	n += latency_sum(in, METRIC_BUCKETS - 1);
 	for (size_t i = 0; i < in->n_cells; i++)
-		sum_us += atomic_load_explicit(&in->cells[i]->latency_sum_us,
-		    memory_order_relaxed);
-	buf_printf(out, "%s_bucket{le=\"+Inf\"} %lld\n%s_sum ", name, (long long)n, name);
+		sum_us += atomic_load_explicit(
+		    &in->cells[i]->latency_sum_us, memory_order_relaxed);
+	buf_printf(
+	    out, "%s_bucket{le=\"+Inf\"} %lld\n%s_sum ", name, (long long)n, name);
 	add_seconds(out, sum_us);
 	buf_printf(out, "\n%s_count %lld\n", name, (long long)n);
 }
@@ -104,8 +104,8 @@ add_process(const struct metrics_input *in, struct buf *out)
 
 	process_usage_get(&use);
 	add_head(out, "process_resident_memory_bytes", "gauge", "Resident memory.");
-	buf_printf(out, "process_resident_memory_bytes %lld\n",
-	    (long long)use.resident_bytes);
+	buf_printf(
+	    out, "process_resident_memory_bytes %lld\n", (long long)use.resident_bytes);
 	add_head(out, "process_open_fds", "gauge", "Open file descriptors.");
 	buf_printf(out, "process_open_fds %lld\n", (long long)use.open_fds);
 	add_head(out, "process_start_time_seconds", "gauge",
@@ -127,9 +127,10 @@ metrics_format(const struct metrics_input *in, struct buf *out)
 	add_histogram(in, out);
 	if (in->store_counters >= 0) {
 		add_head(out, "ration_store_counters", "gauge",
-		    "Counters in the embedded store, ended ones not yet swept included.");
-		buf_printf(out, "ration_store_counters %lld\n",
-		    (long long)in->store_counters);
+		    "Counters in the embedded store, ended ones not yet swept "
+		    "included.");
+		buf_printf(
+		    out, "ration_store_counters %lld\n", (long long)in->store_counters);
 	}
 	add_head(out, "ration_build_info", "gauge", "The version that runs; always 1.");
 	buf_printf(out, "ration_build_info{version=\"%s\"} 1\n", RATION_VERSION);

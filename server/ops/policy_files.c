@@ -16,8 +16,8 @@ add_faults(struct errlist *all, const struct errlist *one)
 		const struct errinfo *ei = &one->items[i];
 
 		memcpy(all->file, ei->file, sizeof(all->file));
-		errlist_add(all, ei->code, ei->line, ei->column, ei->pointer, "%s",
-		    ei->text);
+		errlist_add(
+		    all, ei->code, ei->line, ei->column, ei->pointer, "%s", ei->text);
 	}
 	all->more += one->more;
 }
@@ -40,8 +40,8 @@ name_of_file(const char *file, struct errlist *errors)
 
 	if (base.len >= 5 && memcmp(base.ptr + base.len - 5, ".json", 5) == 0)
 		base.len -= 5;
-	if (call_validate_name("the policy's name, which the file's name gives,", base,
-		&ei) < 0) {
+	if (call_validate_name(
+		"the policy's name, which the file's name gives,", base, &ei) < 0) {
 		add_fault(errors, file, &ei);
 		return NULL;
 	}
@@ -86,8 +86,8 @@ free_all(struct policy **policies, size_t n)
 }
 
 struct policy_set *
-policy_files_load(const struct config_list *files, const char *key_prefix,
-    struct errlist *errors)
+policy_files_load(
+    const struct config_list *files, const char *key_prefix, struct errlist *errors)
 {
 	struct policy **policies = calloc(files->n ? files->n : 1, sizeof(*policies));
 	struct policy_set *set = NULL;

@@ -70,7 +70,8 @@ process_raise_files(int64_t connections)
 	}
 	if (files.rlim_cur != RLIM_INFINITY && files.rlim_cur < need)
 		log_warn("ops",
-		    "%llu open files are allowed, %llu are needed for %lld connections; "
+		    "%llu open files are allowed, %llu are needed for %lld "
+		    "connections; "
 		    "raise the limit (ulimit -n) or lower --max-connections",
 		    (unsigned long long)files.rlim_cur, (unsigned long long)need,
 		    (long long)connections);

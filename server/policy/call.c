@@ -13,8 +13,8 @@ static int
 validate_text(const char *field, struct slice text, struct errinfo *ei)
 {
 	if (text.len > CALL_NAME_MAX)
-		return err_set(ei, ERR_TOOBIG, "%s is longer than %d bytes", field,
-		    CALL_NAME_MAX);
+		return err_set(
+		    ei, ERR_TOOBIG, "%s is longer than %d bytes", field, CALL_NAME_MAX);
 	if (text.len == 0)
 		return 0;
 	if (!utf8_valid(text.ptr, text.len))
@@ -60,8 +60,8 @@ validate_attributes(const struct call *call, struct errinfo *ei)
 	int rc = 0;
 
 	if (call->n_attributes > CALL_ATTRIBUTES_MAX)
-		return err_set(ei, ERR_TOOBIG, "more than %d attributes",
-		    CALL_ATTRIBUTES_MAX);
+		return err_set(
+		    ei, ERR_TOOBIG, "more than %d attributes", CALL_ATTRIBUTES_MAX);
 	for (size_t i = 0; rc == 0 && i < call->n_attributes; i++)
 		rc = validate_attribute(call, i, ei);
 	return rc;

@@ -41,7 +41,7 @@ struct call {
 int call_validate(const struct call *call, struct errinfo *ei) MUST_CHECK;
 
 /* The same rule for one name; `field` is what the message calls it. */
-int call_validate_name(const char *field, struct slice name,
-    struct errinfo *ei) MUST_CHECK;
+int call_validate_name(
+    const char *field, struct slice name, struct errinfo *ei) MUST_CHECK;
 
 #endif

@@ -45,10 +45,10 @@ struct policy {
 };
 
 /* policy_limit.c: reads a "limits" list or a "rate_limit" at the reader's place. */
-void limit_list_read(struct reader *r, json_t *list, struct policy *policy,
-    struct limit_list *out);
-struct policy_limit *rate_limit_read(struct reader *r, json_t *object,
-    struct policy *policy, const char *tool);
+void limit_list_read(
+    struct reader *r, json_t *list, struct policy *policy, struct limit_list *out);
+struct policy_limit *rate_limit_read(
+    struct reader *r, json_t *object, struct policy *policy, const char *tool);
 
 /* policy_join.c: once all is read, compares the lists that one call may meet, and
  * prepares each tool's ruling (only where there was no fault). False when out of

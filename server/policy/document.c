@@ -42,7 +42,8 @@ check_mark(struct reader *r)
 		size_t len;
 		const char *text;
 	} marks[] = {
-		{ "\xEF\xBB\xBF", 3, "the document begins with a byte order mark; "
+		{ "\xEF\xBB\xBF", 3,
+		    "the document begins with a byte order mark; "
 		    "save it as UTF-8 without one" },
 		{ "\xFF\xFE", 2, "the document is UTF-16; save it as UTF-8" },
 		{ "\xFE\xFF", 2, "the document is UTF-16; save it as UTF-8" },
@@ -60,8 +61,9 @@ check_nul(struct reader *r)
 {
 	const char *nul = r->len ? memchr(r->text, '\0', r->len) : NULL;
 
-	return !nul || fault_at(r, ERR_SYNTAX, (size_t)(nul - r->text),
-	    "the document holds a NUL byte");
+	return !nul ||
+	    fault_at(r, ERR_SYNTAX, (size_t)(nul - r->text),
+		"the document holds a NUL byte");
 }
 
 /* The first byte that no valid character covers: lines first, then characters. */
@@ -110,12 +112,13 @@ check_empty(struct reader *r)
 	for (size_t i = 0; i < r->len; i++)
 		if (!strchr(" \t\r\n", r->text[i]))
 			return true;
-	return fault_at(r, ERR_SYNTAX, 0, "the document is empty; the least is "
+	return fault_at(r, ERR_SYNTAX, 0,
+	    "the document is empty; the least is "
 	    "{\"version\": \"1\", \"default\": \"deny\"}");
 }
 
-static bool (*const checks[])(struct reader *) = { check_size, check_mark, check_nul,
-	check_utf8, check_empty };
+static bool (*const checks[])(
+    struct reader *) = { check_size, check_mark, check_nul, check_utf8, check_empty };
 
 static const struct {
 	enum json_error_code code;
@@ -178,8 +181,8 @@ static void
 add_message(struct buf *out, const json_error_t *error)
 {
 	struct slice near = jansson_near(error);
-	size_t len = near.ptr ? (size_t)(near.ptr - error->text) - strlen(NEAR) :
-	    strlen(error->text);
+	size_t len = near.ptr ? (size_t)(near.ptr - error->text) - strlen(NEAR)
+			      : strlen(error->text);
 	char quoted[QUOTE_MAX];
 
 	for (size_t i = 0; i < ARRAY_LEN(jansson_texts); i++) {

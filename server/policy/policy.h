@@ -93,14 +93,14 @@ size_t policy_limit_count(const struct policy *policy);
  * evaluation order). All pointers belong to the policy. */
 struct ruling {
 	enum verdict verdict;
-	const char *rule;    /* "" on allow */
-	const char *message; /* "" on allow */
+	const char *rule;                         /* "" on allow */
+	const char *message;                      /* "" on allow */
 	const struct policy_limit *const *limits; /* to charge on allow, policy order */
 	size_t n_limits;
 };
 
-void policy_rule(const struct policy *policy, const struct call *call,
-    struct ruling *out);
+void policy_rule(
+    const struct policy *policy, const struct call *call, struct ruling *out);
 
 /* What charging a limit for a call takes. */
 struct policy_charge {

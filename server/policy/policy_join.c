@@ -29,14 +29,15 @@ fault_twice(struct reader *r, const struct policy_limit *limit, const char *wher
 {
 	char quoted[QUOTE_MAX];
 
-	reader_fault(r, ERR_INVALID, "the counter %s with this window and scope is in "
+	reader_fault(r, ERR_INVALID,
+	    "the counter %s with this window and scope is in "
 	    "%s too, so a call would be charged twice",
 	    quote_name(quoted, slice_str(limit->counter)), where);
 }
 
 static void
-compare_list(struct reader *r, const struct policy *policy,
-    const struct policy_tool *tool)
+compare_list(
+    struct reader *r, const struct policy *policy, const struct policy_tool *tool)
 {
 	size_t mark = reader_enter(r, slice_str("limits"));
 
@@ -54,8 +55,8 @@ compare_list(struct reader *r, const struct policy *policy,
 }
 
 static void
-compare_rate(struct reader *r, const struct policy *policy,
-    const struct policy_tool *tool)
+compare_rate(
+    struct reader *r, const struct policy *policy, const struct policy_tool *tool)
 {
 	size_t mark = reader_enter(r, slice_str("rate_limit"));
 
@@ -67,8 +68,8 @@ compare_rate(struct reader *r, const struct policy *policy,
 }
 
 static void
-compare_tool(struct reader *r, const struct policy *policy,
-    const struct policy_tool *tool)
+compare_tool(
+    struct reader *r, const struct policy *policy, const struct policy_tool *tool)
 {
 	size_t mark = reader_enter(r, slice_str("tools"));
 
@@ -108,8 +109,8 @@ set_allowed(struct reader *r, const struct policy *policy, struct policy_tool *t
 static bool
 set_denied(struct reader *r, struct policy_tool *tool)
 {
-	const char *reason = tool->reason ? tool->reason :
-	    "the policy denies this tool";
+	const char *reason =
+	    tool->reason ? tool->reason : "the policy denies this tool";
 	struct buf rule = { 0 };
 
 	buf_add_str(&rule, "/tools");
@@ -145,9 +146,13 @@ join_common(struct reader *r, struct policy *policy)
 		return false;
 	for (size_t i = 0; i < n; i++)
 		limits[i] = &policy->all_tools.items[i];
-	policy->allowed = (struct ruling){ .verdict = VERDICT_ALLOW, .rule = "",
-		.message = "", .limits = limits, .n_limits = n };
-	policy->hidden = (struct ruling){ .verdict = VERDICT_DENY, .rule = "(hidden)",
+	policy->allowed = (struct ruling){ .verdict = VERDICT_ALLOW,
+		.rule = "",
+		.message = "",
+		.limits = limits,
+		.n_limits = n };
+	policy->hidden = (struct ruling){ .verdict = VERDICT_DENY,
+		.rule = "(hidden)",
 		.message = "this tool is hidden" };
 	policy->unlisted = (struct ruling){ .verdict = VERDICT_DENY,
 		.rule = "(default deny)",

@@ -10,10 +10,12 @@
 #include "policy/scope.h"
 
 #define WANT_COUNT "a whole number from 0 to 9007199254740991"
-#define WANT_WINDOW "second, minute, hour, day or week, a duration such as " \
+#define WANT_WINDOW                                                                  \
+	"second, minute, hour, day or week, a duration such as "                     \
 	"\"90s\", \"15m\", \"6h\" or \"30d\", or a whole number of seconds, from 1 " \
 	"second to 3650 days"
-#define WANT_SCOPE "\"grant\", \"session\", \"global\", an attribute's name, or a " \
+#define WANT_SCOPE                                                       \
+	"\"grant\", \"session\", \"global\", an attribute's name, or a " \
 	"list of names"
 #define WANT_SECONDS "a whole number of seconds, from 1 to 315360000"
 
@@ -229,7 +231,8 @@ check_counter(struct reader *r, const struct limit_list *list, size_t i)
 		if (!other || strcmp(other, counter) != 0)
 			continue;
 		mark = reader_enter(r, slice_str("counter"));
-		reader_fault(r, ERR_INVALID, "the counter %s stands twice in this list "
+		reader_fault(r, ERR_INVALID,
+		    "the counter %s stands twice in this list "
 		    "(also at [%zu]); counters in one list need different names",
 		    quote_name(quoted, slice_str(counter)), k);
 		reader_leave(r, mark);
@@ -238,8 +241,8 @@ check_counter(struct reader *r, const struct limit_list *list, size_t i)
 }
 
 void
-limit_list_read(struct reader *r, json_t *list, struct policy *policy,
-    struct limit_list *out)
+limit_list_read(
+    struct reader *r, json_t *list, struct policy *policy, struct limit_list *out)
 {
 	struct buf path = { 0 };
 	size_t n = json_array_size(list);
@@ -267,8 +270,8 @@ limit_list_read(struct reader *r, json_t *list, struct policy *policy,
 }
 
 struct policy_limit *
-rate_limit_read(struct reader *r, json_t *object, struct policy *policy,
-    const char *tool)
+rate_limit_read(
+    struct reader *r, json_t *object, struct policy *policy, const char *tool)
 {
 	struct policy_limit *limit = arena_get(r->arena, sizeof(*limit));
 	struct draft d = { .limit = limit };

@@ -151,7 +151,8 @@ read_tool(struct reader *r, const char *name, json_t *value, struct tool_draft *
 	if (!reader_check_name(r, "a tool's name", slice_str(name)))
 		return;
 	if (strcmp(name, "*") == 0)
-		reader_fault(r, ERR_INVALID, "\"*\" is no tool's name; limits of every "
+		reader_fault(r, ERR_INVALID,
+		    "\"*\" is no tool's name; limits of every "
 		    "tool stand in all_tools, the verdict of others in default");
 	d->tool->name = arena_copy(r->arena, slice_str(name));
 	if (!json_is_object(value))
@@ -171,7 +172,8 @@ read_tools(struct reader *r, json_t *value, void *into)
 	d.policy->tools = arena_get(r->arena, n * sizeof(*d.policy->tools));
 	if (!d.policy->tools)
 		return;
-	json_object_foreach(value, name, entry) {
+	json_object_foreach(value, name, entry)
+	{
 		size_t mark = reader_enter(r, slice_str(name));
 
 		d.tool = &d.policy->tools[d.policy->n_tools++];
@@ -195,8 +197,8 @@ static void
 set_names(struct reader *r, struct policy *policy, const char *name,
     const struct policy_options *options)
 {
-	const char *prefix = options && options->key_prefix ? options->key_prefix :
-	    "ration";
+	const char *prefix =
+	    options && options->key_prefix ? options->key_prefix : "ration";
 	struct buf head = { 0 };
 	struct errinfo ei;
 

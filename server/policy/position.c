@@ -14,9 +14,9 @@
 /* One value of the text. Nodes stand in the order of the text. */
 struct node {
 	uint32_t parent;
-	uint32_t token;     /* key or element number: offset into tokens */
+	uint32_t token; /* key or element number: offset into tokens */
 	uint32_t token_len;
-	uint32_t children;  /* so far; the next element's number */
+	uint32_t children; /* so far; the next element's number */
 	int line;
 	int column;
 	bool array;
@@ -26,7 +26,7 @@ struct position_index {
 	struct node *nodes;
 	size_t n;
 	size_t cap;
-	uint32_t *order;   /* nodes by parent, token and place in the text */
+	uint32_t *order; /* nodes by parent, token and place in the text */
 	struct buf tokens;
 };
 
@@ -39,8 +39,8 @@ struct scan {
 	size_t at;
 	size_t line_start;
 	int line;
-	uint32_t parent;   /* the container that is open */
-	bool has_key;      /* `key` waits for its value */
+	uint32_t parent; /* the container that is open */
+	bool has_key;    /* `key` waits for its value */
 	struct node key;
 	bool failed;
 };
@@ -239,8 +239,9 @@ struct position_index *
 position_new(const char *text, size_t len)
 {
 	struct position_index *ix = calloc(1, sizeof(*ix));
-	struct scan s = { .index = ix, .text = text, .len = len, .line = 1,
-		.parent = NO_NODE };
+	struct scan s = {
+		.index = ix, .text = text, .len = len, .line = 1, .parent = NO_NODE
+	};
 
 	if (!ix)
 		return NULL;
@@ -377,8 +378,8 @@ position_report_duplicates(const struct position_index *index, struct errlist *e
 	for (size_t i = 0; i < index->n; i++) {
 		const struct node *node = &index->nodes[index->order[i]];
 
-		if (first && compare(index, first, node->parent,
-		    token_of(index, node)) == 0)
+		if (first &&
+		    compare(index, first, node->parent, token_of(index, node)) == 0)
 			report_one(index, first, node, errors);
 		else
 			first = node;

@@ -33,8 +33,8 @@ struct position position_find(const struct position_index *index, const char *po
 struct position position_at(const char *text, size_t offset);
 
 /* Adds one ERR_INVALID for every key that stands twice in its object. */
-void position_report_duplicates(const struct position_index *index,
-    struct errlist *errors);
+void position_report_duplicates(
+    const struct position_index *index, struct errlist *errors);
 
 /* Appends "/TOKEN" to a pointer, with ~ and / as ~0 and ~1 (RFC 6901). */
 struct buf;

@@ -104,8 +104,8 @@ show_value(char out[QUOTE_MAX], const json_t *value)
 }
 
 bool
-reader_wrong_as(struct reader *r, const char *what, const char *want,
-    const json_t *value)
+reader_wrong_as(
+    struct reader *r, const char *what, const char *want, const json_t *value)
 {
 	char shown[QUOTE_MAX];
 
@@ -149,8 +149,8 @@ key_nearest(const struct reader_key *keys, size_t n_keys, const char *name)
 }
 
 static void
-unknown_key(struct reader *r, const struct reader_key *keys, size_t n_keys,
-    const char *name)
+unknown_key(
+    struct reader *r, const struct reader_key *keys, size_t n_keys, const char *name)
 {
 	const char *nearest = key_nearest(keys, n_keys, name);
 	char quoted[QUOTE_MAX];
@@ -177,8 +177,8 @@ read_member(struct reader *r, const struct reader_key *key, json_t *value, void 
 
 	r->key = key;
 	if (!key->read)
-		reader_fault(r, ERR_UNSUPPORTED, "\"%s\" is not supported yet",
-		    key->name);
+		reader_fault(
+		    r, ERR_UNSUPPORTED, "\"%s\" is not supported yet", key->name);
 	else if (!(key->kinds & (1u << json_typeof(value))))
 		reader_wrong(r, value);
 	else
@@ -193,7 +193,8 @@ reader_object(struct reader *r, json_t *object, const struct reader_key *keys,
 	const char *name;
 	json_t *value;
 
-	json_object_foreach(object, name, value) {
+	json_object_foreach(object, name, value)
+	{
 		const struct reader_key *key = key_find(keys, n_keys, name);
 		size_t mark = reader_enter(r, slice_str(name));
 
@@ -206,13 +207,13 @@ reader_object(struct reader *r, json_t *object, const struct reader_key *keys,
 	for (size_t i = 0; i < n_keys; i++)
 		if (keys[i].required && !json_object_get(object, keys[i].name))
 			reader_fault(r, ERR_INVALID,
-			    "the key \"%s\" is missing; it must be %s",
-			    keys[i].name, keys[i].want);
+			    "the key \"%s\" is missing; it must be %s", keys[i].name,
+			    keys[i].want);
 }
 
 bool
-reader_whole(struct reader *r, const json_t *value, int64_t min, int64_t max,
-    int64_t *out)
+reader_whole(
+    struct reader *r, const json_t *value, int64_t min, int64_t max, int64_t *out)
 {
 	double d = json_number_value(value);
 

@@ -66,13 +66,13 @@ bool reader_fault(struct reader *r, int code, const char *fmt, ...) PRINTF_LIKE(
 
 /* The fault "WHAT must be WANT, not VALUE". Returns false. reader_wrong() is about
  * the key that is being read. */
-bool reader_wrong_as(struct reader *r, const char *what, const char *want,
-    const json_t *value);
+bool reader_wrong_as(
+    struct reader *r, const char *what, const char *want, const json_t *value);
 bool reader_wrong(struct reader *r, const json_t *value);
 
 /* A whole number by value (30.0 is one), min ... max; else a fault and false. */
-bool reader_whole(struct reader *r, const json_t *value, int64_t min, int64_t max,
-    int64_t *out);
+bool reader_whole(
+    struct reader *r, const json_t *value, int64_t min, int64_t max, int64_t *out);
 
 /* A name of 1 ... CALL_NAME_MAX bytes, copied into the arena; else a fault (saying
  * "WHAT must not be ...") and NULL. */

@@ -42,7 +42,8 @@ part_read(struct reader *r, const json_t *value, struct scope_part *out)
 	if (!name)
 		return false;
 	if (strcmp(name, "tool") == 0 || strcmp(name, "policy") == 0)
-		return reader_fault(r, ERR_INVALID, "\"%s\" is no scope: every counter "
+		return reader_fault(r, ERR_INVALID,
+		    "\"%s\" is no scope: every counter "
 		    "belongs to one policy, and a limit under a tool counts that tool",
 		    name);
 	key_add_part(&encoded, slice_str(name));
@@ -107,7 +108,8 @@ list_read(struct reader *r, json_t *list, struct scope *out)
 	size_t before = r->faults;
 
 	if (n == 0)
-		return reader_fault(r, ERR_INVALID, "a scope's list must not be empty; "
+		return reader_fault(r, ERR_INVALID,
+		    "a scope's list must not be empty; "
 		    "\"global\" counts all callers together");
 	if (n > POLICY_SCOPES_MAX)
 		return reader_fault(r, ERR_TOOBIG,
@@ -126,8 +128,8 @@ list_read(struct reader *r, json_t *list, struct scope *out)
 }
 
 static bool
-set_parts(struct reader *r, const struct scope_part *part, char *text,
-    struct scope *out)
+set_parts(
+    struct reader *r, const struct scope_part *part, char *text, struct scope *out)
 {
 	out->parts = arena_get(r->arena, sizeof(*out->parts));
 	if (!out->parts)

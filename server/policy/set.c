@@ -37,8 +37,8 @@ set_index(struct policy_set *set, struct errinfo *ei)
 		if (map_set(&set->by_name, name, set->policies[i]) < 0)
 			return err_set(ei, ERR_NOMEM, "out of memory");
 	}
-	set->unnamed = set->n == 1 ? set->policies[0] :
-	    map_get(&set->by_name, slice_str("default"));
+	set->unnamed = set->n == 1 ? set->policies[0]
+				   : map_get(&set->by_name, slice_str("default"));
 	return 0;
 }
 

@@ -19,8 +19,8 @@ struct policy_set;
  * Takes the policies (n >= 1, whatever is returned the set owns them, or they were
  * freed). NULL: ei says which name stands twice (ERR_INVALID), or ERR_NOMEM.
  */
-struct policy_set *policy_set_new(struct policy **policies, size_t n,
-    struct errinfo *ei) MUST_CHECK;
+struct policy_set *policy_set_new(
+    struct policy **policies, size_t n, struct errinfo *ei) MUST_CHECK;
 struct policy_set *policy_set_ref(struct policy_set *set);
 void policy_set_unref(struct policy_set *set);
 

@@ -43,8 +43,8 @@ struct run {
 
 struct batch {
 	bool sent;
-	size_t n;      /* takes gathered, or entries once sent */
-	size_t live;   /* takes that did not leave */
+	size_t n;    /* takes gathered, or entries once sent */
+	size_t live; /* takes that did not leave */
 	size_t keys;
 	struct run runs[SHAPES_MAX];
 	size_t n_runs;
@@ -91,8 +91,8 @@ batch_live(const struct batch *batch)
 bool
 batch_has_room(const struct batch *batch, const struct take *take)
 {
-	return batch->n < BATCH_CHECKS_MAX && (batch->n == 0 ||
-	    batch->keys + take->n <= BATCH_KEYS_MAX);
+	return batch->n < BATCH_CHECKS_MAX &&
+	    (batch->n == 0 || batch->keys + take->n <= BATCH_KEYS_MAX);
 }
 
 /* --- gathering ---------------------------------------------------------------- */
@@ -387,8 +387,8 @@ int64_t
 batch_expire(struct batch *batch, int64_t now_us,
     void (*fn)(void *arg, struct take *take), void *arg)
 {
-	return batch->sent ? expire_sent(batch, now_us, fn, arg) :
-	    expire_gathered(batch, now_us, fn, arg);
+	return batch->sent ? expire_sent(batch, now_us, fn, arg)
+			   : expire_gathered(batch, now_us, fn, arg);
 }
 
 void
@@ -512,7 +512,8 @@ batch_apply(struct batch *batch, const struct reply *reply, struct store *store,
 	out->fault = FAULT_NONE;
 	buf_clear(&out->give_back);
 	if (!reply_fits(batch, reply)) {
-		batch_fail(batch, store, FAULT_OTHER, "the script's answer makes no sense");
+		batch_fail(
+		    batch, store, FAULT_OTHER, "the script's answer makes no sense");
 		return ERR_SYNTAX;
 	}
 	for (size_t i = 0; i < batch->n; i++) {

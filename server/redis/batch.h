@@ -59,9 +59,9 @@ void batch_fail(struct batch *batch, struct store *store, enum store_fault fault
 
 /* What the reply said beside the answers of the takes that are still in the batch. */
 struct batch_outcome {
-	size_t late;           /* takes that had left and of which the reply tells */
-	size_t admitted;       /* of those, charged ones: give_back has their command */
-	struct buf give_back;  /* an EVAL to send when admitted > 0 */
+	size_t late;          /* takes that had left and of which the reply tells */
+	size_t admitted;      /* of those, charged ones: give_back has their command */
+	struct buf give_back; /* an EVAL to send when admitted > 0 */
 	enum store_fault fault; /* of the first check that met an error, FAULT_NONE */
 	char detail[TAKE_DETAIL_MAX]; /* what Redis said of it */
 };

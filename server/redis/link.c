@@ -21,9 +21,9 @@
 #define VERSION_MINOR_MIN 2
 
 enum link_state {
-	LINK_WAITING,     /* for the pause before the next attempt */
+	LINK_WAITING, /* for the pause before the next attempt */
 	LINK_CONNECTING,
-	LINK_GREETING,    /* introducing itself */
+	LINK_GREETING, /* introducing itself */
 	LINK_READY,
 	LINK_CLOSED
 };
@@ -47,12 +47,12 @@ struct link {
 	struct reply_reader *reader;
 	struct loop_timer *timer; /* the pause, or the connect timeout */
 	int64_t pause_us;
-	struct expected *owed;    /* a ring of replies to come */
+	struct expected *owed; /* a ring of replies to come */
 	size_t owed_head, owed_n, owed_cap;
 	char sha[SHA_LEN + 1];
-	enum store_fault fault;   /* why it is not ready */
+	enum store_fault fault; /* why it is not ready */
 	char why[256];
-	bool told;                /* this trouble was logged */
+	bool told; /* this trouble was logged */
 };
 
 static void
@@ -183,10 +183,11 @@ greeting_failed(struct link *link, const struct reply *reply, const char *step)
 	if (reply->kind != REPLY_ERROR)
 		return false;
 	text = reply_text(reply, 0);
-	snprintf(why, sizeof(why), "%s: %.*s", step, (int)(text.len < 200 ? text.len : 200),
-	    text.ptr);
-	link_drop(link, redis_fault_of(text) == FAULT_OTHER ? FAULT_CONFIG :
-	    redis_fault_of(text), why);
+	snprintf(why, sizeof(why), "%s: %.*s", step,
+	    (int)(text.len < 200 ? text.len : 200), text.ptr);
+	link_drop(link,
+	    redis_fault_of(text) == FAULT_OTHER ? FAULT_CONFIG : redis_fault_of(text),
+	    why);
 	return true;
 }
 
@@ -217,7 +218,8 @@ info_value(struct slice info, const char *name)
 			stop = end;
 		if ((size_t)(stop - line) > len && memcmp(line, name, len) == 0 &&
 		    line[len] == ':')
-			return slice_make(line + len + 1, (size_t)(stop - line) - len - 1);
+			return slice_make(
+			    line + len + 1, (size_t)(stop - line) - len - 1);
 		line = memchr(stop, '\n', (size_t)(end - stop));
 		line = line ? line + 1 : NULL;
 	}
@@ -251,9 +253,11 @@ on_info_server(void *arg, const struct reply *reply)
 	version = info_value(reply_text(reply, 0), "redis_version");
 	if (!version_is_old(version))
 		return;
-	snprintf(why, sizeof(why), "this is version %.*s; ration needs Redis %d.%d or "
-	    "newer, or Valkey", (int)(version.len < 32 ? version.len : 32),
-	    version.len ? version.ptr : "?", VERSION_MAJOR_MIN, VERSION_MINOR_MIN);
+	snprintf(why, sizeof(why),
+	    "this is version %.*s; ration needs Redis %d.%d or "
+	    "newer, or Valkey",
+	    (int)(version.len < 32 ? version.len : 32), version.len ? version.ptr : "?",
+	    VERSION_MAJOR_MIN, VERSION_MINOR_MIN);
 	link_drop(link, FAULT_CONFIG, why);
 }
 
@@ -265,7 +269,8 @@ on_info_replication(void *arg, const struct reply *reply)
 	if (greeting_failed(link, reply, "INFO was refused"))
 		return;
 	if (slice_eq_str(info_value(reply_text(reply, 0), "role"), "slave"))
-		link_drop(link, FAULT_READONLY, "this is a replica; counters need the "
+		link_drop(link, FAULT_READONLY,
+		    "this is a replica; counters need the "
 		    "master");
 }
 
@@ -279,7 +284,8 @@ on_loaded(void *arg, const struct reply *reply)
 		return;
 	sha = reply_text(reply, 0);
 	if (reply->kind != REPLY_TEXT || sha.len != SHA_LEN) {
-		link_drop(link, FAULT_OTHER, "SCRIPT LOAD did not answer with a digest");
+		link_drop(
+		    link, FAULT_OTHER, "SCRIPT LOAD did not answer with a digest");
 		return;
 	}
 	memcpy(link->sha, sha.ptr, SHA_LEN);
@@ -388,7 +394,8 @@ on_data(void *arg, const char *data, size_t len)
 		struct expected e;
 
 		if (rc < 0 || link->owed_n == 0) {
-			link_drop(link, FAULT_OTHER, "it sent something that is not a "
+			link_drop(link, FAULT_OTHER,
+			    "it sent something that is not a "
 			    "reply; is this Redis?");
 			return len;
 		}
@@ -405,8 +412,8 @@ on_end(void *arg, enum conn_end end, const struct errinfo *why)
 
 	(void)end;
 	link->conn = NULL;
-	link_drop(link, FAULT_DISCONNECTED, why && why->text[0] ? why->text :
-	    "the connection was lost");
+	link_drop(link, FAULT_DISCONNECTED,
+	    why && why->text[0] ? why->text : "the connection was lost");
 }
 
 static const struct conn_ops conn_events = { on_open, on_data, on_end };
@@ -422,11 +429,11 @@ connect_now(struct link *link)
 	loop_timer_set(link->timer, CONNECT_TIMEOUT_US);
 	link->reader = reply_reader_new();
 	if (link->reader)
-		link->conn = conn_connect(link->loop, &link->url.address, &options,
-		    &conn_events, link, &ei);
+		link->conn = conn_connect(
+		    link->loop, &link->url.address, &options, &conn_events, link, &ei);
 	if (!link->conn)
-		link_drop(link, FAULT_DISCONNECTED,
-		    ei.text[0] ? ei.text : "out of memory");
+		link_drop(
+		    link, FAULT_DISCONNECTED, ei.text[0] ? ei.text : "out of memory");
 }
 
 static void
@@ -437,7 +444,8 @@ on_timer(void *arg)
 	if (link->state == LINK_WAITING)
 		connect_now(link);
 	else if (link->state != LINK_READY)
-		link_drop(link, FAULT_TIMEOUT, "no answer to the introduction within 2 s");
+		link_drop(
+		    link, FAULT_TIMEOUT, "no answer to the introduction within 2 s");
 }
 
 /* --- birth and death ---------------------------------------------------------- */

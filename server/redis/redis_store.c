@@ -28,18 +28,18 @@ struct redis_store {
 	struct loop *loop;
 	struct link *link;
 	size_t waiting_max;
-	size_t waiting;           /* takes not done yet */
+	size_t waiting; /* takes not done yet */
 	struct batch **ring;
 	size_t head, n, cap;
 	size_t n_sent;
-	struct batch *spare[4];   /* for the next gathering */
+	struct batch *spare[4]; /* for the next gathering */
 	size_t n_spare;
 	struct loop_timer *timer; /* the earliest deadline */
 	int64_t timer_us;         /* when it will fire; INT64_MAX: not armed */
 	int64_t progress_us;      /* when a reply last came, or the first call went */
 	struct batch_outcome outcome;
 	int64_t told_us[FAULT_COUNT]; /* when each was last logged; 0: never */
-	struct take *expired;     /* takes that left, before they are told */
+	struct take *expired;         /* takes that left, before they are told */
 };
 
 static struct redis_store *
@@ -201,8 +201,9 @@ may_send(const struct redis_store *rs)
 {
 	if (!link_ready(rs->link) || rs->n == rs->n_sent)
 		return false;
-	return rs->n_sent == 0 || (rs->n_sent < BATCHES_IN_FLIGHT &&
-	    batch_live(ring_at(rs, rs->n_sent)) >= SECOND_BATCH_MIN);
+	return rs->n_sent == 0 ||
+	    (rs->n_sent < BATCHES_IN_FLIGHT &&
+		batch_live(ring_at(rs, rs->n_sent)) >= SECOND_BATCH_MIN);
 }
 
 static void
@@ -228,8 +229,8 @@ on_given_back(void *arg, const struct reply *reply)
 	struct redis_store *rs = arg;
 
 	if (reply && reply->kind == REPLY_INT)
-		metric_add(rs->store.cells, METRIC_STORE_GIVEN_BACK,
-		    reply->values[0].number);
+		metric_add(
+		    rs->store.cells, METRIC_STORE_GIVEN_BACK, reply->values[0].number);
 	else if (reply)
 		log_warn("redis", "could not give back late charges: %.*s",
 		    SLICE_ARG(reply_text(reply, 0)));
@@ -304,7 +305,8 @@ on_reply(void *arg, const struct reply *reply)
 	if (!reply)
 		return; /* on_down fails all batches at once */
 	rs->progress_us = clock_mono_us();
-	if (reply->kind == REPLY_ERROR && redis_fault_is_noscript(reply_text(reply, 0))) {
+	if (reply->kind == REPLY_ERROR &&
+	    redis_fault_is_noscript(reply_text(reply, 0))) {
 		send_again(rs, ring_at(rs, 0));
 		return;
 	}
@@ -430,8 +432,8 @@ redis_store_new(struct loop *loop, const struct redis_store_options *options,
 	rs->store.ops = &redis_ops;
 	rs->store.cells = cells;
 	rs->loop = loop;
-	rs->waiting_max = options->waiting_max ? options->waiting_max :
-	    REDIS_WAITING_DEFAULT;
+	rs->waiting_max =
+	    options->waiting_max ? options->waiting_max : REDIS_WAITING_DEFAULT;
 	rs->timer_us = INT64_MAX;
 	rs->timer = loop_timer_new(loop, on_deadline, rs);
 	if (rs->timer)

@@ -35,8 +35,8 @@ next_value(struct reply *reply)
 {
 	if (reply->n == reply->cap) {
 		size_t cap = reply->cap ? reply->cap * 2 : 64;
-		struct reply_value *values = realloc(reply->values,
-		    cap * sizeof(*values));
+		struct reply_value *values =
+		    realloc(reply->values, cap * sizeof(*values));
 
 		if (!values) {
 			reply->failed = true;

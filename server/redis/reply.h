@@ -20,8 +20,8 @@ enum reply_kind { REPLY_NIL, REPLY_INT, REPLY_TEXT, REPLY_ERROR, REPLY_ARRAY };
 struct reply_value {
 	enum reply_kind kind; /* never REPLY_ARRAY */
 	uint32_t text_len;
-	size_t text_at;       /* where its text begins in reply.text */
-	int64_t number;       /* REPLY_INT */
+	size_t text_at; /* where its text begins in reply.text */
+	int64_t number; /* REPLY_INT */
 };
 
 /* An array's elements, flat; a scalar is values[0]. Valid until the next read. */
@@ -42,8 +42,8 @@ struct reply_reader *reply_reader_new(void) MUST_CHECK; /* NULL: out of memory *
 void reply_reader_free(struct reply_reader *reader);
 
 /* Appends bytes. 0, or ERR_NOMEM. */
-int reply_reader_feed(struct reply_reader *reader, const char *data,
-    size_t len) MUST_CHECK;
+int reply_reader_feed(
+    struct reply_reader *reader, const char *data, size_t len) MUST_CHECK;
 
 /* 1: *out is the next reply (a view, until the next call); 0: more bytes are needed;
  * ERR_SYNTAX: what came is not the protocol, or not of the shape scripts answer. */

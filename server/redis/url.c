@@ -13,9 +13,11 @@
 static int
 bad(struct errinfo *ei, const char *what)
 {
-	return err_set(ei, ERR_INVALID, "%s; a store is memory, "
+	return err_set(ei, ERR_INVALID,
+	    "%s; a store is memory, "
 	    "redis://[user:password@]host[:port][/db] or "
-	    "redis+unix://[user:password@]/path[?db=N]", what);
+	    "redis+unix://[user:password@]/path[?db=N]",
+	    what);
 }
 
 static int
@@ -68,13 +70,15 @@ take_credentials(struct slice *rest, struct redis_url *out, struct errinfo *ei)
 	user = slice_make(rest->ptr, (size_t)(at - rest->ptr));
 	colon = memchr(user.ptr, ':', user.len);
 	if (!colon)
-		return bad(ei, "the part before @ needs a colon: user:password@ or "
+		return bad(ei,
+		    "the part before @ needs a colon: user:password@ or "
 		    ":password@");
 	password = slice_make(colon + 1, user.len - (size_t)(colon + 1 - user.ptr));
 	user.len = (size_t)(colon - user.ptr);
 	if (decode(user, out->user, sizeof(out->user)) < 0 ||
 	    decode(password, out->password, sizeof(out->password)) < 0)
-		return bad(ei, "user or password is not valid percent-encoding, or is "
+		return bad(ei,
+		    "user or password is not valid percent-encoding, or is "
 		    "over 511 bytes");
 	if (password.len == 0)
 		return bad(ei, "the password is empty");
@@ -117,7 +121,8 @@ parse_tcp(struct slice rest, struct redis_url *out, struct errinfo *ei)
 	tail = memrchr(host.ptr, ']', host.len);
 	tail = tail ? tail : host.ptr;
 	snprintf(text, sizeof(text), "%.*s%s", SLICE_ARG(host),
-	    memchr(tail, ':', host.len - (size_t)(tail - host.ptr)) ? "" : ":" REDIS_PORT);
+	    memchr(tail, ':', host.len - (size_t)(tail - host.ptr)) ? ""
+								    : ":" REDIS_PORT);
 	if (address_parse(text, &out->address, ei) < 0)
 		return ERR_INVALID;
 	if (out->address.kind != ADDRESS_TCP)
@@ -135,8 +140,8 @@ parse_unix(struct slice rest, struct redis_url *out, struct errinfo *ei)
 	if (rest.len == 0 || rest.ptr[0] != '/')
 		return bad(ei, "the path of the socket must begin with /");
 	if (query) {
-		struct slice db = slice_make(query + 1,
-		    rest.len - (size_t)(query + 1 - rest.ptr));
+		struct slice db =
+		    slice_make(query + 1, rest.len - (size_t)(query + 1 - rest.ptr));
 
 		if (db.len < 3 || memcmp(db.ptr, "db=", 3) != 0)
 			return bad(ei, "only ?db=N may follow the path");
@@ -159,7 +164,8 @@ refuse_later(struct slice rest, struct redis_url *out, struct errinfo *ei)
 {
 	(void)rest;
 	(void)out;
-	return err_set(ei, ERR_UNSUPPORTED, "rediss://, redis+sentinel:// and "
+	return err_set(ei, ERR_UNSUPPORTED,
+	    "rediss://, redis+sentinel:// and "
 	    "redis+cluster:// are not supported yet; redis:// and redis+unix:// are");
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* Where Redis is: redis://[[user]:pass@]host[:port][/db], redis+unix://[[user]:pass@]/path[?db=N].
- * Pure. */
+/* Where Redis is: redis://[[user]:pass@]host[:port][/db], or
+ * redis+unix://[[user]:pass@]/path[?db=N]. Pure. */
 #ifndef REDIS_URL_H
 #define REDIS_URL_H
 
@@ -23,7 +23,7 @@ struct redis_url {
  * redis+sentinel and redis+cluster; ERR_INVALID otherwise. The text never holds the
  * password.
  */
-int redis_url_parse(const char *text, struct redis_url *out,
-    struct errinfo *ei) MUST_CHECK;
+int redis_url_parse(
+    const char *text, struct redis_url *out, struct errinfo *ei) MUST_CHECK;
 
 #endif

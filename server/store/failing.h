@@ -6,7 +6,7 @@
 #include "store/store.h"
 
 /* NULL when out of memory. Every take fails with `fault` before store_take returns. */
-struct store *failing_store_new(enum store_fault fault,
-    struct metric_cells *cells) MUST_CHECK;
+struct store *failing_store_new(
+    enum store_fault fault, struct metric_cells *cells) MUST_CHECK;
 
 #endif

@@ -66,8 +66,8 @@ memory_new(const struct memory_options *options)
 	memset(m, 0, sizeof(*m));
 	for (size_t i = 0; i < SHARDS; i++)
 		pthread_mutex_init(&m->cells[i].lock, NULL);
-	m->max_counters = options->max_counters ? options->max_counters :
-	    MEMORY_COUNTERS_DEFAULT;
+	m->max_counters =
+	    options->max_counters ? options->max_counters : MEMORY_COUNTERS_DEFAULT;
 	m->now_us = options->now_us ? options->now_us : system_now_us;
 	m->now_arg = options->now_arg;
 	return m;
@@ -108,8 +108,8 @@ static void
 forget(struct memory *m, size_t count)
 {
 	if (count > 0)
-		atomic_fetch_sub_explicit(&m->count, (int64_t)count,
-		    memory_order_relaxed);
+		atomic_fetch_sub_explicit(
+		    &m->count, (int64_t)count, memory_order_relaxed);
 }
 
 /* The next shard of the set from `from`, ascending, or SHARDS. */
@@ -178,8 +178,8 @@ weigh(struct memory *m, struct take *take, struct spot *spots)
 		struct charge *c = &take->charges[i];
 		const struct limit_state *state = &none;
 
-		spots[i].entry = shard_find(shard_of(m, spots[i].hash), c->key,
-		    spots[i].hash);
+		spots[i].entry =
+		    shard_find(shard_of(m, spots[i].hash), c->key, spots[i].hash);
 		if (spots[i].entry)
 			state = &spots[i].entry->state;
 		c->used = limit_used(c->limit, state, take->now_us);
@@ -197,8 +197,8 @@ add_counter(struct memory *m, const struct charge *c, struct spot *spot)
 	int64_t before = atomic_fetch_add_explicit(&m->count, 1, memory_order_relaxed);
 
 	if (before < m->max_counters)
-		spot->entry = shard_insert(shard_of(m, spot->hash), c->key, spot->hash,
-		    &none);
+		spot->entry =
+		    shard_insert(shard_of(m, spot->hash), c->key, spot->hash, &none);
 	spot->added = spot->entry != NULL;
 	if (!spot->added)
 		forget(m, 1);
@@ -222,8 +222,8 @@ add_counters(struct memory *m, struct take *take, struct spot *spots)
 	while (i-- > 0) {
 		if (!spots[i].added)
 			continue;
-		shard_remove(shard_of(m, spots[i].hash), take->charges[i].key,
-		    spots[i].hash);
+		shard_remove(
+		    shard_of(m, spots[i].hash), take->charges[i].key, spots[i].hash);
 		spots[i].added = false;
 		forget(m, 1);
 	}
@@ -270,8 +270,8 @@ sweep_full(struct memory *m)
 	size_t freed = 0;
 
 	for (size_t i = 0; i < SHARDS && left > 0 && freed == 0; i++) {
-		uint32_t at = atomic_fetch_add_explicit(&m->hand, 1,
-		    memory_order_relaxed);
+		uint32_t at =
+		    atomic_fetch_add_explicit(&m->hand, 1, memory_order_relaxed);
 		struct cell *c = &m->cells[at % SHARDS];
 		size_t slots = 1;
 

@@ -16,8 +16,8 @@
 struct memory;
 
 struct memory_options {
-	int64_t max_counters;       /* 0: MEMORY_COUNTERS_DEFAULT */
-	int64_t (*now_us)(void *);  /* NULL: clock_real_us() */
+	int64_t max_counters;      /* 0: MEMORY_COUNTERS_DEFAULT */
+	int64_t (*now_us)(void *); /* NULL: clock_real_us() */
 	void *now_arg;
 };
 
@@ -31,7 +31,7 @@ void memory_free(struct memory *memory);
 int64_t memory_count(struct memory *memory);
 
 /* A worker's handle; NULL when out of memory. done runs before store_take returns. */
-struct store *memory_store_new(struct memory *memory,
-    struct metric_cells *cells) MUST_CHECK;
+struct store *memory_store_new(
+    struct memory *memory, struct metric_cells *cells) MUST_CHECK;
 
 #endif

@@ -132,8 +132,8 @@ shard_make_room(struct shard *s, size_t more, int64_t now_us)
 }
 
 struct shard_entry *
-shard_insert(struct shard *s, struct slice key, uint64_t hash,
-    const struct limit_state *state)
+shard_insert(
+    struct shard *s, struct slice key, uint64_t hash, const struct limit_state *state)
 {
 	struct shard_entry *entry;
 

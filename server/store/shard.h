@@ -29,7 +29,7 @@ struct shard {
 	uint32_t *tags; /* beside entries, of the same block; 0: free */
 	uint32_t cap;   /* a power of two, or 0 */
 	uint32_t n;
-	uint32_t hand;  /* where the next sweep begins */
+	uint32_t hand; /* where the next sweep begins */
 };
 
 /* Frees all entries. */

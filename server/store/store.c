@@ -60,8 +60,8 @@ store_close(struct store *store)
 }
 
 void
-store_fail(struct store *store, struct take *take, enum store_fault fault,
-    const char *detail)
+store_fail(
+    struct store *store, struct take *take, enum store_fault fault, const char *detail)
 {
 	size_t len = detail ? strlen(detail) : 0;
 

@@ -71,8 +71,8 @@ struct take {
 
 	/* out */
 	enum take_status status;
-	size_t refused;  /* TAKE_REFUSED: the first charge that lacked room */
-	int64_t now_us;  /* the store's clock at the decision; 0 when it failed */
+	size_t refused; /* TAKE_REFUSED: the first charge that lacked room */
+	int64_t now_us; /* the store's clock at the decision; 0 when it failed */
 	enum store_fault fault;
 	char detail[TAKE_DETAIL_MAX]; /* TAKE_FAILED: what the store said, or "" */
 
@@ -107,7 +107,7 @@ bool store_ready(struct store *store, struct errinfo *why);
 void store_close(struct store *store); /* NULL is fine */
 
 /* For backends: fills in a failure, counts it, calls done. `detail` may be NULL. */
-void store_fail(struct store *store, struct take *take, enum store_fault fault,
-    const char *detail);
+void store_fail(
+    struct store *store, struct take *take, enum store_fault fault, const char *detail);
 
 #endif

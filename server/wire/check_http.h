@@ -26,7 +26,7 @@ int check_http_parse_auth(const struct http_request *req, struct check_request *
     struct errinfo *ei) MUST_CHECK;
 
 /* X-Ration-Timeout-Ms; 0 in *timeout_ms when the field is absent. 1 ... 60000. */
-int check_http_parse_timeout(const struct http_request *req, int64_t *timeout_ms,
-    struct errinfo *ei) MUST_CHECK;
+int check_http_parse_timeout(
+    const struct http_request *req, int64_t *timeout_ms, struct errinfo *ei) MUST_CHECK;
 
 #endif

@@ -26,8 +26,8 @@ struct check_json {
  * ERR_TOOBIG or ERR_UNSUPPORTED (request_id, mode, ttl for now) with a text for the
  * client that names the place.
  */
-int check_json_parse(struct slice body, struct check_json *out,
-    struct errinfo *ei) MUST_CHECK;
+int check_json_parse(
+    struct slice body, struct check_json *out, struct errinfo *ei) MUST_CHECK;
 void check_json_fini(struct check_json *cj);
 
 /* Appends the answer of docs/protocol.md. */

@@ -27,7 +27,7 @@
 #define HTTP_INPUT_MAX(body_max) (2 * (size_t)HTTP_HEAD_MAX + 2 * (size_t)(body_max))
 
 struct http_field {
-	struct slice name; /* any case */
+	struct slice name;  /* any case */
 	struct slice value; /* without the white space around it */
 };
 
@@ -37,26 +37,26 @@ struct http_request {
 	struct slice query;  /* after '?', absent without one */
 	struct http_field fields[HTTP_FIELDS_MAX];
 	size_t n_fields;
-	struct slice body;   /* absent without one */
+	struct slice body; /* absent without one */
 	bool keep_alive;
 	bool expect_continue; /* the client waits for "100 Continue" before its body */
 };
 
 /* Where an incremental read stands; zero it for every new request. */
 struct http_reader {
-	size_t scanned;    /* bytes already searched for the head's end */
-	size_t head_len;   /* 0: the head is not complete */
-	size_t body_need;  /* least total length worth another try */
+	size_t scanned;     /* bytes already searched for the head's end */
+	size_t head_len;    /* 0: the head is not complete */
+	size_t body_need;   /* least total length worth another try */
 	bool continue_told; /* the caller's: 100 Continue was sent */
 	/* further fields are http.c's own */
-	size_t line_len;    /* of the request line, 0: not complete */
+	size_t line_len; /* of the request line, 0: not complete */
 	uint64_t content_length;
 	bool chunked;
 	bool expect_continue;
-	size_t chunk_at;    /* chunked: where the next line starts */
-	uint64_t chunk_body; /* chunked: bytes of body seen so far */
+	size_t chunk_at;      /* chunked: where the next line starts */
+	uint64_t chunk_body;  /* chunked: bytes of body seen so far */
 	uint64_t chunk_lines; /* chunked: bytes of what is around the body */
-	size_t trailer_at;  /* chunked: where the trailers start; 0: not there yet */
+	size_t trailer_at;    /* chunked: where the trailers start; 0: not there yet */
 };
 
 /*
@@ -67,7 +67,8 @@ struct http_reader {
  * Returns the bytes it takes (> 0) and fills *req;
  * ERR_AGAIN: incomplete; req->expect_continue is valid once r->head_len > 0;
  * else a refusal: *status is the response's status (400, 413, 414, 417, 431, 501,
- *   505; 503 with ERR_NOMEM) and ei->text says why. The connection must be closed after answering.
+ *   505; 503 with ERR_NOMEM) and ei->text says why. The connection must be closed
+ *   after answering.
  */
 ptrdiff_t http_parse(struct http_reader *r, const char *data, size_t len,
     size_t body_max, struct buf *body_store, struct http_request *req, int *status,
@@ -81,8 +82,8 @@ size_t http_field_count(const struct http_request *req, const char *name);
 /* The value of the query's first parameter of that name, percent-decoded into `out`
  * (appended), '+' as a space. 0, ERR_NOTFOUND, ERR_SYNTAX for a bad escape, or
  * ERR_NOMEM. */
-int http_query_get(const struct http_request *req, const char *name,
-    struct buf *out) MUST_CHECK;
+int http_query_get(
+    const struct http_request *req, const char *name, struct buf *out) MUST_CHECK;
 
 /* One response on its way; zero it, set status, add to fields and body. */
 struct http_response {
@@ -90,16 +91,16 @@ struct http_response {
 	const char *content_type; /* NULL: no body */
 	struct buf fields;        /* whole lines, each ended by CRLF */
 	struct buf body;
-	bool close;               /* Connection: close */
-	bool head_only;           /* the request was HEAD */
+	bool close;     /* Connection: close */
+	bool head_only; /* the request was HEAD */
 };
 
 void http_response_clear(struct http_response *resp); /* keeps the memory */
 void http_response_fini(struct http_response *resp);
 
 /* Appends "Name: value\r\n"; CR, LF and NUL in value become spaces. */
-void http_response_add_field(struct http_response *resp, const char *name,
-    struct slice value);
+void http_response_add_field(
+    struct http_response *resp, const char *name, struct slice value);
 
 /* Appends the whole response, with Content-Length, to `out`. */
 void http_response_format(const struct http_response *resp, struct buf *out);
@@ -120,8 +121,8 @@ struct http_endpoint {
 	const char *method; /* "GET" also serves HEAD */
 	const char *path;
 	bool open; /* answered without a token, everywhere */
-	void (*answer)(void *arg, const struct http_request *req,
-	    struct http_response *resp);
+	void (*answer)(
+	    void *arg, const struct http_request *req, struct http_response *resp);
 	void *arg;
 };
 

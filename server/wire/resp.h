@@ -42,8 +42,8 @@ void resp_add_simple(struct buf *out, const char *text);
 void resp_add_error(struct buf *out, const char *code, struct slice text);
 void resp_add_int(struct buf *out, int64_t value);
 void resp_add_bulk(struct buf *out, struct slice value);
-void resp_add_null(struct buf *out, int protocol);         /* 2: $-1, 3: _ */
-void resp_add_array(struct buf *out, size_t n);            /* n elements follow */
+void resp_add_null(struct buf *out, int protocol);          /* 2: $-1, 3: _ */
+void resp_add_array(struct buf *out, size_t n);             /* n elements follow */
 void resp_add_map(struct buf *out, size_t n, int protocol); /* n pairs follow; as an
                                                               array under RESP2 */
 

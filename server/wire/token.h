@@ -17,8 +17,8 @@ struct token_set;
 
 /* Reads one token a line; empty lines and those that start with '#' do not count.
  * NULL: ei says which line is wrong, or that there is no token. Keeps only copies. */
-struct token_set *token_set_parse(const char *text, size_t len,
-    struct errinfo *ei) MUST_CHECK;
+struct token_set *token_set_parse(
+    const char *text, size_t len, struct errinfo *ei) MUST_CHECK;
 void token_set_free(struct token_set *set); /* wipes them */
 
 bool token_set_has(const struct token_set *set, struct slice token);

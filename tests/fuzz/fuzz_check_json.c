@@ -48,14 +48,21 @@ assert_request(const struct check_json *cj)
 static void
 assert_answer(struct slice text)
 {
-	const struct decision d = { .verdict = VERDICT_DENY, .cause = CAUSE_POLICY,
-		.rule = text, .message = text, .policy = text, .tool = text, .grant = text,
-		.tightest = DECISION_NO_LIMIT, .reservation = text };
+	const struct decision d = { .verdict = VERDICT_DENY,
+		.cause = CAUSE_POLICY,
+		.rule = text,
+		.message = text,
+		.policy = text,
+		.tool = text,
+		.grant = text,
+		.tightest = DECISION_NO_LIMIT,
+		.reservation = text };
 	struct buf out = { 0 };
 	json_t *json;
 
 	check_json_format(&d, &out);
-	json = json_loadb(out.data, out.len, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, NULL);
+	json = json_loadb(
+	    out.data, out.len, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, NULL);
 	REQUIRE(json != NULL);
 	REQUIRE(json_object_size(json) == 12);
 	json_decref(json);

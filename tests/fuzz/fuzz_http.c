@@ -65,8 +65,8 @@ static void
 parse(struct result *r, const char *data, size_t len, size_t body_max)
 {
 	r->status = 0;
-	r->rc = http_parse(&r->reader, data, len, body_max, &r->store, &r->req, &r->status,
-	    &r->ei);
+	r->rc = http_parse(
+	    &r->reader, data, len, body_max, &r->store, &r->req, &r->status, &r->ei);
 	REQUIRE(r->rc != 0 && r->rc <= (ptrdiff_t)len);
 	if (r->rc == ERR_AGAIN) {
 		REQUIRE(r->reader.body_need > len);
@@ -175,7 +175,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	size -= 2;
 	do {
-		taken = one_request(at, size, size * data[0] / 255, (size_t)data[1] * 4);
+		taken =
+		    one_request(at, size, size * data[0] / 255, (size_t)data[1] * 4);
 		at += taken;
 		size -= taken;
 	} while (taken > 0 && size > 0);

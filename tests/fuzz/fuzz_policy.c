@@ -86,9 +86,12 @@ static void
 ask(const struct policy *policy, const char *tool)
 {
 	struct call_attribute attributes[] = { { slice_str("org"),
-		slice_str("a:{b}") } };
-	struct call call = { .tool = slice_str(tool), .grant = slice_str("g=&%"),
-		.attributes = attributes, .n_attributes = 1, .cost = 1 };
+	    slice_str("a:{b}") } };
+	struct call call = { .tool = slice_str(tool),
+		.grant = slice_str("g=&%"),
+		.attributes = attributes,
+		.n_attributes = 1,
+		.cost = 1 };
 	struct ruling ruling;
 
 	for (int i = 0; i < 2; i++) {
@@ -109,7 +112,7 @@ ask_all(const struct policy *policy, const char *text, size_t len)
 
 	require(root != NULL);
 	json_object_foreach(json_object_get(root, "tools"), tool, entry)
-		ask(policy, tool);
+	    ask(policy, tool);
 	ask(policy, "a tool that is not listed");
 	json_decref(root);
 }

@@ -164,10 +164,11 @@ def test_under_load(redis_server, rationd):
     and what was allowed is what Redis counts, but for what nobody could be told."""
     daemon = rationd(HOUR, store=redis_server.url)
     told, faults = [], []
+    socks = [daemon.connect("resp") for _ in range(6)]
 
     def hammer(index):
         try:
-            with daemon.connect("resp") as sock:
+            with socks[index] as sock:
                 while True:
                     try:
                         sock.sendall(words("CHECK", "much", f"g{index}") * 20)

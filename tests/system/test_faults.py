@@ -272,6 +272,13 @@ def test_let_in(redis_factory, rationd, kw, user, password):
     assert SECRET not in daemon.log and QUOTED not in daemon.log
 
 
+def test_database(redis_server, rationd):
+    daemon = rationd(HOUR, store=redis_server.url_as(None, None) + "/3")
+    assert check(daemon, "both") == ("allow", "")
+    assert counts(redis_server.client()) == {}
+    assert len(counts(redis_server.client(db=3))) == 2
+
+
 @pytest.mark.parametrize("kw, user, password, word", [
     pytest.param(WITH_PASSWORD, None, "wr0ng-word", "WRONGPASS", id="wrong"),
     pytest.param(WITH_PASSWORD, None, None, "NOAUTH", id="missing"),
@@ -422,6 +429,41 @@ def test_becomes_a_replica_while_serving(redis_factory, rationd):
     server.client().replicaof("NO", "ONE")
     wait_allowed(daemon)
     daemon.wait()
+
+
+def test_no_replicas_to_write_to(redis_server, rationd):
+    daemon = rationd(HOUR, store=redis_server.url)
+    client = redis_server.client()
+    client.config_set("min-replicas-to-write", 1)
+    kind, message = check(daemon, "both")
+    assert kind == "store" and "NOREPLICAS" in message, message
+    client.config_set("min-replicas-to-write", 0)
+    wait_allowed(daemon, "both")
+    assert_all_expire(client)
+
+
+def test_still_loading(redis_factory, rationd):
+    """After a start that takes its time: told as such, and over by itself."""
+    server = redis_factory(options={"appendonly": "yes"})
+    with server.client().pipeline(transaction=False) as pipe:
+        for i in range(8000):
+            pipe.set(f"filler{i}", i, ex=3600)
+        pipe.execute()
+    daemon = rationd(HOUR, store=server.url)
+    server.kill()
+    server.options["key-load-delay"] = 200  # µs each
+    loading = threading.Thread(target=server.start)
+    loading.start()
+    try:
+        wait_not_ready(daemon, "LOADING")
+        kind, message = check(daemon, "much")
+        assert kind == "store" and "still reading its data" in message, message
+    finally:
+        loading.join()
+    up = time.monotonic()
+    daemon.wait()
+    assert time.monotonic() - up < back_s()
+    assert check(daemon, "much")[0] == "allow"
 
 
 def test_full(redis_server, rationd):

@@ -79,12 +79,12 @@ parse(const char *name, const char *text)
 {
 	struct policy_options options = { 0 };
 	struct errlist errors;
-	struct policy *policy = policy_parse(name, name, text, strlen(text), &options,
-	    &errors);
+	struct policy *policy =
+	    policy_parse(name, name, text, strlen(text), &options, &errors);
 
 	if (!policy)
-		print_message("%s: %s\n", errors.items[0].pointer,
-		    errors.items[0].text);
+		print_message(
+		    "%s: %s\n", errors.items[0].pointer, errors.items[0].text);
 	assert_non_null(policy);
 	errlist_fini(&errors);
 	return policy;

@@ -8,7 +8,7 @@
 
 #define CHECK_T_G "*3\r\n$5\r\nCHECK\r\n$1\r\nt\r\n$1\r\ng\r\n"
 #define ALLOW "*8\r\n:1\r\n$0\r\n\r\n$0\r\n\r\n:29\r\n:41000\r\n:0\r\n$0\r\n\r\n:0\r\n"
-#define DENY \
+#define DENY                                                                       \
 	"*8\r\n:0\r\n$18\r\n/tools/t/limits/\xc3\xa9\r\n$8\r\ntoo\nmany\r\n:0\r\n" \
 	":1200\r\n:1200\r\n$2\r\nr1\r\n:3\r\n"
 /* The answer above up to its numbers. */
@@ -45,8 +45,11 @@ check_against(const char *reply, enum peer_do how, int64_t timeout_ms,
     struct ration_answer *answer)
 {
 	struct peer_step steps[] = {
-		{ PEER_ACCEPT, NULL, 0 }, { PEER_EXPECT, CHECK_T_G, 0 },
-		{ how, reply, 0 }, { PEER_SILENT, NULL, 0 }, { PEER_END, NULL, 0 },
+		{ PEER_ACCEPT, NULL, 0 },
+		{ PEER_EXPECT, CHECK_T_G, 0 },
+		{ how, reply, 0 },
+		{ PEER_SILENT, NULL, 0 },
+		{ PEER_END, NULL, 0 },
 	};
 	struct peer p;
 	struct ration *r;

@@ -286,8 +286,8 @@ static inline void
 peer_start_unix(struct peer *p, const struct peer_step *steps)
 {
 	memset(p, 0, sizeof(*p));
-	peer_fork(p, peer_listen_unix(p->address, sizeof(p->address), p->folder, 8),
-	    steps);
+	peer_fork(
+	    p, peer_listen_unix(p->address, sizeof(p->address), p->folder, 8), steps);
 }
 
 static inline void

@@ -88,8 +88,8 @@ test_list_keeps_and_sorts(void **state)
 
 	(void)state;
 	errlist_init(&list, "p.json");
-	assert_int_equal(errlist_add(&list, ERR_INVALID, 9, 1, "/c", "third"),
-	    ERR_INVALID);
+	assert_int_equal(
+	    errlist_add(&list, ERR_INVALID, 9, 1, "/c", "third"), ERR_INVALID);
 	errlist_add(&list, ERR_INVALID, 2, 5, "/b", "second");
 	errlist_add(&list, ERR_INVALID, 2, 1, "/a", "first");
 	errlist_add(&list, ERR_INVALID, 2, 5, NULL, "second again");

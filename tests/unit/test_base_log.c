@@ -70,7 +70,8 @@ test_json_line(void **state)
 	capture_end(out, sizeof(out));
 	assert_memory_equal(out, head, strlen(head));
 	assert_time(out + strlen(head));
-	assert_string_equal(out + strlen(head) + 24, "\",\"level\":\"warn\","
+	assert_string_equal(out + strlen(head) + 24,
+	    "\",\"level\":\"warn\","
 	    "\"room\":\"redis\",\"message\":\"lost \\\"it\\\"\\n7\"}\n");
 }
 

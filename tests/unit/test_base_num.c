@@ -66,12 +66,12 @@ test_parse_refuses(void **state)
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		int64_t got = 99;
 
-		assert_int_equal(num_parse(slice_str(cases[i].text), &got),
-		    cases[i].code);
+		assert_int_equal(
+		    num_parse(slice_str(cases[i].text), &got), cases[i].code);
 		assert_int_equal(got, 99);
 	}
-	assert_int_equal(num_parse(slice_make("1\0002", 3), &(int64_t){ 0 }),
-	    ERR_SYNTAX);
+	assert_int_equal(
+	    num_parse(slice_make("1\0002", 3), &(int64_t){ 0 }), ERR_SYNTAX);
 }
 
 static void

@@ -33,10 +33,23 @@ static void
 test_ill_formed(void **state)
 {
 	static const char *const bad[] = {
-		"\x80", "\xBF", "\xC0\x80", "\xC1\xBF", "\xC2", "\xC2 ",
-		"\xE0\x9F\xBF", "\xED\xA0\x80", "\xE2\x82", "\xE2\x82 ",
-		"\xF0\x8F\xBF\xBF", "\xF4\x90\x80\x80", "\xF5\x80\x80\x80",
-		"\xF0\x9F\x90", "\xF0\x9F\x90 ", "\xFE", "\xFF",
+		"\x80",
+		"\xBF",
+		"\xC0\x80",
+		"\xC1\xBF",
+		"\xC2",
+		"\xC2 ",
+		"\xE0\x9F\xBF",
+		"\xED\xA0\x80",
+		"\xE2\x82",
+		"\xE2\x82 ",
+		"\xF0\x8F\xBF\xBF",
+		"\xF4\x90\x80\x80",
+		"\xF5\x80\x80\x80",
+		"\xF0\x9F\x90",
+		"\xF0\x9F\x90 ",
+		"\xFE",
+		"\xFF",
 	};
 
 	(void)state;
@@ -65,7 +78,8 @@ static void
 test_cut_keeps_characters_whole(void **state)
 {
 	/* a, two bytes, three bytes, four bytes, b */
-	static const char text[] = "a\xC3\xA9\xE2\x82\xAC\xF0\x9F\x90\x98" "b";
+	static const char text[] = "a\xC3\xA9\xE2\x82\xAC\xF0\x9F\x90\x98"
+				   "b";
 	static const size_t want[] = { 0, 1, 1, 3, 3, 3, 6, 6, 6, 6, 10, 11 };
 
 	(void)state;

@@ -50,8 +50,8 @@ test_request_may_die_at_once(void **state)
 	assert_int_equal(check_engine_pending(f.engine), 1);
 	assert_slice(f.patient.waiting->charges[0].key,
 	    "ration:shop:{grant=alice}:charges:minute");
-	assert_slice(f.patient.waiting->charges[1].key,
-	    "ration:shop:{grant=alice}:calls:hour");
+	assert_slice(
+	    f.patient.waiting->charges[1].key, "ration:shop:{grant=alice}:calls:hour");
 	answer(&f.patient, TAKE_FAILED);
 	assert_true(check_is_done(check));
 	assert_slice(check_decision(check)->tool, "charge");

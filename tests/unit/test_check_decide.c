@@ -92,8 +92,8 @@ test_tie_goes_to_the_first(void **state)
 }
 
 static void
-assert_denied(struct fixture *f, const char *tool, const char *rule,
-    const char *message)
+assert_denied(
+    struct fixture *f, const char *tool, const char *rule, const char *message)
 {
 	struct check *check = start_check(f, tool, "alice", 1);
 	const struct decision *d = check_decision(check);
@@ -167,8 +167,8 @@ test_no_such_policy(void **state)
 	memset(name, 'x', strlen(name));
 	assert_slice(check_decision(check)->rule, "(no policy)");
 	assert_slice(check_decision(check)->policy, "nope");
-	assert_slice(check_decision(check)->message,
-	    "there is no policy named \"nope\"");
+	assert_slice(
+	    check_decision(check)->message, "there is no policy named \"nope\"");
 	assert_int_equal(check_decision(check)->cause, CAUSE_POLICY);
 	check_release(check);
 	two = set_of(parse("a", open_text), parse("b", open_text));
@@ -220,8 +220,8 @@ test_store_failure_denies(void **state)
 	assert_int_equal(d->fault, FAULT_TIMEOUT);
 	assert_true(d->degraded);
 	assert_slice(d->rule, "/tools/charge/limits/charges");
-	assert_slice(d->message,
-	    "the store is unavailable: the store did not answer in time");
+	assert_slice(
+	    d->message, "the store is unavailable: the store did not answer in time");
 	assert_int_equal(d->n_limits, 0);
 	assert_int_equal(d->tightest, DECISION_NO_LIMIT);
 	assert_int_equal(metric_get(f.cells, METRIC_CHECKS_DENY_STORE), 1);

@@ -26,16 +26,20 @@ test_every_option_is_sent(void **state)
 		    "$4\r\nARGS\r\n$7\r\n{\"a\":1}\r\n"
 		    "$7\r\nTIMEOUT\r\n$5\r\n\x01\x01\x01\x01\x01\r\n"
 		    "$4\r\nATTR\r\n$3\r\norg\r\n$4\r\nac\r\n\r\n"
-		    "$4\r\nATTR\r\n$1\r\nn\r\n$0\r\n\r\n", 0 },
+		    "$4\r\nATTR\r\n$1\r\nn\r\n$0\r\n\r\n",
+		    0 },
 		{ PEER_SEND, ALLOW, 0 },
 		{ PEER_EXPECT,
 		    "*5\r\n$5\r\nCHECK\r\n$1\r\nt\r\n$1\r\ng\r\n"
-		    "$4\r\nCOST\r\n$1\r\n0\r\n", 0 },
-		{ PEER_SEND, ALLOW, 0 }, { PEER_SILENT, NULL, 0 },
+		    "$4\r\nCOST\r\n$1\r\n0\r\n",
+		    0 },
+		{ PEER_SEND, ALLOW, 0 },
+		{ PEER_SILENT, NULL, 0 },
 		{ PEER_END, NULL, 0 },
 	};
 	static const struct ration_attribute attributes[] = {
-		{ "org", "ac\r\n" }, { "n", "" },
+		{ "org", "ac\r\n" },
+		{ "n", "" },
 	};
 	struct ration_request q = RATION_REQUEST_INIT;
 	struct ration_answer a = RATION_ANSWER_INIT;
@@ -82,8 +86,10 @@ static void
 test_bad_requests(void **state)
 {
 	static const struct peer_step steps[] = {
-		{ PEER_ACCEPT, NULL, 0 }, { PEER_EXPECT, CHECK_T_G, 0 },
-		{ PEER_SEND, ALLOW, 0 }, { PEER_SILENT, NULL, 0 },
+		{ PEER_ACCEPT, NULL, 0 },
+		{ PEER_EXPECT, CHECK_T_G, 0 },
+		{ PEER_SEND, ALLOW, 0 },
+		{ PEER_SILENT, NULL, 0 },
 		{ PEER_END, NULL, 0 },
 	};
 	static const struct ration_attribute unnamed = { NULL, "v" };
@@ -150,9 +156,11 @@ static void
 test_timeout_of_a_trickle(void **state)
 {
 	struct peer_step steps[] = {
-		{ PEER_ACCEPT, NULL, 0 }, { PEER_EXPECT, CHECK_T_G, 0 },
+		{ PEER_ACCEPT, NULL, 0 },
+		{ PEER_EXPECT, CHECK_T_G, 0 },
 		{ PEER_SEND, "*8\r\n:1\r\n$1000000\r\n", 0 },
-		{ PEER_TRICKLE, NULL, 0 }, { PEER_END, NULL, 0 },
+		{ PEER_TRICKLE, NULL, 0 },
+		{ PEER_END, NULL, 0 },
 	};
 	struct ration *r;
 	struct peer p;
@@ -172,7 +180,8 @@ static void
 test_timeout_of_a_write(void **state)
 {
 	static const struct peer_step steps[] = {
-		{ PEER_ACCEPT, NULL, 0 }, { PEER_WAIT, NULL, 0 },
+		{ PEER_ACCEPT, NULL, 0 },
+		{ PEER_WAIT, NULL, 0 },
 		{ PEER_END, NULL, 0 },
 	};
 	static char big[12u << 20];
@@ -197,9 +206,12 @@ static void
 test_after_a_timeout(void **state)
 {
 	static const struct peer_step steps[] = {
-		{ PEER_ACCEPT, NULL, 0 }, { PEER_SILENT, NULL, 0 },
-		{ PEER_ACCEPT, NULL, 0 }, { PEER_EXPECT, CHECK_T_G, 0 },
-		{ PEER_SEND, ALLOW, 0 }, { PEER_SILENT, NULL, 0 },
+		{ PEER_ACCEPT, NULL, 0 },
+		{ PEER_SILENT, NULL, 0 },
+		{ PEER_ACCEPT, NULL, 0 },
+		{ PEER_EXPECT, CHECK_T_G, 0 },
+		{ PEER_SEND, ALLOW, 0 },
+		{ PEER_SILENT, NULL, 0 },
 		{ PEER_END, NULL, 0 },
 	};
 	struct ration_request q = good_request();
@@ -222,9 +234,12 @@ static void
 test_closed_is_not_sent_again(void **state)
 {
 	static const struct peer_step steps[] = {
-		{ PEER_ACCEPT, NULL, 0 }, { PEER_EXPECT, CHECK_T_G, 0 },
-		{ PEER_SEND, "*8\r\n:1\r\n", 0 }, { PEER_SHUT, NULL, 0 },
-		{ PEER_NO_MORE, NULL, 0 }, { PEER_END, NULL, 0 },
+		{ PEER_ACCEPT, NULL, 0 },
+		{ PEER_EXPECT, CHECK_T_G, 0 },
+		{ PEER_SEND, "*8\r\n:1\r\n", 0 },
+		{ PEER_SHUT, NULL, 0 },
+		{ PEER_NO_MORE, NULL, 0 },
+		{ PEER_END, NULL, 0 },
 	};
 	struct ration *r;
 	struct peer p;
@@ -243,8 +258,10 @@ static void
 test_closed_while_sending(void **state)
 {
 	static const struct peer_step steps[] = {
-		{ PEER_ACCEPT, NULL, 0 }, { PEER_DISCARD, NULL, 0 },
-		{ PEER_SHUT, NULL, 0 }, { PEER_NO_MORE, NULL, 0 },
+		{ PEER_ACCEPT, NULL, 0 },
+		{ PEER_DISCARD, NULL, 0 },
+		{ PEER_SHUT, NULL, 0 },
+		{ PEER_NO_MORE, NULL, 0 },
 		{ PEER_END, NULL, 0 },
 	};
 	static char big[12u << 20];
@@ -268,15 +285,22 @@ static void
 test_kept_connection_was_closed(void **state)
 {
 	static const struct peer_step steps[] = {
-		{ PEER_ACCEPT, NULL, 0 }, { PEER_EXPECT, CHECK_T_G, 0 },
-		{ PEER_SEND, ALLOW, 0 }, { PEER_SHUT, NULL, 0 },
-		{ PEER_TELL, NULL, 0 }, { PEER_ACCEPT, NULL, 0 },
-		{ PEER_EXPECT, CHECK_T_G, 0 }, { PEER_SEND, DENY, 0 },
+		{ PEER_ACCEPT, NULL, 0 },
+		{ PEER_EXPECT, CHECK_T_G, 0 },
+		{ PEER_SEND, ALLOW, 0 },
+		{ PEER_SHUT, NULL, 0 },
+		{ PEER_TELL, NULL, 0 },
+		{ PEER_ACCEPT, NULL, 0 },
+		{ PEER_EXPECT, CHECK_T_G, 0 },
+		{ PEER_SEND, DENY, 0 },
 		{ PEER_WAIT, NULL, 0 },
 		/* What nobody asked for must not become the next answer. */
-		{ PEER_SEND, ALLOW, 0 }, { PEER_TELL, NULL, 0 },
-		{ PEER_ACCEPT, NULL, 0 }, { PEER_EXPECT, CHECK_T_G, 0 },
-		{ PEER_SEND, DENY, 0 }, { PEER_SILENT, NULL, 0 },
+		{ PEER_SEND, ALLOW, 0 },
+		{ PEER_TELL, NULL, 0 },
+		{ PEER_ACCEPT, NULL, 0 },
+		{ PEER_EXPECT, CHECK_T_G, 0 },
+		{ PEER_SEND, DENY, 0 },
+		{ PEER_SILENT, NULL, 0 },
 		{ PEER_END, NULL, 0 },
 	};
 	struct ration_answer a = RATION_ANSWER_INIT;
@@ -303,7 +327,9 @@ static void
 test_daemon_is_gone_and_back(void **state)
 {
 	static const struct peer_step steps[] = {
-		{ PEER_ACCEPT, NULL, 0 }, { PEER_SHUT, NULL, 0 }, { PEER_END, NULL, 0 },
+		{ PEER_ACCEPT, NULL, 0 },
+		{ PEER_SHUT, NULL, 0 },
+		{ PEER_END, NULL, 0 },
 	};
 	struct ration *r;
 	struct peer p;
@@ -333,9 +359,12 @@ static void
 test_signals_do_not_end_a_check(void **state)
 {
 	static const struct peer_step steps[] = {
-		{ PEER_ACCEPT, NULL, 0 }, { PEER_EXPECT, CHECK_T_G, 0 },
-		{ PEER_WAIT, NULL, 0 }, { PEER_SEND, ALLOW, 0 },
-		{ PEER_SILENT, NULL, 0 }, { PEER_END, NULL, 0 },
+		{ PEER_ACCEPT, NULL, 0 },
+		{ PEER_EXPECT, CHECK_T_G, 0 },
+		{ PEER_WAIT, NULL, 0 },
+		{ PEER_SEND, ALLOW, 0 },
+		{ PEER_SILENT, NULL, 0 },
+		{ PEER_END, NULL, 0 },
 	};
 	struct itimerval often = { { 0, 5000 }, { 0, 5000 } };
 	struct itimerval never = { { 0, 0 }, { 0, 0 } };

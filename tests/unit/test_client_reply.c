@@ -24,9 +24,12 @@ static void
 test_deny_in_fragments(void **state)
 {
 	static const struct peer_step steps[] = {
-		{ PEER_ACCEPT, NULL, 0 }, { PEER_EXPECT, CHECK_T_G, 0 },
-		{ PEER_DRIP, DENY, 0 }, { PEER_EXPECT, CHECK_T_G, 0 },
-		{ PEER_DRIP, ALLOW, 0 }, { PEER_SILENT, NULL, 0 },
+		{ PEER_ACCEPT, NULL, 0 },
+		{ PEER_EXPECT, CHECK_T_G, 0 },
+		{ PEER_DRIP, DENY, 0 },
+		{ PEER_EXPECT, CHECK_T_G, 0 },
+		{ PEER_DRIP, ALLOW, 0 },
+		{ PEER_SILENT, NULL, 0 },
 		{ PEER_END, NULL, 0 },
 	};
 	struct ration_answer a = RATION_ANSWER_INIT;
@@ -79,9 +82,12 @@ test_error_replies(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
 		struct peer_step steps[] = {
-			{ PEER_ACCEPT, NULL, 0 }, { PEER_EXPECT, CHECK_T_G, 0 },
-			{ PEER_SEND, table[i].reply, 0 }, { PEER_EXPECT, CHECK_T_G, 0 },
-			{ PEER_SEND, ALLOW, 0 }, { PEER_SILENT, NULL, 0 },
+			{ PEER_ACCEPT, NULL, 0 },
+			{ PEER_EXPECT, CHECK_T_G, 0 },
+			{ PEER_SEND, table[i].reply, 0 },
+			{ PEER_EXPECT, CHECK_T_G, 0 },
+			{ PEER_SEND, ALLOW, 0 },
+			{ PEER_SILENT, NULL, 0 },
 			{ PEER_END, NULL, 0 },
 		};
 		struct ration *r;
@@ -101,12 +107,29 @@ static void
 test_wrong_shapes(void **state)
 {
 	static const char *const bad[] = {
-		"+OK\r\n", ":1\r\n", "$2\r\nOK\r\n", "$-1\r\n", "*-1\r\n", "*0\r\n",
-		"*7\r\n:1\r\n", "*9\r\n:1\r\n", "*2147483647\r\n",
-		"*9223372036854775807\r\n", "*99999999999999999999\r\n", "*8\r\n*8\r\n",
-		"*8\r\n*0\r\n", "*8\r\n-ERR x\r\n", "*8\r\n:1\r\n$-1\r\n", "*x\r\n",
-		"$99999999999999999999\r\n", "$-2\r\n", "%1\r\n", "HTTP/1.1 400\r\n",
-		"\r\n", "ERR\r\n", "*8\r\n:1\r\n+simple\r\n",
+		"+OK\r\n",
+		":1\r\n",
+		"$2\r\nOK\r\n",
+		"$-1\r\n",
+		"*-1\r\n",
+		"*0\r\n",
+		"*7\r\n:1\r\n",
+		"*9\r\n:1\r\n",
+		"*2147483647\r\n",
+		"*9223372036854775807\r\n",
+		"*99999999999999999999\r\n",
+		"*8\r\n*8\r\n",
+		"*8\r\n*0\r\n",
+		"*8\r\n-ERR x\r\n",
+		"*8\r\n:1\r\n$-1\r\n",
+		"*x\r\n",
+		"$99999999999999999999\r\n",
+		"$-2\r\n",
+		"%1\r\n",
+		"HTTP/1.1 400\r\n",
+		"\r\n",
+		"ERR\r\n",
+		"*8\r\n:1\r\n+simple\r\n",
 		HEAD "$1\r\n0\r\n:1\r\n:1\r\n$0\r\n\r\n:0\r\n", /* a text */
 		HEAD ":-2\r\n:1\r\n:1\r\n$0\r\n\r\n:0\r\n",
 		HEAD ":9007199254740992\r\n:1\r\n:1\r\n$0\r\n\r\n:0\r\n", /* 2^53 */
@@ -136,8 +159,10 @@ test_nul_in_text(void **state)
 	static const char reply[] =
 	    "*8\r\n:0\r\n$3\r\na\0b\r\n$0\r\n\r\n:0\r\n:0\r\n:0\r\n$0\r\n\r\n:0\r\n";
 	static const struct peer_step steps[] = {
-		{ PEER_ACCEPT, NULL, 0 }, { PEER_EXPECT, CHECK_T_G, 0 },
-		{ PEER_SEND, reply, sizeof(reply) - 1 }, { PEER_SILENT, NULL, 0 },
+		{ PEER_ACCEPT, NULL, 0 },
+		{ PEER_EXPECT, CHECK_T_G, 0 },
+		{ PEER_SEND, reply, sizeof(reply) - 1 },
+		{ PEER_SILENT, NULL, 0 },
 		{ PEER_END, NULL, 0 },
 	};
 	struct ration *r;
@@ -157,15 +182,21 @@ static void
 test_endless_replies(void **state)
 {
 	static const char *const heads[] = {
-		"*8\r\n:1\r\n$2000000000\r\n", "$9223372036854775807\r\n",
-		"-ERR ", "+", ":", "*8\r\n:1\r\n$",
+		"*8\r\n:1\r\n$2000000000\r\n",
+		"$9223372036854775807\r\n",
+		"-ERR ",
+		"+",
+		":",
+		"*8\r\n:1\r\n$",
 	};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(heads) / sizeof(heads[0]); i++) {
 		struct peer_step steps[] = {
-			{ PEER_ACCEPT, NULL, 0 }, { PEER_EXPECT, CHECK_T_G, 0 },
-			{ PEER_SEND, heads[i], 0 }, { PEER_FLOOD, "11111111111111", 0 },
+			{ PEER_ACCEPT, NULL, 0 },
+			{ PEER_EXPECT, CHECK_T_G, 0 },
+			{ PEER_SEND, heads[i], 0 },
+			{ PEER_FLOOD, "11111111111111", 0 },
 			{ PEER_END, NULL, 0 },
 		};
 		struct ration *r;

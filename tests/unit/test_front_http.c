@@ -306,7 +306,7 @@ static void
 test_a_stranger_needs_a_token(void **state)
 {
 	struct house *h = *state;
-	struct in_addr ip;
+	struct in_addr ip = { 0 };
 	const char *text;
 
 	house_use_tokens(h);

@@ -315,7 +315,7 @@ static void
 test_a_stranger_needs_a_token(void **state)
 {
 	struct house *h = *state;
-	struct in_addr ip;
+	struct in_addr ip = { 0 };
 
 	house_use_tokens(h);
 	house_open(h, &front_resp, "0.0.0.0:0");

@@ -42,15 +42,18 @@ test_everything_else_is_percent_encoded(void **state)
 	char want[4];
 
 	(void)state;
-	assert_part(slice_str("a:b{c}d%e f\ng&h=i"),
-	    "a%3Ab%7Bc%7Dd%25e%20f%0Ag%26h%3Di");
+	assert_part(
+	    slice_str("a:b{c}d%e f\ng&h=i"), "a%3Ab%7Bc%7Dd%25e%20f%0Ag%26h%3Di");
 	assert_part(slice_str("~"), "%7E");
 	assert_part(slice_str("\xF0\x9F\x90\x98"), "%F0%9F%90%98");
 	assert_part(slice_make("a\0b", 3), "a%00b");
 	for (int c = 1; c < 256; c++) {
 		name[0] = (char)c;
-		if (strchr("_.-", c) || (c < 128 && strchr("0123456789"
-		    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz", c)))
+		if (strchr("_.-", c) ||
+		    (c < 128 &&
+			strchr("0123456789"
+			       "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz",
+			    c)))
 			snprintf(want, sizeof(want), "%c", c);
 		else
 			snprintf(want, sizeof(want), "%%%02X", c);
@@ -99,8 +102,8 @@ test_known_digest(void **state)
 
 	(void)state;
 	memset(name, 'a', sizeof(name));
-	assert_part(slice_make(name, sizeof(name)),
-	    "~c2a908d98f5df987ade41b5fce213067");
+	assert_part(
+	    slice_make(name, sizeof(name)), "~c2a908d98f5df987ade41b5fce213067");
 }
 
 int

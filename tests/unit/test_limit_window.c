@@ -33,14 +33,22 @@ test_parse_names(void **state)
 		int64_t len_ms;
 		const char *name;
 	} cases[] = {
-		{ "second", S, "second" }, { "minute", MINUTE, "minute" },
-		{ "hour", HOUR, "hour" }, { "day", DAY, "day" },
-		{ "week", 7 * DAY, "week" }, { "1s", S, "second" },
-		{ "60s", MINUTE, "minute" }, { "1m", MINUTE, "minute" },
-		{ "90s", 90 * S, "90s" }, { "15m", 15 * MINUTE, "900s" },
-		{ "60m", HOUR, "hour" }, { "6h", 6 * HOUR, "21600s" },
-		{ "24h", DAY, "day" }, { "1d", DAY, "day" },
-		{ "30d", 30 * DAY, "2592000s" }, { "7d", 7 * DAY, "604800s" },
+		{ "second", S, "second" },
+		{ "minute", MINUTE, "minute" },
+		{ "hour", HOUR, "hour" },
+		{ "day", DAY, "day" },
+		{ "week", 7 * DAY, "week" },
+		{ "1s", S, "second" },
+		{ "60s", MINUTE, "minute" },
+		{ "1m", MINUTE, "minute" },
+		{ "90s", 90 * S, "90s" },
+		{ "15m", 15 * MINUTE, "900s" },
+		{ "60m", HOUR, "hour" },
+		{ "6h", 6 * HOUR, "21600s" },
+		{ "24h", DAY, "day" },
+		{ "1d", DAY, "day" },
+		{ "30d", 30 * DAY, "2592000s" },
+		{ "7d", 7 * DAY, "604800s" },
 		{ "3650d", 3650 * DAY, "315360000s" },
 	};
 
@@ -80,8 +88,8 @@ test_parse_refuses(void **state)
 		struct errinfo ei = { 0 };
 		struct window w;
 
-		assert_int_equal(window_parse(slice_str(later[i]), &w, &ei),
-		    ERR_UNSUPPORTED);
+		assert_int_equal(
+		    window_parse(slice_str(later[i]), &w, &ei), ERR_UNSUPPORTED);
 		assert_non_null(strstr(ei.text, later[i]));
 	}
 }
@@ -95,8 +103,8 @@ test_seconds_range(void **state)
 	assert_int_equal(window_from_seconds(0, &w, NULL), ERR_INVALID);
 	assert_int_equal(window_from_seconds(-60, &w, NULL), ERR_INVALID);
 	assert_int_equal(window_from_seconds(WINDOW_SECONDS_MAX, &w, NULL), 0);
-	assert_int_equal(window_from_seconds(WINDOW_SECONDS_MAX + 1, &w, NULL),
-	    ERR_INVALID);
+	assert_int_equal(
+	    window_from_seconds(WINDOW_SECONDS_MAX + 1, &w, NULL), ERR_INVALID);
 }
 
 /* From the first to the last microsecond a window is the same; then the next begins. */

@@ -15,8 +15,9 @@
 #include "ops/admin.h"
 #include "store/failing.h"
 
-#define ONE \
-	"{\"version\": \"1\", \"default\": \"deny\", \"description\": \"d \\\"q\\\"\"," \
+#define ONE                                                                            \
+	"{\"version\": \"1\", \"default\": \"deny\", \"description\": \"d "            \
+	"\\\"q\\\"\","                                                                 \
 	" \"tools\": {\"t\": {\"limits\": [{\"counter\": \"c\", \"window\": \"hour\"," \
 	" \"max\": 3}]}, \"u\": {}}}"
 
@@ -48,9 +49,9 @@ open_admin(bool broken)
 	struct memory_options none = { 0 };
 	struct policy *policies[2];
 	struct check_options check = { .deadline_ms = 50 };
-	struct admin_options options = { .store_shown = "memory",
-		.n_cells = 1,
-		.started_us = clock_real_us() };
+	struct admin_options options = {
+		.store_shown = "memory", .n_cells = 1, .started_us = clock_real_us()
+	};
 	struct errinfo ei;
 
 	assert_int_equal(hash_start(), 0);
@@ -109,7 +110,8 @@ find(const char *path)
 static const char *
 get(const char *path)
 {
-	struct http_request req = { .method = slice_str("GET"), .path = slice_str(path) };
+	struct http_request req = { .method = slice_str("GET"),
+		.path = slice_str(path) };
 	const struct http_endpoint *e = find(path);
 
 	http_response_clear(&resp);
@@ -168,11 +170,13 @@ test_metrics_and_version(void **state)
 	(void)state;
 	open_admin(false);
 	assert_non_null(strstr(get("/metrics"), "\nration_store_up 1\n"));
-	assert_string_equal(resp.content_type, "text/plain; version=0.0.4; charset=utf-8");
+	assert_string_equal(
+	    resp.content_type, "text/plain; version=0.0.4; charset=utf-8");
 	root = json_loads(get("/version"), 0, NULL);
-	assert_string_equal(json_string_value(json_object_get(root, "name")), "rationd");
-	assert_string_equal(json_string_value(json_object_get(root, "version")),
-	    RATION_VERSION);
+	assert_string_equal(
+	    json_string_value(json_object_get(root, "name")), "rationd");
+	assert_string_equal(
+	    json_string_value(json_object_get(root, "version")), RATION_VERSION);
 	assert_string_equal(json_string_value(json_object_get(root, "api")), "v1");
 	json_decref(root);
 }
@@ -189,8 +193,8 @@ test_policies(void **state)
 	assert_int_equal(json_array_size(json_object_get(root, "policies")), 2);
 	one = json_array_get(json_object_get(root, "policies"), 0);
 	assert_string_equal(json_string_value(json_object_get(one, "name")), "default");
-	assert_string_equal(json_string_value(json_object_get(one, "description")),
-	    "d \"q\"");
+	assert_string_equal(
+	    json_string_value(json_object_get(one, "description")), "d \"q\"");
 	assert_int_equal(strlen(json_string_value(json_object_get(one, "hash"))), 64);
 	assert_int_equal(json_integer_value(json_object_get(one, "tools")), 2);
 	assert_int_equal(json_integer_value(json_object_get(one, "limits")), 1);
@@ -213,8 +217,8 @@ test_one_policy(void **state)
 	open_admin(false);
 	root = json_loads(get("/v1/policies/a%20b%2f%C3%A9"), 0, NULL);
 	assert_int_equal(resp.status, 200);
-	assert_string_equal(json_string_value(json_object_get(root, "name")),
-	    "a b/\xC3\xA9");
+	assert_string_equal(
+	    json_string_value(json_object_get(root, "name")), "a b/\xC3\xA9");
 	json_decref(root);
 	for (size_t i = 0; i < ARRAY_LEN(unknown); i++) {
 		get(unknown[i]);

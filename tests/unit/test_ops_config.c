@@ -102,11 +102,12 @@ static void
 test_flags_of_every_type(void **state)
 {
 	(void)state;
-	assert_int_equal(load(ARGS("--policy", "a.json", "--policy=b.json",
-				  "--deadline-ms=7", "--insecure", "--log-format", "json",
-				  "--listen-http", "none", "--listen-resp", "unix:/tmp/x",
-				  "--listen-resp", "[::1]:0", "--log-level=debug"),
-			     NULL),
+	assert_int_equal(
+	    load(ARGS("--policy", "a.json", "--policy=b.json", "--deadline-ms=7",
+		     "--insecure", "--log-format", "json", "--listen-http", "none",
+		     "--listen-resp", "unix:/tmp/x", "--listen-resp", "[::1]:0",
+		     "--log-level=debug"),
+		NULL),
 	    0);
 	assert_int_equal(config.policy.n, 2);
 	assert_string_equal(config.policy.items[1], "b.json");
@@ -172,9 +173,11 @@ test_bad_flags(void **state)
 		    "--zzzzqqqq: unknown flag; see rationd --help" },
 		{ { "--listen_http", "x" }, 64,
 		    "--listen_http: unknown flag; did you mean --listen-http?" },
-		{ { "--Store", "memory" }, 64, "--Store: unknown flag; did you mean "
-					       "--store?" },
-		{ { "policy.json" }, 64, "policy.json: is not a flag; see rationd --help" },
+		{ { "--Store", "memory" }, 64,
+		    "--Store: unknown flag; did you mean "
+		    "--store?" },
+		{ { "policy.json" }, 64,
+		    "policy.json: is not a flag; see rationd --help" },
 		{ { "-p" }, 64, "-p: is not a flag; see rationd --help" },
 		{ { "--" }, 64, "--: is not a flag; see rationd --help" },
 		{ { "--store" }, 64, "--store: needs a value" },
@@ -187,7 +190,8 @@ test_bad_flags(void **state)
 		{ { "--deadline-ms=" }, 64,
 		    "--deadline-ms: \"\" is not a whole number from 1 to 60000" },
 		{ { "--deadline-ms=99999999999999999999" }, 78,
-		    "--deadline-ms: \"99999999999999999999\" is not a whole number from 1 "
+		    "--deadline-ms: \"99999999999999999999\" is not a whole number "
+		    "from 1 "
 		    "to 60000" },
 		{ { "--log-format", "xml" }, 64,
 		    "--log-format: \"xml\" is not one of auto|text|json" },
@@ -195,12 +199,14 @@ test_bad_flags(void **state)
 		    "--log-format: \"auto|text\" is not one of auto|text|json" },
 		{ { "--insecure=yes" }, 64,
 		    "--insecure: \"yes\" is neither true nor false" },
-		{ { "--store=memory", "--store=memory" }, 64, "--store: is given twice" },
+		{ { "--store=memory", "--store=memory" }, 64,
+		    "--store: is given twice" },
 		{ { "--store", "postgres" }, 78,
 		    "--store: is neither \"memory\" nor a URL such as "
 		    "redis://127.0.0.1:6379" },
 		{ { "--key-prefix", "a:b" }, 78,
-		    "--key-prefix: a key prefix is 1 to 64 characters of A-Z a-z 0-9 _ . "
+		    "--key-prefix: a key prefix is 1 to 64 characters of A-Z a-z 0-9 _ "
+		    ". "
 		    "-" },
 		{ { "--workers", "2" }, 78,
 		    "--workers: more than one worker is not supported yet; use 1" },
@@ -219,7 +225,8 @@ test_bad_flags(void **state)
 		{ { "--listen-http=none", "--listen-http=127.0.0.1:1" }, 78,
 		    "--listen-http: \"none\" stands beside other addresses" },
 		{ { "--listen-http=none", "--listen-resp=none" }, 78,
-		    "--listen-http: HTTP and RESP are both switched off; nothing is left "
+		    "--listen-http: HTTP and RESP are both switched off; nothing is "
+		    "left "
 		    "to serve" },
 		{ { "--config", "/nonexistent/x.json" }, 78,
 		    "/nonexistent/x.json: cannot open: No such file or directory" },
@@ -249,10 +256,12 @@ test_bad_environment(void **state)
 	assert_int_equal(errors.n, 4);
 	assert_string_equal(fault(0),
 	    "RATION_DEADLINE_MS: \"x\" is not a whole number from 1 to 60000");
-	assert_string_equal(fault(1), "RATION_STOR: unknown environment variable; did "
-				      "you mean RATION_STORE?");
-	assert_string_equal(fault(2), "RATION_store: unknown environment variable; did "
-				      "you mean RATION_STORE?");
+	assert_string_equal(fault(1),
+	    "RATION_STOR: unknown environment variable; did "
+	    "you mean RATION_STORE?");
+	assert_string_equal(fault(2),
+	    "RATION_store: unknown environment variable; did "
+	    "you mean RATION_STORE?");
 }
 
 /* Kubernetes gives these to every pod beside a service called "ration". */
@@ -260,14 +269,14 @@ static void
 test_foreign_environment(void **state)
 {
 	(void)state;
-	assert_int_equal(load((const char *[]){ "rationd", NULL },
-			     ENV("RATION_SERVICE_HOST=10.0.0.1", "RATION_SERVICE_PORT=7480",
-				 "RATION_SERVICE_PORT_HTTP=7480",
-				 "RATION_PORT=tcp://10.0.0.1:7480",
-				 "RATION_PORT_7480_TCP_ADDR=10.0.0.1",
-				 "RATION_HTTP_SERVICE_HOST=10.0.0.1",
-				 "RATION_SERVER=x", "RATION_TOKEN=x", "RATION_TOKEN_FILE=",
-				 "RATION_STORE=", "RATIONX=1")),
+	assert_int_equal(
+	    load((const char *[]){ "rationd", NULL },
+		ENV("RATION_SERVICE_HOST=10.0.0.1", "RATION_SERVICE_PORT=7480",
+		    "RATION_SERVICE_PORT_HTTP=7480", "RATION_PORT=tcp://10.0.0.1:7480",
+		    "RATION_PORT_7480_TCP_ADDR=10.0.0.1",
+		    "RATION_HTTP_SERVICE_HOST=10.0.0.1", "RATION_SERVER=x",
+		    "RATION_TOKEN=x",
+		    "RATION_TOKEN_FILE=", "RATION_STORE=", "RATIONX=1")),
 	    0);
 	assert_string_equal(config.store, "memory");
 	assert_null(config.token_file);
@@ -424,8 +433,8 @@ test_documents(void **state)
 	const char *doc;
 
 	(void)state;
-	assert_int_equal(file_read(TEST_SOURCE_DIR "/../docs/configuration.md",
-			     1 << 20, &text, &ei),
+	assert_int_equal(
+	    file_read(TEST_SOURCE_DIR "/../docs/configuration.md", 1 << 20, &text, &ei),
 	    0);
 	doc = buf_cstr(&text);
 	for (const struct config_key *key = config_keys; key->name; key++) {
@@ -435,7 +444,8 @@ test_documents(void **state)
 			snprintf(row, sizeof(row), "| `%s` | not supported yet |",
 			    key->name);
 		else if (key->def && key->type != CONFIG_BOOL)
-			snprintf(row, sizeof(row), "| `%s` | `%s` |", key->name, key->def);
+			snprintf(
+			    row, sizeof(row), "| `%s` | `%s` |", key->name, key->def);
 		else
 			snprintf(row, sizeof(row), "| `%s` | – |", key->name);
 		if (!strstr(doc, row))

@@ -67,9 +67,10 @@ test_blocks_are_summed(void **state)
 	metric_add(cells[1], METRIC_CHECKS_ALLOW, 2);
 	text = format(&out);
 	assert_non_null(strstr(text, "\nration_checks_total{verdict=\"allow\"} 42\n"));
-	assert_non_null(strstr(text, "\nration_checks_total{verdict=\"deny_limit\"} 0\n"));
-	assert_non_null(strstr(text, "\nration_build_info{version=\"" RATION_VERSION
-				     "\"} 1\n"));
+	assert_non_null(
+	    strstr(text, "\nration_checks_total{verdict=\"deny_limit\"} 0\n"));
+	assert_non_null(
+	    strstr(text, "\nration_build_info{version=\"" RATION_VERSION "\"} 1\n"));
 	assert_non_null(strstr(text, "\nration_store_counters 3\n"));
 	assert_non_null(strstr(text, "\nprocess_start_time_seconds 1700000000.5\n"));
 	buf_fini(&out);

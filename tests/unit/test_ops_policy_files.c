@@ -99,7 +99,8 @@ static void
 test_faults_of_all_files(void **state)
 {
 	char missing[128];
-	char *files[] = { file("a.json", "{\n\"version\": \"2\",\n\"default\": \"no\"}"),
+	char *files[] = { file(
+			      "a.json", "{\n\"version\": \"2\",\n\"default\": \"no\"}"),
 		missing, file("good.json", GOOD), folder };
 
 	(void)state;
@@ -111,7 +112,8 @@ test_faults_of_all_files(void **state)
 	assert_string_equal(errors.items[0].pointer, "/version");
 	assert_int_equal(errors.items[1].line, 3);
 	assert_string_equal(errors.items[2].file, missing);
-	assert_string_equal(errors.items[2].text, "cannot open: No such file or directory");
+	assert_string_equal(
+	    errors.items[2].text, "cannot open: No such file or directory");
 	assert_string_equal(errors.items[3].file, folder);
 	assert_string_equal(errors.items[3].text, "is a directory; a file is needed");
 }
@@ -160,8 +162,10 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_names_come_from_files, start, done),
-		cmocka_unit_test_setup_teardown(test_one_policy_is_the_default, start, done),
+		cmocka_unit_test_setup_teardown(
+		    test_names_come_from_files, start, done),
+		cmocka_unit_test_setup_teardown(
+		    test_one_policy_is_the_default, start, done),
 		cmocka_unit_test_setup_teardown(test_faults_of_all_files, start, done),
 		cmocka_unit_test_setup_teardown(test_same_name_twice, start, done),
 		cmocka_unit_test_setup_teardown(test_name_must_be_one, start, done),

@@ -95,13 +95,13 @@ check_document(const struct row *rows, size_t n)
 
 	path_of(path, sizeof(path), BROKEN, rows[0].field[0]);
 	fixture_read(path, &text);
-	assert_null(policy_parse("p", rows[0].field[0], text.data, text.len, NULL,
-	    &errors));
+	assert_null(
+	    policy_parse("p", rows[0].field[0], text.data, text.len, NULL, &errors));
 	if (errors.n != n)
 		fixture_print(&errors);
 	if (errors.n != n)
-		fail_msg("%s: wanted %zu faults, got %zu", rows[0].field[0], n,
-		    errors.n);
+		fail_msg(
+		    "%s: wanted %zu faults, got %zu", rows[0].field[0], n, errors.n);
 	for (size_t i = 0; i < n; i++)
 		check_fault(&errors.items[i], &rows[i]);
 	errlist_fini(&errors);
@@ -142,8 +142,8 @@ good_documents(void **state)
 
 		path_of(path, sizeof(path), GOOD, row->field[0]);
 		fixture_read(path, &text);
-		policy = policy_parse("p", row->field[0], text.data, text.len, NULL,
-		    &errors);
+		policy = policy_parse(
+		    "p", row->field[0], text.data, text.len, NULL, &errors);
 		fixture_print(&errors);
 		assert_non_null(policy);
 		assert_int_equal(errors.n, 0);

@@ -7,8 +7,9 @@
 static struct call
 good_call(void)
 {
-	struct call call = { .tool = slice_str("search"), .grant = slice_str("alice"),
-		.cost = 1 };
+	struct call call = {
+		.tool = slice_str("search"), .grant = slice_str("alice"), .cost = 1
+	};
 
 	return call;
 }
@@ -97,8 +98,8 @@ bad_attributes(void **state)
 		    "may not be named");
 	bad_attribute(slice_str("org"), slice_str("x"), ERR_INVALID,
 	    "the attribute \"org\" is given twice");
-	bad_attribute(slice_str(""), slice_str("x"), ERR_INVALID,
-	    "an attribute's name is empty");
+	bad_attribute(
+	    slice_str(""), slice_str("x"), ERR_INVALID, "an attribute's name is empty");
 	bad_attribute(slice_str("a"), slice_str("\xC0"), ERR_INVALID,
 	    "an attribute's value is not valid UTF-8");
 	bad_attribute(slice_str("a"), slice_make(long_value, sizeof(long_value)),

@@ -14,9 +14,11 @@ static struct call
 a_call(void)
 {
 	/* A session of length 0 is absent, wherever its pointer points. */
-	struct call call = { .tool = slice_str("t"), .grant = slice_str("alice-laptop"),
+	struct call call = { .tool = slice_str("t"),
+		.grant = slice_str("alice-laptop"),
 		.session = slice_str(""),
-		.attributes = attributes, .n_attributes = ARRAY_LEN(attributes),
+		.attributes = attributes,
+		.n_attributes = ARRAY_LEN(attributes),
 		.cost = 7 };
 
 	return call;
@@ -29,8 +31,10 @@ policy_with(const char *name, const char *counter, const char *keys)
 	struct buf text = { 0 };
 	struct policy *policy;
 
-	buf_printf(&text, "{'version': '1', 'default': 'deny', 'tools': {'t': "
-	    "{'limits': [{'counter': '%s', 'max': 3, %s}]}}}", counter, keys);
+	buf_printf(&text,
+	    "{'version': '1', 'default': 'deny', 'tools': {'t': "
+	    "{'limits': [{'counter': '%s', 'max': 3, %s}]}}}",
+	    counter, keys);
 	policy = fixture_policy(name, buf_cstr(&text));
 	buf_fini(&text);
 	return policy;
@@ -56,8 +60,8 @@ check_key(const struct policy *policy, const struct call *call, const char *want
 	struct buf key = { 0 };
 
 	buf_add_str(&key, "before ");
-	assert_int_equal(policy_charge(limit_at(policy, call, 0), call, &key, &charge,
-	    &ei), 0);
+	assert_int_equal(
+	    policy_charge(limit_at(policy, call, 0), call, &key, &charge, &ei), 0);
 	assert_memory_equal(key.data, "before ", 7);
 	assert_string_equal(buf_cstr(&key) + 7, wanted);
 	assert_string_equal(charge.scope, shown);
@@ -79,18 +83,18 @@ static void
 keys_of_scopes(void **state)
 {
 	(void)state;
-	key_of("p", "c", "'window': 'minute'",
-	    "ration:p:{grant=alice-laptop}:c:minute", "grant");
+	key_of("p", "c", "'window': 'minute'", "ration:p:{grant=alice-laptop}:c:minute",
+	    "grant");
 	key_of("p", "c", "'window': 'hour', 'scope': 'global'",
 	    "ration:p:{global}:c:hour", "global");
-	key_of("p", "c", "'window': '90s', 'scope': 'org'",
-	    "ration:p:{org=acme}:c:90s", "org");
+	key_of("p", "c", "'window': '90s', 'scope': 'org'", "ration:p:{org=acme}:c:90s",
+	    "org");
 	key_of("p", "c", "'window': 'week', 'scope': ['org', 'grant']",
 	    "ration:p:{grant=alice-laptop&org=acme}:c:week", "grant&org");
 	key_of("p", "c", "'window': 'day', 'scope': ['grant']",
 	    "ration:p:{grant=alice-laptop}:c:day", "grant");
-	key_of("p", "c", "'window': 'day', 'scope': 'empty'",
-	    "ration:p:{empty=}:c:day", "empty");
+	key_of("p", "c", "'window': 'day', 'scope': 'empty'", "ration:p:{empty=}:c:day",
+	    "empty");
 }
 
 static void
@@ -103,8 +107,8 @@ windows_have_one_spelling(void **state)
 	    "grant");
 	key_of("p", "c", "'window': '24h'", "ration:p:{grant=alice-laptop}:c:day",
 	    "grant");
-	key_of("p", "c", "'window': '7d'",
-	    "ration:p:{grant=alice-laptop}:c:604800s", "grant");
+	key_of("p", "c", "'window': '7d'", "ration:p:{grant=alice-laptop}:c:604800s",
+	    "grant");
 }
 
 static void
@@ -131,8 +135,8 @@ long_names_are_digests(void **state)
 	memset(counter, 'c', sizeof(counter) - 1);
 	counter[sizeof(counter) - 1] = '\0';
 	policy = policy_with("p", counter, "'window': 'day', 'scope': 'global'");
-	assert_int_equal(policy_charge(limit_at(policy, &call, 0), &call, &key, &charge,
-	    &ei), 0);
+	assert_int_equal(
+	    policy_charge(limit_at(policy, &call, 0), &call, &key, &charge, &ei), 0);
 	assert_int_equal(key.len, strlen("ration:p:{global}:~:day") + 32);
 	assert_memory_equal(key.data, "ration:p:{global}:~", 19);
 	buf_fini(&key);
@@ -142,14 +146,15 @@ long_names_are_digests(void **state)
 static void
 key_prefix(void **state)
 {
-	static const char text[] = "{\"version\": \"1\", \"default\": \"allow\", "
+	static const char text[] =
+	    "{\"version\": \"1\", \"default\": \"allow\", "
 	    "\"all_tools\": {\"limits\": [{\"counter\": \"c\", \"window\": \"day\", "
 	    "\"max\": 1, \"scope\": \"global\"}]}}";
 	struct policy_options options = { .key_prefix = "team-a" };
 	struct call call = a_call();
 	struct errlist errors;
-	struct policy *policy = policy_parse("p", NULL, text, strlen(text), &options,
-	    &errors);
+	struct policy *policy =
+	    policy_parse("p", NULL, text, strlen(text), &options, &errors);
 
 	(void)state;
 	assert_non_null(policy);
@@ -161,7 +166,8 @@ key_prefix(void **state)
 static void
 rate_limit(void **state)
 {
-	struct policy *policy = fixture_policy("p", "{'version': '1', 'default': "
+	struct policy *policy = fixture_policy("p",
+	    "{'version': '1', 'default': "
 	    "'deny', 'tools': {'t': {'rate_limit': {'max': 10, 'window': 60}}}}");
 	struct call call = a_call();
 
@@ -169,8 +175,8 @@ rate_limit(void **state)
 	check_key(policy, &call, "ration:p:{grant=alice-laptop}:t_rate_limit:minute",
 	    "grant");
 	call.session = slice_str("s:1");
-	check_key(policy, &call, "ration:p:{session=s%3A1}:t_rate_limit:minute",
-	    "session");
+	check_key(
+	    policy, &call, "ration:p:{session=s%3A1}:t_rate_limit:minute", "session");
 	assert_int_equal(limit_at(policy, &call, 0)->limit.max, 10);
 	policy_free(policy);
 }
@@ -185,8 +191,9 @@ lacking(const char *keys, const char *piece)
 	struct buf key = { 0 };
 
 	buf_add_str(&key, "kept");
-	assert_int_equal(policy_charge(limit_at(policy, &call, 0), &call, &key, &charge,
-	    &ei), ERR_NOTFOUND);
+	assert_int_equal(
+	    policy_charge(limit_at(policy, &call, 0), &call, &key, &charge, &ei),
+	    ERR_NOTFOUND);
 	assert_non_null(strstr(ei.text, piece));
 	assert_int_equal(key.len, 4);
 	buf_fini(&key);
@@ -212,8 +219,8 @@ cost_is(const char *keys, int64_t wanted)
 	struct errinfo ei;
 	struct buf key = { 0 };
 
-	assert_int_equal(policy_charge(limit_at(policy, &call, 0), &call, &key, &charge,
-	    &ei), 0);
+	assert_int_equal(
+	    policy_charge(limit_at(policy, &call, 0), &call, &key, &charge, &ei), 0);
 	assert_int_equal(charge.cost, wanted);
 	buf_fini(&key);
 	policy_free(policy);
@@ -254,8 +261,8 @@ on_free(const volatile void *at)
 static void
 costs_no_malloc(void **state)
 {
-	struct policy *policy = policy_with("p", "c",
-	    "'window': 1, 'scope': ['org', 'grant', 'a&b']");
+	struct policy *policy =
+	    policy_with("p", "c", "'window': 1, 'scope': ['org', 'grant', 'a&b']");
 	struct call call = a_call();
 	struct policy_charge charge;
 	struct errinfo ei;

@@ -10,8 +10,8 @@ static void
 must_load(const char *where, struct slice text)
 {
 	struct errlist errors;
-	struct policy *policy = policy_parse("p", where, text.ptr, text.len, NULL,
-	    &errors);
+	struct policy *policy =
+	    policy_parse("p", where, text.ptr, text.len, NULL, &errors);
 
 	fixture_print(&errors);
 	if (!policy)

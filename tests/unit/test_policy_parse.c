@@ -10,7 +10,7 @@ static void
 what_it_tells(void **state)
 {
 	static const char text[] = "{\"version\": \"1\", \"default\": \"deny\", "
-	    "\"description\": \"for agents\"}";
+				   "\"description\": \"for agents\"}";
 	struct policy *policy = fixture_policy("agents", text);
 	char hash[65];
 
@@ -136,8 +136,10 @@ add_tool(struct buf *text, int i, bool with_limit)
 {
 	buf_printf(text, "%s\n\"tool_%d\": {", i ? "," : "", i);
 	if (with_limit)
-		buf_printf(text, "\"limits\": [{\"counter\": \"c%d\", \"window\": "
-		    "\"hour\", \"max\": %d}]", i, i);
+		buf_printf(text,
+		    "\"limits\": [{\"counter\": \"c%d\", \"window\": "
+		    "\"hour\", \"max\": %d}]",
+		    i, i);
 	buf_add_char(text, '}');
 }
 
@@ -156,7 +158,8 @@ big(void **state)
 	buf_add_str(&text, HEAD "\"hide\": [");
 	for (int i = 0; i < 10000; i++)
 		buf_printf(&text, "%s\"hidden_%d\"", i ? "," : "", i);
-	buf_add_str(&text, "], \"all_tools\": {\"limits\": [{\"counter\": \"all\", "
+	buf_add_str(&text,
+	    "], \"all_tools\": {\"limits\": [{\"counter\": \"all\", "
 	    "\"window\": \"day\", \"max\": 1}]}, \"tools\": {");
 	for (int i = 0; i < 10000; i++)
 		add_tool(&text, i, i % 10 == 0);

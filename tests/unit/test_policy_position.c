@@ -20,7 +20,8 @@ check_place(const char *text, const char *pointer, int line, int column)
 static void
 places(void **state)
 {
-	static const char text[] = "\n {\n  \"a\" :\t1,\n  \"b\": [ true,\n"
+	static const char text[] =
+	    "\n {\n  \"a\" :\t1,\n  \"b\": [ true,\n"
 	    "   {\"c\": \"x\\\"]\"}, [] ],\n\"d\":{}, \"e\":-1.5e3}\n";
 
 	(void)state;
@@ -77,7 +78,7 @@ static void
 duplicates(void **state)
 {
 	static const char text[] = "{\"a\":1,\n\"b\":{\"a\":1,\"\\u0061\":2},\n"
-	    "\"c\":[{\"a\":1},{\"a\":1,\n\"a\":1}]}";
+				   "\"c\":[{\"a\":1},{\"a\":1,\n\"a\":1}]}";
 	struct position_index *index = position_new(text, strlen(text));
 	struct errlist errors;
 

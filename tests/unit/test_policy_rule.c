@@ -7,8 +7,9 @@
 static struct ruling
 rule_of(const struct policy *policy, const char *tool)
 {
-	struct call call = { .tool = slice_str(tool), .grant = slice_str("alice"),
-		.cost = 1 };
+	struct call call = {
+		.tool = slice_str(tool), .grant = slice_str("alice"), .cost = 1
+	};
 	struct ruling ruling;
 
 	policy_rule(policy, &call, &ruling);
@@ -46,8 +47,9 @@ allowed(const struct policy *policy, const char *tool, const char *rules)
 static void
 default_deny(void **state)
 {
-	struct policy *p = fixture_policy("p", HEAD "'default': 'deny', 'tools': {"
-	    "'a': {}, 'b': {'action': 'allow'}}}");
+	struct policy *p = fixture_policy("p",
+	    HEAD "'default': 'deny', 'tools': {"
+		 "'a': {}, 'b': {'action': 'allow'}}}");
 
 	(void)state;
 	allowed(p, "a", "");
@@ -60,9 +62,10 @@ default_deny(void **state)
 static void
 default_allow(void **state)
 {
-	struct policy *p = fixture_policy("p", HEAD "'default': 'allow',"
-	    "'all_tools': {'limits': [{'counter': 'calls', 'window': 'hour',"
-	    "'max': 1}]}, 'tools': {'a': {'action': 'deny'}, 'b': {}}}");
+	struct policy *p = fixture_policy("p",
+	    HEAD "'default': 'allow',"
+		 "'all_tools': {'limits': [{'counter': 'calls', 'window': 'hour',"
+		 "'max': 1}]}, 'tools': {'a': {'action': 'deny'}, 'b': {}}}");
 
 	(void)state;
 	denied(p, "a", "/tools/a/action", "the policy denies this tool");
@@ -74,10 +77,11 @@ default_allow(void **state)
 static void
 reasons_and_escapes(void **state)
 {
-	struct policy *p = fixture_policy("p", HEAD "'default': 'allow', 'tools': {"
-	    "'a/b~c': {'action': 'deny', 'reason': 'not by an agent'},"
-	    "'d~/': {'limits': [{'counter': 'x/~', 'window': 1, 'max': 1}],"
-	    "'rate_limit': {'max': 1, 'window': 1}}}}");
+	struct policy *p = fixture_policy("p",
+	    HEAD "'default': 'allow', 'tools': {"
+		 "'a/b~c': {'action': 'deny', 'reason': 'not by an agent'},"
+		 "'d~/': {'limits': [{'counter': 'x/~', 'window': 1, 'max': 1}],"
+		 "'rate_limit': {'max': 1, 'window': 1}}}}");
 
 	(void)state;
 	denied(p, "a/b~c", "/tools/a~1b~0c/action", "not by an agent");
@@ -88,9 +92,10 @@ reasons_and_escapes(void **state)
 static void
 hidden(void **state)
 {
-	struct policy *p = fixture_policy("p", HEAD "'default': 'allow',"
-	    "'tools': {'a': {}, 'b': {'action': 'deny'}, 'c': {}},"
-	    "'hide': ['a', 'b', 'not listed']}");
+	struct policy *p = fixture_policy("p",
+	    HEAD "'default': 'allow',"
+		 "'tools': {'a': {}, 'b': {'action': 'deny'}, 'c': {}},"
+		 "'hide': ['a', 'b', 'not listed']}");
 
 	(void)state;
 	denied(p, "a", "(hidden)", "this tool is hidden");
@@ -104,8 +109,9 @@ hidden(void **state)
 static void
 hidden_under_default_deny(void **state)
 {
-	struct policy *p = fixture_policy("p", HEAD "'default': 'deny',"
-	    "'hide': ['a', 'b'], 'tools': {'a': {}}}");
+	struct policy *p = fixture_policy("p",
+	    HEAD "'default': 'deny',"
+		 "'hide': ['a', 'b'], 'tools': {'a': {}}}");
 
 	(void)state;
 	denied(p, "a", "(hidden)", "this tool is hidden");
@@ -117,8 +123,9 @@ hidden_under_default_deny(void **state)
 static void
 all_hidden(void **state)
 {
-	struct policy *p = fixture_policy("p", HEAD "'default': 'allow',"
-	    "'hide': ['x', '*'], 'tools': {'a': {}}}");
+	struct policy *p = fixture_policy("p",
+	    HEAD "'default': 'allow',"
+		 "'hide': ['x', '*'], 'tools': {'a': {}}}");
 
 	(void)state;
 	denied(p, "a", "(hidden)", "this tool is hidden");
@@ -131,7 +138,9 @@ all_hidden(void **state)
 static void
 policy_order(void **state)
 {
-	struct policy *p = fixture_policy("p", HEAD "'default': 'deny',"
+	struct policy *p = fixture_policy("p",
+	    HEAD
+	    "'default': 'deny',"
 	    "'all_tools': {'limits': ["
 	    "{'counter': 'z', 'window': 'hour', 'max': 1},"
 	    "{'counter': 'y', 'window': 'hour', 'max': 1}]},"
@@ -141,7 +150,8 @@ policy_order(void **state)
 	    "'r': {'rate_limit': {'max': 5, 'window': 60}}, 'e': {'limits': []}}}");
 
 	(void)state;
-	allowed(p, "t", "/tools/t/limits/b /tools/t/limits/a /tools/t/rate_limit "
+	allowed(p, "t",
+	    "/tools/t/limits/b /tools/t/limits/a /tools/t/rate_limit "
 	    "/all_tools/limits/z /all_tools/limits/y ");
 	allowed(p, "r", "/tools/r/rate_limit /all_tools/limits/z /all_tools/limits/y ");
 	allowed(p, "e", "/all_tools/limits/z /all_tools/limits/y ");
@@ -188,14 +198,15 @@ limit_of(const struct policy *policy, const char *tool, size_t i)
 static void
 messages(void **state)
 {
-	struct policy *p = fixture_policy("p", HEAD "'default': 'deny', 'tools': {"
-	    "'t': {'rate_limit': {'max': 5, 'window': 90}, 'limits': ["
-	    "{'counter': 'charges', 'window': 'hour', 'max': 30},"
-	    "{'counter': 'b', 'window': '90s', 'max': 0, 'scope': 'global'},"
-	    "{'counter': 'c', 'window': 60, 'max': 1, 'scope': ['org', 'grant']},"
-	    "{'counter': 'd', 'window': 'day', 'max': 1, 'scope': 'session'},"
-	    "{'counter': 'e', 'window': 'day', 'max': 1, 'on_deny': 'no more'}"
-	    "]}}}");
+	struct policy *p = fixture_policy("p",
+	    HEAD "'default': 'deny', 'tools': {"
+		 "'t': {'rate_limit': {'max': 5, 'window': 90}, 'limits': ["
+		 "{'counter': 'charges', 'window': 'hour', 'max': 30},"
+		 "{'counter': 'b', 'window': '90s', 'max': 0, 'scope': 'global'},"
+		 "{'counter': 'c', 'window': 60, 'max': 1, 'scope': ['org', 'grant']},"
+		 "{'counter': 'd', 'window': 'day', 'max': 1, 'scope': 'session'},"
+		 "{'counter': 'e', 'window': 'day', 'max': 1, 'on_deny': 'no more'}"
+		 "]}}}");
 	static const char *const wanted[] = {
 		"limit \"charges\" is used up: 30 per hour for each grant",
 		"limit \"b\" is used up: 0 per 90s for all callers",
@@ -203,7 +214,7 @@ messages(void **state)
 		"limit \"d\" is used up: 1 per day for each session",
 		"no more",
 		"limit \"t_rate_limit\" is used up: 5 per 90s for each session or "
-		    "grant",
+		"grant",
 	};
 
 	(void)state;

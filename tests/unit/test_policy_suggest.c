@@ -33,8 +33,9 @@ far_names(void **state)
 	assert_int_equal(distance("per", "max"), SUGGEST_FAR);
 	assert_int_equal(distance("ma", "description"), SUGGEST_FAR);
 	assert_int_equal(distance("owner", "counter"), SUGGEST_FAR);
-	assert_int_equal(distance("limits_that_go_on_and_on_and_on_and_on_and_on",
-	    "limits"), SUGGEST_FAR);
+	assert_int_equal(
+	    distance("limits_that_go_on_and_on_and_on_and_on_and_on", "limits"),
+	    SUGGEST_FAR);
 }
 
 int

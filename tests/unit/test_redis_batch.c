@@ -54,7 +54,8 @@ read_reply(struct reply_reader *reader, const char *text)
 	/* A byte at a time: a reply may come in any pieces. */
 	for (size_t i = 0; i < strlen(text); i++) {
 		assert_int_equal(reply_reader_feed(reader, text + i, 1), 0);
-		assert_int_equal(reply_reader_next(reader, &reply), i + 1 == strlen(text));
+		assert_int_equal(
+		    reply_reader_next(reader, &reply), i + 1 == strlen(text));
 	}
 	return reply;
 }
@@ -73,11 +74,12 @@ test_runs(void **state)
 	assert_int_equal(batch_add(b, make(&f[1], "b", "B", 2)), 0);
 	assert_int_equal(batch_add(b, make(&f[2], "c", NULL, 1)), 0);
 	assert_int_equal(batch_size(b), 3);
-	assert_true(batch_format(b, slice_str("0123456789012345678901234567890123456789"),
-	    &out));
+	assert_true(batch_format(
+	    b, slice_str("0123456789012345678901234567890123456789"), &out));
 	call = buf_cstr(&out);
 	assert_non_null(strstr(call, "*23\r\n$7\r\nEVALSHA\r\n$40\r\n"));
-	assert_non_null(strstr(call, "$1\r\n4\r\n$1\r\na\r\n$1\r\nc\r\n$1\r\nb\r\n$1\r\nB\r\n"
+	assert_non_null(strstr(call,
+	    "$1\r\n4\r\n$1\r\na\r\n$1\r\nc\r\n$1\r\nb\r\n$1\r\nB\r\n"
 	    "$1\r\n2\r\n$1\r\n1\r\n$2\r\n30\r\n$1\r\n1\r\n$5\r\n60000\r\n$1\r\n0\r\n"
 	    "$1\r\n1\r\n$1\r\n2\r\n"));
 	batch_fail(b, &store, FAULT_OTHER, NULL);
@@ -101,8 +103,13 @@ test_answers(void **state)
 	assert_int_equal(batch_add(b, make(&f[1], "b", "B", 1)), 0);
 	assert_int_equal(batch_add(b, make(&f[2], "c", "C", 1)), 0);
 	assert_true(batch_format(b, slice_str("x"), &out));
-	assert_int_equal(batch_apply(b, read_reply(reader, "*7\r\n:1767225601500000\r\n"
-	    ":1\r\n:2\r\n:4\r\n:-101\r\n$9\r\nWRONGTYPE\r\n:0\r\n"), &store, &outcome), 0);
+	assert_int_equal(
+	    batch_apply(b,
+		read_reply(reader,
+		    "*7\r\n:1767225601500000\r\n"
+		    ":1\r\n:2\r\n:4\r\n:-101\r\n$9\r\nWRONGTYPE\r\n:0\r\n"),
+		&store, &outcome),
+	    0);
 	assert_int_equal(n_done, 3);
 	assert_int_equal(f[0].take.status, TAKE_ADMITTED);
 	assert_int_equal(f[0].charges[1].used, 2);
@@ -144,8 +151,9 @@ test_answer_that_does_not_fit(void **state)
 		n_done = 0;
 		assert_int_equal(batch_add(b, make(&f, "a", NULL, 1)), 0);
 		assert_true(batch_format(b, slice_str("x"), &out));
-		assert_int_equal(batch_apply(b, read_reply(reader, replies[i]), &store,
-		    &outcome), ERR_SYNTAX);
+		assert_int_equal(
+		    batch_apply(b, read_reply(reader, replies[i]), &store, &outcome),
+		    ERR_SYNTAX);
 		assert_int_equal(n_done, 1);
 		assert_int_equal(f.take.status, TAKE_FAILED);
 		batch_free(b);
@@ -194,13 +202,18 @@ test_leaving(void **state)
 	assert_int_equal(batch_live(b), 1);
 	/* The keys' memory is the taker's again. */
 	f[1].charges[0].key = f[2].charges[0].key = slice_str("gone");
-	assert_int_equal(batch_apply(b, read_reply(reader, "*4\r\n:1767225601500000\r\n"
-	    ":7\r\n:-31\r\n:14\r\n"), &store, &outcome), 0);
+	assert_int_equal(batch_apply(b,
+			     read_reply(reader,
+				 "*4\r\n:1767225601500000\r\n"
+				 ":7\r\n:-31\r\n:14\r\n"),
+			     &store, &outcome),
+	    0);
 	assert_int_equal(n_done, 1);
 	assert_int_equal(outcome.late, 2);
 	assert_int_equal(outcome.admitted, 1);
 	assert_non_null(memmem(outcome.give_back.data, outcome.give_back.len,
-	    "$1\r\n1\r\n$2\r\nk1\r\n$1\r\n7\r\n$13\r\n1767225660000\r\n$5\r\n60000\r\n", 53));
+	    "$1\r\n1\r\n$2\r\nk1\r\n$1\r\n7\r\n$13\r\n1767225660000\r\n$5\r\n60000\r\n",
+	    53));
 	assert_null(memmem(outcome.give_back.data, outcome.give_back.len, "k2", 2));
 	batch_free(b);
 	reply_reader_free(reader);
@@ -264,8 +277,8 @@ test_many_shapes(void **state)
 	 * the answer tells each check its own cost. */
 	for (int i = 0; i < N; i++)
 		buf_printf(&text, ":%d\r\n", i + 1);
-	assert_int_equal(batch_apply(b, read_reply(reader, buf_cstr(&text)), &store,
-	    &outcome), 0);
+	assert_int_equal(
+	    batch_apply(b, read_reply(reader, buf_cstr(&text)), &store, &outcome), 0);
 	assert_int_equal(n_done, N);
 	for (int i = 0; i < N; i++)
 		assert_int_equal(f[i].charges[0].used, i + 1);

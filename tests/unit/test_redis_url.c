@@ -20,10 +20,12 @@ test_good(void **state)
 		{ "redis://h", "h", "6379", "", "", "", "redis://h:6379/0", 0 },
 		{ "redis://127.0.0.1:7000/3", "127.0.0.1", "7000", "", "", "",
 		    "redis://127.0.0.1:7000/3", 3 },
-		{ "redis://:s%40c%3a@h:1/0", "h", "1", "", "", "s@c:", "redis://h:1/0", 0 },
+		{ "redis://:s%40c%3a@h:1/0", "h", "1", "", "", "s@c:", "redis://h:1/0",
+		    0 },
 		{ "redis://bob:pw@[::1]:7000", "::1", "7000", "", "bob", "pw",
 		    "redis://[::1]:7000/0", 0 },
-		{ "redis://[::1]", "::1", "6379", "", "", "", "redis://[::1]:6379/0", 0 },
+		{ "redis://[::1]", "::1", "6379", "", "", "", "redis://[::1]:6379/0",
+		    0 },
 		{ "REDIS://h/", "h", "6379", "", "", "", "redis://h:6379/0", 0 },
 		{ "redis+unix:///run/r.sock", "", "", "/run/r.sock", "", "",
 		    "redis+unix:///run/r.sock?db=0", 0 },
@@ -76,7 +78,8 @@ test_bad(void **state)
 		struct redis_url url;
 		struct errinfo ei = { 0 };
 
-		assert_int_equal(redis_url_parse(cases[i].text, &url, &ei), cases[i].code);
+		assert_int_equal(
+		    redis_url_parse(cases[i].text, &url, &ei), cases[i].code);
 		assert_true(ei.text[0] != '\0');
 		/* A password never reaches a message. */
 		assert_null(strstr(ei.text, "hunter2"));
@@ -104,16 +107,19 @@ test_faults(void **state)
 		enum store_fault fault;
 	} cases[] = {
 		{ "LOADING Redis is loading the dataset in memory", FAULT_LOADING },
-		{ "READONLY You can't write against a read only replica.", FAULT_READONLY },
+		{ "READONLY You can't write against a read only replica.",
+		    FAULT_READONLY },
 		{ "ERR Error running script: @user_script:7: -READONLY You can't",
 		    FAULT_READONLY },
 		{ "BUSY Redis is busy running a script.", FAULT_BUSY },
-		{ "OOM command not allowed when used memory > 'maxmemory'.", FAULT_MEMORY },
+		{ "OOM command not allowed when used memory > 'maxmemory'.",
+		    FAULT_MEMORY },
 		{ "MISCONF Redis is configured to save RDB snapshots", FAULT_MEMORY },
 		{ "NOAUTH Authentication required.", FAULT_CONFIG },
 		{ "WRONGPASS invalid username-password pair", FAULT_CONFIG },
 		{ "NOPERM this user has no permissions", FAULT_CONFIG },
-		{ "ERR The user executing the script can't run this command or subcommand",
+		{ "ERR The user executing the script can't run this command or "
+		  "subcommand",
 		    FAULT_CONFIG },
 		{ "MASTERDOWN Link with MASTER is down", FAULT_MASTERDOWN },
 		{ "CLUSTERDOWN Hash slot not served", FAULT_CLUSTER },
@@ -126,7 +132,8 @@ test_faults(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
-		assert_int_equal(redis_fault_of(slice_str(cases[i].text)), cases[i].fault);
+		assert_int_equal(
+		    redis_fault_of(slice_str(cases[i].text)), cases[i].fault);
 	assert_true(redis_fault_is_noscript(slice_str("NOSCRIPT No matching script.")));
 	assert_false(redis_fault_is_noscript(slice_str("ERR NOSCRIPT")));
 	assert_false(redis_fault_is_noscript(slice_make(NULL, 0)));

@@ -13,7 +13,8 @@
 
 #include "server.h"
 
-#define POLICY "--policy=" TEST_SOURCE_DIR "/../examples/policies/create_connect_token.json"
+#define POLICY \
+	"--policy=" TEST_SOURCE_DIR "/../examples/policies/create_connect_token.json"
 
 static struct config config;
 static struct errlist errors;
@@ -39,14 +40,15 @@ load(const char **flags, size_t n)
 	const char *argv[16] = { "rationd" };
 
 	memcpy(argv + 1, flags, n * sizeof(*flags));
-	assert_int_equal(config_load(&config, (int)n + 1, (char *const *)(uintptr_t)argv,
-			     NULL, &errors),
+	assert_int_equal(config_load(&config, (int)n + 1,
+			     (char *const *)(uintptr_t)argv, NULL, &errors),
 	    EXIT_CODE_OK);
 	return server_load(&server, &config, &errors);
 }
 
-#define LOAD(...) \
-	load((const char *[]){ __VA_ARGS__ }, ARRAY_LEN(((const char *[]){ __VA_ARGS__ })))
+#define LOAD(...)                             \
+	load((const char *[]){ __VA_ARGS__ }, \
+	    ARRAY_LEN(((const char *[]){ __VA_ARGS__ })))
 
 static const char *
 write_tokens(const char *text)
@@ -133,8 +135,8 @@ test_bad_token_file(void **state)
 	done(NULL);
 	assert_int_equal(LOAD(POLICY, "--token-file=/nonexistent"), EXIT_CODE_CONFIG);
 	assert_int_equal(errors.n, 1);
-	assert_string_equal(errors.items[0].text,
-	    "cannot open: No such file or directory");
+	assert_string_equal(
+	    errors.items[0].text, "cannot open: No such file or directory");
 }
 
 static void

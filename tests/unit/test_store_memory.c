@@ -351,8 +351,9 @@ test_memory_per_counter(void **state)
 	after = mallinfo2();
 	/* Where the sanitizers replace malloc there is nothing to measure. */
 	if (after.uordblks > before.uordblks) {
-		size_t each = (after.uordblks + after.hblkhd - before.uordblks -
-		    before.hblkhd) / MANY;
+		size_t each =
+		    (after.uordblks + after.hblkhd - before.uordblks - before.hblkhd) /
+		    MANY;
 
 		print_message("%zu bytes per live counter\n", each);
 		assert_true(each <= 160);
@@ -397,8 +398,8 @@ contend(void *arg)
 		struct take take = { .charges = c, .n = 3, .done = ignore_done };
 
 		for (int k = 0; k < 3; k++)
-			c[k] = charge_of(me->limit, keys[(first + k * step) % SHARED],
-			    1);
+			c[k] =
+			    charge_of(me->limit, keys[(first + k * step) % SHARED], 1);
 		store_take(store, &take);
 		for (int k = 0; take.status == TAKE_ADMITTED && k < 3; k++)
 			me->admitted[(first + k * step) % SHARED]++;
@@ -422,8 +423,8 @@ test_threads_never_admit_too_much(void **state)
 	f.minute.max = 1000;
 	for (int i = 0; i < THREADS; i++) {
 		all[i] = (struct contender){ f.memory, &f.minute, i + 1, { 0 } };
-		assert_int_equal(pthread_create(&threads[i], NULL, contend, &all[i]),
-		    0);
+		assert_int_equal(
+		    pthread_create(&threads[i], NULL, contend, &all[i]), 0);
 	}
 	for (int i = 0; i < THREADS; i++)
 		assert_int_equal(pthread_join(threads[i], NULL), 0);

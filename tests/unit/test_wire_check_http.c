@@ -36,8 +36,9 @@ assert_fields(const struct decision *d, const char *text)
 	http_response_fini(&resp);
 }
 
-#define CHARGES \
-	"RateLimit-Policy: \"charges\";q=30;w=3600\r\nRateLimit: \"charges\";r=0;t=2\r\n"
+#define CHARGES                                                    \
+	"RateLimit-Policy: \"charges\";q=30;w=3600\r\nRateLimit: " \
+	"\"charges\";r=0;t=2\r\n"
 
 static void
 test_fields(void **state)
@@ -71,10 +72,11 @@ test_odd_names_and_large_numbers(void **state)
 	struct decision d = decision_allowed();
 
 	(void)state;
-	assert_fields(&d, "RateLimit-Policy: \"a\\\"b\\\\c%25d %C3%A9%0A\""
-			  ";q=999999999999999;w=90\r\n"
-			  "RateLimit: \"a\\\"b\\\\c%25d %C3%A9%0A\""
-			  ";r=999999999999999;t=90\r\n");
+	assert_fields(&d,
+	    "RateLimit-Policy: \"a\\\"b\\\\c%25d %C3%A9%0A\""
+	    ";q=999999999999999;w=90\r\n"
+	    "RateLimit: \"a\\\"b\\\\c%25d %C3%A9%0A\""
+	    ";r=999999999999999;t=90\r\n");
 }
 
 static struct http_request req;
@@ -115,9 +117,11 @@ test_auth(void **state)
 	assert_null(out.policy.ptr);
 	assert_int_equal(check_http_parse_timeout(&req, &timeout_ms, &ei), 0);
 	assert_int_equal(timeout_ms, 0);
-	assert_int_equal(parse_auth(TG "X-Ration-Policy: p\r\nX-Ration-Session: s\r\n"
-				       "X-Ration-Cost: 0\r\nX-RATION-TIMEOUT-MS: 250\r\n"
-				       "X-Ration-Mode: enforce\r\n"), 0);
+	assert_int_equal(
+	    parse_auth(TG "X-Ration-Policy: p\r\nX-Ration-Session: s\r\n"
+			  "X-Ration-Cost: 0\r\nX-RATION-TIMEOUT-MS: 250\r\n"
+			  "X-Ration-Mode: enforce\r\n"),
+	    0);
 	assert_true(slice_eq_str(out.policy, "p"));
 	assert_true(slice_eq_str(out.call.session, "s"));
 	assert_int_equal(out.call.cost, 0);
@@ -144,10 +148,13 @@ static const struct {
 	{ TG "X-Ration-Timeout-Ms: 0\r\n", ERR_INVALID,
 	    "X-Ration-Timeout-Ms must be a whole number from 1 to 60000" },
 	{ TG "X-Ration-Mode: peek\r\n", ERR_UNSUPPORTED, "X-Ration-Mode \"peek\"" },
-	{ TG "X-Ration-Id: 1\r\n", ERR_UNSUPPORTED, "X-Ration-Id is not supported yet" },
+	{ TG "X-Ration-Id: 1\r\n", ERR_UNSUPPORTED,
+	    "X-Ration-Id is not supported yet" },
 	{ TG "X-Ration-Request-Id: 1\r\n", ERR_UNSUPPORTED, "not supported yet" },
-	{ TG "X-Ration-TTL: 1\r\n", ERR_UNSUPPORTED, "X-Ration-Ttl is not supported yet" },
-	{ "X-Ration-Tool: \xFF\r\nX-Ration-Grant: g\r\n", ERR_INVALID, "X-Ration-Tool" },
+	{ TG "X-Ration-TTL: 1\r\n", ERR_UNSUPPORTED,
+	    "X-Ration-Ttl is not supported yet" },
+	{ "X-Ration-Tool: \xFF\r\nX-Ration-Grant: g\r\n", ERR_INVALID,
+	    "X-Ration-Tool" },
 };
 
 static void
@@ -174,12 +181,12 @@ test_timeout_refuses(void **state)
 
 		r.fields[0].name = slice_str("x-ration-timeout-ms");
 		r.fields[0].value = slice_str(values[i]);
-		assert_int_equal(check_http_parse_timeout(&r, &timeout_ms, &ei),
-		    ERR_INVALID);
+		assert_int_equal(
+		    check_http_parse_timeout(&r, &timeout_ms, &ei), ERR_INVALID);
 		r.n_fields = 2;
 		r.fields[1] = r.fields[0];
-		assert_int_equal(check_http_parse_timeout(&r, &timeout_ms, &ei),
-		    ERR_INVALID);
+		assert_int_equal(
+		    check_http_parse_timeout(&r, &timeout_ms, &ei), ERR_INVALID);
 		assert_non_null(strstr(ei.text, "twice"));
 	}
 }

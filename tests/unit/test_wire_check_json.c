@@ -46,7 +46,8 @@ test_all_members(void **state)
 	assert_int_equal(parse("{\"cost\":7.0,\"mode\":\"enforce\",\"policy\":\"p\","
 			       "\"session\":\"s\",\"args\":{\"a\":[{}]},"
 			       "\"attributes\":{\"org\":\"acme\",\"team\":\"\"},"
-			       "\"grant\":\"\\ud83d\\ude00\",\"tool\":\"t\"}"), 0);
+			       "\"grant\":\"\\ud83d\\ude00\",\"tool\":\"t\"}"),
+	    0);
 	assert_int_equal(call->cost, 7);
 	assert_true(slice_eq_str(cj.request.policy, "p"));
 	assert_true(slice_eq_str(call->session, "s"));
@@ -171,11 +172,12 @@ assert_formats(const struct decision *d, const char *text)
 	buf_fini(&out);
 }
 
-#define LIMITS \
-	"[{\"counter\":\"charges\",\"window\":\"hour\",\"scope\":\"grant\",\"max\":30," \
-	"\"used\":30,\"remaining\":0,\"reset_ms\":1234,\"retry_after_ms\":1234}," \
-	"{\"counter\":\"a\\\"b\\\\c%d \xC3\xA9\\n\",\"window\":\"90s\"," \
-	"\"scope\":\"grant&org\",\"max\":9007199254740991,\"used\":5," \
+#define LIMITS                                                                       \
+	"[{\"counter\":\"charges\",\"window\":\"hour\",\"scope\":\"grant\",\"max\":" \
+	"30,"                                                                        \
+	"\"used\":30,\"remaining\":0,\"reset_ms\":1234,\"retry_after_ms\":1234},"    \
+	"{\"counter\":\"a\\\"b\\\\c%d \xC3\xA9\\n\",\"window\":\"90s\","             \
+	"\"scope\":\"grant&org\",\"max\":9007199254740991,\"used\":5,"               \
 	"\"remaining\":9007199254740986,\"reset_ms\":90000,\"retry_after_ms\":0}]"
 
 static void

@@ -53,7 +53,8 @@ test_all_options(void **state)
 	(void)state;
 	assert_int_equal(parse("check t g timeout 60000 Policy p SESSION s cost 0 "
 			       "ATTR org acme ATTR team _ MODE enforce "
-			       "ARGS {\"a\":{\"b\":[1,null]}}\r\n"), 0);
+			       "ARGS {\"a\":{\"b\":[1,null]}}\r\n"),
+	    0);
 	assert_true(slice_eq_str(cr.request.policy, "p"));
 	assert_true(slice_eq_str(call->session, "s"));
 	assert_int_equal(call->cost, 0);
@@ -96,7 +97,8 @@ static const struct {
 	{ "CHECK t g TIMEOUT 60001\r\n", ERR_INVALID, "TIMEOUT must be" },
 	{ "CHECK t g ARGS []\r\n", ERR_INVALID,
 	    "ARGS must be a JSON object, not an array" },
-	{ "CHECK t g ARGS {\"a\":1,\"a\":1}\r\n", ERR_INVALID, "ARGS is not valid JSON" },
+	{ "CHECK t g ARGS {\"a\":1,\"a\":1}\r\n", ERR_INVALID,
+	    "ARGS is not valid JSON" },
 	{ "CHECK t g ARGS {\r\n", ERR_SYNTAX, "ARGS is not valid JSON: line 1" },
 	{ "CHECK t g ARGS {} COST x\r\n", ERR_INVALID, "COST must be" },
 	{ "CHECK t g ATTR org a ATTR org b\r\n", ERR_INVALID, "org" },
@@ -158,21 +160,25 @@ test_format(void **state)
 	struct decision d = decision_allowed();
 
 	(void)state;
-	assert_formats(&d, "*8\r\n:1\r\n$0\r\n\r\n$0\r\n\r\n:9007199254740986\r\n:90000\r\n"
-			   ":0\r\n$0\r\n\r\n:0\r\n");
+	assert_formats(&d,
+	    "*8\r\n:1\r\n$0\r\n\r\n$0\r\n\r\n:9007199254740986\r\n:90000\r\n"
+	    ":0\r\n$0\r\n\r\n:0\r\n");
 	d.degraded = d.replayed = true;
 	d.reservation = slice_str("res");
-	assert_formats(&d, "*8\r\n:1\r\n$0\r\n\r\n$0\r\n\r\n:9007199254740986\r\n:90000\r\n"
-			   ":0\r\n$3\r\nres\r\n:3\r\n");
+	assert_formats(&d,
+	    "*8\r\n:1\r\n$0\r\n\r\n$0\r\n\r\n:9007199254740986\r\n:90000\r\n"
+	    ":0\r\n$3\r\nres\r\n:3\r\n");
 	d = decision_limited();
 	d.replayed = true;
-	assert_formats(&d, "*8\r\n:0\r\n$23\r\n/tools/t/limits/charges\r\n"
-			   "$12\r\ntoo \"much\"\r\n\r\n:0\r\n:1234\r\n:1234\r\n"
-			   "$0\r\n\r\n:2\r\n");
+	assert_formats(&d,
+	    "*8\r\n:0\r\n$23\r\n/tools/t/limits/charges\r\n"
+	    "$12\r\ntoo \"much\"\r\n\r\n:0\r\n:1234\r\n:1234\r\n"
+	    "$0\r\n\r\n:2\r\n");
 	d = decision_approval();
 	d.degraded = true;
-	assert_formats(&d, "*8\r\n:2\r\n$15\r\n/tools/t/action\r\n$3\r\nask\r\n:-1\r\n"
-			   ":-1\r\n:0\r\n$0\r\n\r\n:1\r\n");
+	assert_formats(&d,
+	    "*8\r\n:2\r\n$15\r\n/tools/t/action\r\n$3\r\nask\r\n:-1\r\n"
+	    ":-1\r\n:0\r\n$0\r\n\r\n:1\r\n");
 }
 
 static int

@@ -83,15 +83,15 @@ static const struct {
 	{ "GET / HTTP/1.0\r\n" END, "GET", "/", NULL, NULL, false },
 	{ "GET / HTTP/1.0\r\nConnection: keep-alive\r\n" END, "GET", "/", NULL, NULL,
 	    false },
-	{ "GET /v1/u?a=b&c=%20? HTTP/1.1\r\n" HOST END, "GET", "/v1/u", "a=b&c=%20?", NULL,
-	    true },
+	{ "GET /v1/u?a=b&c=%20? HTTP/1.1\r\n" HOST END, "GET", "/v1/u", "a=b&c=%20?",
+	    NULL, true },
 	{ "GET /? HTTP/1.1\r\n" HOST END, "GET", "/", "", NULL, true },
 	{ "GET HTTP://h:80/p?q HTTP/1.1\r\n" HOST END, "GET", "/p", "q", NULL, true },
 	{ "OPTIONS * HTTP/1.1\r\nHost:\r\n" END, "OPTIONS", "*", NULL, NULL, true },
 	{ "GET / HTTP/1.1\r\n" HOST "Connection: foo , Close\r\n" END, "GET", "/", NULL,
 	    NULL, false },
-	{ "POST /c HTTP/1.1\r\n" HOST "content-length: 3\r\n" END "abc", "POST", "/c", NULL,
-	    "abc", true },
+	{ "POST /c HTTP/1.1\r\n" HOST "content-length: 3\r\n" END "abc", "POST", "/c",
+	    NULL, "abc", true },
 	{ "POST /c HTTP/1.1\r\n" HOST "Content-Length: 000\r\n" END, "POST", "/c", NULL,
 	    NULL, true },
 	{ "POST /c HTTP/1.1\r\n" HOST "Transfer-Encoding: Chunked\r\n" END
@@ -126,7 +126,8 @@ test_reads_requests(void **state)
 		for (size_t cut = 0; cut <= len; cut++) {
 			char *copy;
 
-			assert_int_equal(feed(good[i].input, len, cut, len, &copy), len);
+			assert_int_equal(
+			    feed(good[i].input, len, cut, len, &copy), len);
 			assert_request(i);
 			free(copy);
 		}
@@ -218,7 +219,8 @@ static const struct {
 	{ POST "Content-Length: -1\r\n" END, 400, "digits" },
 	{ POST "Content-Length: 101\r\n" END, 413, "100 bytes" },
 	{ POST "Content-Length: 99999999999999999999999999999\r\n" END, 413, "100" },
-	{ POST "Content-Length: 1\r\nTransfer-Encoding: chunked\r\n" END, 400, "exclude" },
+	{ POST "Content-Length: 1\r\nTransfer-Encoding: chunked\r\n" END, 400,
+	    "exclude" },
 	{ POST "Transfer-Encoding: gzip, chunked\r\n" END, 501, "gzip" },
 	{ POST "Transfer-Encoding: identity\r\n" END, 501, "identity" },
 	{ POST "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n" END, 400,
@@ -234,8 +236,10 @@ static const struct {
 	{ CHUNKED "1;\x01\r\n", 400, "0x01" },
 	{ CHUNKED "3\r\nabcd\r\n", 400, "must end in CRLF" },
 	{ CHUNKED "65\r\n", 413, "100 bytes" },
-	{ CHUNKED "64\r\n0123456789012345678901234567890123456789012345678901234567890123"
-	  "456789012345678901234567890123456789\r\n1\r\n", 413, "100 bytes" },
+	{ CHUNKED
+	    "64\r\n0123456789012345678901234567890123456789012345678901234567890123"
+	    "456789012345678901234567890123456789\r\n1\r\n",
+	    413, "100 bytes" },
 	{ CHUNKED "FFFFFFFFFFFFFFFFFFFFFFFF\r\n", 413, "100 bytes" },
 	{ CHUNKED "0\r\nX\r\n\r\n", 400, "no colon" },
 	{ CHUNKED "0\r\nX: y\n", 400, "not in LF" },
@@ -368,20 +372,23 @@ test_expect_continue(void **state)
 	size_t len = strlen(text);
 
 	(void)state;
-	assert_int_equal(http_parse(&r, text, len - 10, BODY_MAX, &store, &req, &status, &ei),
+	assert_int_equal(
+	    http_parse(&r, text, len - 10, BODY_MAX, &store, &req, &status, &ei),
 	    ERR_AGAIN);
 	assert_int_equal(r.head_len, 0);
-	assert_int_equal(http_parse(&r, text, len - 3, BODY_MAX, &store, &req, &status, &ei),
+	assert_int_equal(
+	    http_parse(&r, text, len - 3, BODY_MAX, &store, &req, &status, &ei),
 	    ERR_AGAIN);
 	assert_int_equal(r.head_len, len - 3);
 	assert_true(req.expect_continue);
 	req.expect_continue = false;
-	assert_int_equal(http_parse(&r, text, len - 1, BODY_MAX, &store, &req, &status, &ei),
+	assert_int_equal(
+	    http_parse(&r, text, len - 1, BODY_MAX, &store, &req, &status, &ei),
 	    ERR_AGAIN);
 	assert_true(req.expect_continue);
 	assert_int_equal(r.body_need, len);
-	assert_int_equal(http_parse(&r, text, len, BODY_MAX, &store, &req, &status, &ei),
-	    len);
+	assert_int_equal(
+	    http_parse(&r, text, len, BODY_MAX, &store, &req, &status, &ei), len);
 	/* Without a body there is nothing to wait for; HTTP/1.0 does not know it. */
 	assert_true(parse(POST "Expect: 100-continue\r\n\r\n") > 0);
 	assert_false(req.expect_continue);
@@ -418,7 +425,8 @@ test_query(void **state)
 		struct http_request r = { .query = slice_str(queries[i].query) };
 		struct buf out = { 0 };
 
-		assert_int_equal(http_query_get(&r, queries[i].name, &out), queries[i].rc);
+		assert_int_equal(
+		    http_query_get(&r, queries[i].name, &out), queries[i].rc);
 		assert_true(slice_eq_str(buf_slice(&out), queries[i].value));
 		buf_fini(&out);
 	}

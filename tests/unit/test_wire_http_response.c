@@ -29,13 +29,15 @@ test_response(void **state)
 	buf_add_str(&resp.body, "hello");
 	http_response_add_field(&resp, "X-A", slice_make("a\r\nSet-Cookie: b\0c", 18));
 	http_response_add_field(&resp, "X-B", slice_make(NULL, 0));
-	assert_formats(&resp, "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n"
-			      "Content-Length: 5\r\nX-A: a  Set-Cookie: b c\r\nX-B: \r\n"
-			      "\r\nhello");
+	assert_formats(&resp,
+	    "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n"
+	    "Content-Length: 5\r\nX-A: a  Set-Cookie: b c\r\nX-B: \r\n"
+	    "\r\nhello");
 	resp.head_only = resp.close = true;
-	assert_formats(&resp, "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n"
-			      "Content-Length: 5\r\nX-A: a  Set-Cookie: b c\r\nX-B: \r\n"
-			      "Connection: close\r\n\r\n");
+	assert_formats(&resp,
+	    "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n"
+	    "Content-Length: 5\r\nX-A: a  Set-Cookie: b c\r\nX-B: \r\n"
+	    "Connection: close\r\n\r\n");
 	http_response_clear(&resp);
 	resp.status = 204;
 	assert_formats(&resp, "HTTP/1.1 204 No Content\r\n\r\n");
@@ -82,8 +84,8 @@ test_problem(void **state)
 	http_problem(&resp, 400, "x%s", longer);
 	json = json_loadb(resp.body.data, resp.body.len, 0, NULL);
 	assert_non_null(json);
-	assert_null(strstr(json_string_value(json_object_get(json, "detail")),
-	    "\xEF\xBF\xBD"));
+	assert_null(
+	    strstr(json_string_value(json_object_get(json, "detail")), "\xEF\xBF\xBD"));
 	json_decref(json);
 	http_response_fini(&resp);
 }
@@ -91,8 +93,8 @@ test_problem(void **state)
 static void
 test_reasons(void **state)
 {
-	static const int used[] = { 200, 400, 401, 403, 404, 405, 408, 413, 414, 415, 417,
-		422, 429, 431, 500, 501, 503, 505 };
+	static const int used[] = { 200, 400, 401, 403, 404, 405, 408, 413, 414, 415,
+		417, 422, 429, 431, 500, 501, 503, 505 };
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(used); i++)

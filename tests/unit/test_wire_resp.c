@@ -155,7 +155,8 @@ test_refuses(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
-		assert_int_equal(parse(bad[i].input, strlen(bad[i].input)), bad[i].code);
+		assert_int_equal(
+		    parse(bad[i].input, strlen(bad[i].input)), bad[i].code);
 		assert_int_equal(ei.code, bad[i].code);
 		assert_non_null(strstr(ei.text, bad[i].text));
 		assert_memory_equal(ei.text, "Protocol error: ", 16);
@@ -179,10 +180,12 @@ test_long_lines(void **state)
 	(void)state;
 	memset(line, 'a', 70000);
 	assert_int_equal(resp_parse(line, 65535, 1 << 20, &cmd, &need, &ei), ERR_AGAIN);
-	assert_int_equal(resp_parse(line, 65536, 1 << 20, &cmd, &need, &ei), ERR_TOOBIG);
+	assert_int_equal(
+	    resp_parse(line, 65536, 1 << 20, &cmd, &need, &ei), ERR_TOOBIG);
 	assert_non_null(strstr(ei.text, "65536"));
 	line[65536] = '\n';
-	assert_int_equal(resp_parse(line, 65537, 1 << 20, &cmd, &need, &ei), ERR_TOOBIG);
+	assert_int_equal(
+	    resp_parse(line, 65537, 1 << 20, &cmd, &need, &ei), ERR_TOOBIG);
 	line[65535] = '\n';
 	assert_int_equal(resp_parse(line, 65537, 1 << 20, &cmd, &need, &ei), 65536);
 	assert_int_equal(resp_parse(line, 65537, 1000, &cmd, &need, &ei), ERR_TOOBIG);

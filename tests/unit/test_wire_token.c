@@ -23,8 +23,7 @@ static void
 test_any_token_opens(void **state)
 {
 	struct errinfo ei;
-	struct token_set *set =
-	    parse("# two of them\n\n  " FIRST "\t\r\n" SECOND, &ei);
+	struct token_set *set = parse("# two of them\n\n  " FIRST "\t\r\n" SECOND, &ei);
 
 	(void)state;
 	assert_non_null(set);

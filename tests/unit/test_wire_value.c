@@ -21,7 +21,8 @@ test_excerpt(void **state)
 		{ "", "" },
 		{ "abc", "abc" },
 		{ "a\r\n\x1b\x7f\"b", "a?????b" },
-		{ "12345678901234567890123456789012", "12345678901234567890123456789012" },
+		{ "12345678901234567890123456789012",
+		    "12345678901234567890123456789012" },
 		{ "123456789012345678901234567890123",
 		    "12345678901234567890123456789012..." },
 		/* A character is not cut in two. */
@@ -36,8 +37,8 @@ test_excerpt(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++)
-		assert_string_equal(value_excerpt(slice_str(cases[i].raw), out),
-		    cases[i].shown);
+		assert_string_equal(
+		    value_excerpt(slice_str(cases[i].raw), out), cases[i].shown);
 	assert_string_equal(value_excerpt(slice_make("a\0b", 3), out), "a?b");
 }
 
@@ -48,21 +49,26 @@ test_whole(void **state)
 	int64_t out = -7;
 
 	(void)state;
-	assert_int_equal(value_parse_whole("COST", slice_str("0"), 0, NUM_MAX, &out, &ei), 0);
+	assert_int_equal(
+	    value_parse_whole("COST", slice_str("0"), 0, NUM_MAX, &out, &ei), 0);
 	assert_int_equal(out, 0);
-	assert_int_equal(value_parse_whole("COST", slice_str("9007199254740991"), 0, NUM_MAX,
-	    &out, &ei), 0);
+	assert_int_equal(value_parse_whole("COST", slice_str("9007199254740991"), 0,
+			     NUM_MAX, &out, &ei),
+	    0);
 	assert_int_equal(out, NUM_MAX);
-	assert_int_equal(value_parse_whole("COST", slice_str("abc"), 0, NUM_MAX, &out, &ei),
+	assert_int_equal(
+	    value_parse_whole("COST", slice_str("abc"), 0, NUM_MAX, &out, &ei),
 	    ERR_INVALID);
-	assert_string_equal(ei.text, "COST must be a whole number from 0 to "
+	assert_string_equal(ei.text,
+	    "COST must be a whole number from 0 to "
 	    "9007199254740991, not \"abc\"");
 	for (size_t i = 0; i < 6; i++) {
-		static const char *const texts[] = { "9007199254740992", "-1", "1.5", "", " 1",
-			"99999999999999999999999999" };
+		static const char *const texts[] = { "9007199254740992", "-1", "1.5",
+			"", " 1", "99999999999999999999999999" };
 
-		assert_int_equal(value_parse_whole("x", slice_str(texts[i]), 0, NUM_MAX, &out,
-		    &ei), ERR_INVALID);
+		assert_int_equal(
+		    value_parse_whole("x", slice_str(texts[i]), 0, NUM_MAX, &out, &ei),
+		    ERR_INVALID);
 	}
 	assert_int_equal(out, NUM_MAX);
 }
@@ -156,11 +162,12 @@ test_mode(void **state)
 
 	(void)state;
 	assert_int_equal(value_parse_mode("mode", slice_str("enforce"), &ei), 0);
-	assert_int_equal(value_parse_mode("mode", slice_str("peek"), &ei), ERR_UNSUPPORTED);
-	assert_string_equal(ei.text,
-	    "mode \"peek\" is not supported yet; \"enforce\" is");
-	assert_int_equal(value_parse_mode("mode", slice_str("reserve"), &ei),
-	    ERR_UNSUPPORTED);
+	assert_int_equal(
+	    value_parse_mode("mode", slice_str("peek"), &ei), ERR_UNSUPPORTED);
+	assert_string_equal(
+	    ei.text, "mode \"peek\" is not supported yet; \"enforce\" is");
+	assert_int_equal(
+	    value_parse_mode("mode", slice_str("reserve"), &ei), ERR_UNSUPPORTED);
 	assert_int_equal(value_parse_mode("mode", slice_str("x\ny"), &ei), ERR_INVALID);
 	assert_string_equal(ei.text, "mode must be \"enforce\", not \"x?y\"");
 }

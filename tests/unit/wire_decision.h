@@ -14,7 +14,8 @@ static const struct policy_limit limit_charges = {
 };
 
 static const struct policy_limit limit_odd = {
-	.limit = { .max = 9007199254740991, .window = { .len_ms = 90000, .name = "90s" } },
+	.limit = { .max = 9007199254740991,
+	    .window = { .len_ms = 90000, .name = "90s" } },
 	.counter = counter_odd,
 };
 
@@ -26,9 +27,14 @@ static const struct decision_limit limits_denied[] = {
 static inline struct decision
 decision_allowed(void)
 {
-	return (struct decision){ .verdict = VERDICT_ALLOW, .cause = CAUSE_ALLOWED,
-		.policy = slice_str("p"), .tool = slice_str("t"), .grant = slice_str("g"),
-		.limits = limits_denied, .n_limits = 2, .tightest = 1 };
+	return (struct decision){ .verdict = VERDICT_ALLOW,
+		.cause = CAUSE_ALLOWED,
+		.policy = slice_str("p"),
+		.tool = slice_str("t"),
+		.grant = slice_str("g"),
+		.limits = limits_denied,
+		.n_limits = 2,
+		.tightest = 1 };
 }
 
 static inline struct decision
@@ -47,9 +53,13 @@ decision_limited(void)
 static inline struct decision
 decision_approval(void)
 {
-	return (struct decision){ .verdict = VERDICT_APPROVAL, .cause = CAUSE_POLICY,
-		.rule = slice_str("/tools/t/action"), .message = slice_str("ask"),
-		.policy = slice_str("p"), .tool = slice_str("t"), .grant = slice_str("g"),
+	return (struct decision){ .verdict = VERDICT_APPROVAL,
+		.cause = CAUSE_POLICY,
+		.rule = slice_str("/tools/t/action"),
+		.message = slice_str("ask"),
+		.policy = slice_str("p"),
+		.tool = slice_str("t"),
+		.grant = slice_str("g"),
 		.tightest = DECISION_NO_LIMIT };
 }
 

@@ -25,8 +25,8 @@ find(struct slice key)
 	size_t i;
 
 	for (i = 0; i < model.n; i++) {
-		struct slice name = slice_make(model.counters[i].key,
-		    model.counters[i].len);
+		struct slice name =
+		    slice_make(model.counters[i].key, model.counters[i].len);
 
 		if (slice_eq(name, key))
 			return &model.counters[i].state;

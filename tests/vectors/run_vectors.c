@@ -45,8 +45,7 @@ struct run {
 	json_t *keys;
 };
 
-static void PRINTF_LIKE(2, 3)
-fail(struct run *r, const char *fmt, ...)
+static void PRINTF_LIKE(2, 3) fail(struct run *r, const char *fmt, ...)
 {
 	va_list ap;
 
@@ -70,7 +69,8 @@ known_keys(struct run *r, json_t *object, const char *what, const char *const *k
 		fail(r, "%s is not an object", what);
 		return false;
 	}
-	json_object_foreach (object, key, value) {
+	json_object_foreach(object, key, value)
+	{
 		size_t i = 0;
 
 		while (known[i] && strcmp(known[i], key) != 0)
@@ -116,8 +116,8 @@ read_policy(struct run *r, const char *name, json_t *document)
 	char *text = json_dumps(document, 0);
 	struct policy_options options = { 0 };
 	struct errlist errors;
-	struct policy *policy = policy_parse(name, name, text, strlen(text), &options,
-	    &errors);
+	struct policy *policy =
+	    policy_parse(name, name, text, strlen(text), &options, &errors);
 
 	for (size_t i = 0; !policy && i < errors.n; i++)
 		fail(r, "policy \"%s\": %s: %s", name, errors.items[i].pointer,
@@ -142,9 +142,8 @@ read_policies(struct run *r, json_t *from)
 
 	if (one)
 		policies[n++] = read_policy(r, "test", one);
-	json_object_foreach (many, name, document)
-		if (n < ARRAY_LEN(policies))
-			policies[n++] = read_policy(r, name, document);
+	json_object_foreach(many, name, document) if (n < ARRAY_LEN(policies))
+	    policies[n++] = read_policy(r, name, document);
 	for (size_t i = 0; i < n && !r->failed; i++)
 		if (i == n - 1)
 			set = policy_set_new(policies, n, &ei);
@@ -178,19 +177,21 @@ read_request(struct run *r, json_t *from, struct check_request *out,
 	if (!known_keys(r, from, "check", known))
 		return false;
 	out->call.tool = text_of(from, "tool");
-	out->call.grant = json_object_get(from, "grant") ? text_of(from, "grant") :
-	    slice_str("alice");
+	out->call.grant = json_object_get(from, "grant") ? text_of(from, "grant")
+							 : slice_str("alice");
 	out->call.session = text_of(from, "session");
 	out->policy = text_of(from, "policy");
 	out->call.attributes = attributes;
 	value = json_object_get(from, "cost");
 	out->call.cost = value ? json_integer_value(value) : 1;
-	json_object_foreach (json_object_get(from, "attributes"), name, value) {
+	json_object_foreach(json_object_get(from, "attributes"), name, value)
+	{
 		if (out->call.n_attributes == CALL_ATTRIBUTES_MAX)
 			break;
 		attributes[out->call.n_attributes++] = (struct call_attribute){
-			slice_str(name), slice_make(json_string_value(value),
-			    json_string_length(value)) };
+			slice_str(name),
+			slice_make(json_string_value(value), json_string_length(value))
+		};
 	}
 	if (call_validate(&out->call, &ei) < 0)
 		fail(r, "check: %s", ei.text);
@@ -206,13 +207,12 @@ json_of(struct slice s)
 static json_t *
 limit_json(const struct decision_limit *l)
 {
-	return json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I}",
-	    "counter", l->limit->counter, "window", l->limit->limit.window.name,
-	    "scope", l->scope, "max", (json_int_t)l->limit->limit.max,
-	    "used", (json_int_t)l->outcome.used,
-	    "remaining", (json_int_t)l->outcome.remaining,
-	    "reset_ms", (json_int_t)l->outcome.reset_ms,
-	    "retry_after_ms", (json_int_t)l->outcome.retry_after_ms);
+	return json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I}", "counter",
+	    l->limit->counter, "window", l->limit->limit.window.name, "scope", l->scope,
+	    "max", (json_int_t)l->limit->limit.max, "used", (json_int_t)l->outcome.used,
+	    "remaining", (json_int_t)l->outcome.remaining, "reset_ms",
+	    (json_int_t)l->outcome.reset_ms, "retry_after_ms",
+	    (json_int_t)l->outcome.retry_after_ms);
 }
 
 static json_t *
@@ -225,12 +225,13 @@ decision_json(const struct decision *d, json_t *keys)
 	for (size_t i = 0; i < d->n_limits; i++)
 		json_array_append_new(limits, limit_json(&d->limits[i]));
 	return json_pack("{s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:O, s:b}",
-	    "verdict", verdicts[d->verdict], "cause", causes[d->cause],
-	    "rule", json_of(d->rule), "message", json_of(d->message),
-	    "policy", json_of(d->policy), "tool", json_of(d->tool),
-	    "grant", json_of(d->grant), "limits", limits,
-	    "tightest", d->tightest == DECISION_NO_LIMIT ? json_null() :
-	    json_string(d->limits[d->tightest].limit->counter),
+	    "verdict", verdicts[d->verdict], "cause", causes[d->cause], "rule",
+	    json_of(d->rule), "message", json_of(d->message), "policy",
+	    json_of(d->policy), "tool", json_of(d->tool), "grant", json_of(d->grant),
+	    "limits", limits, "tightest",
+	    d->tightest == DECISION_NO_LIMIT
+		? json_null()
+		: json_string(d->limits[d->tightest].limit->counter),
 	    "keys", keys, "degraded", d->degraded);
 }
 
@@ -243,15 +244,13 @@ says(json_t *got, json_t *want)
 	size_t i;
 
 	if (json_is_object(want) && json_is_object(got)) {
-		json_object_foreach (want, key, value)
-			if (!says(json_object_get(got, key), value))
-				return false;
+		json_object_foreach(want, key,
+		    value) if (!says(json_object_get(got, key), value)) return false;
 		return true;
 	}
 	if (json_is_array(want) && json_is_array(got)) {
-		json_array_foreach (want, i, value)
-			if (!says(json_array_get(got, i), value))
-				return false;
+		json_array_foreach(want, i,
+		    value) if (!says(json_array_get(got, i), value)) return false;
 		return json_array_size(got) == json_array_size(want);
 	}
 	return json_equal(got, want);
@@ -375,14 +374,12 @@ run_steps(struct run *r, json_t *steps)
 		fail(r, "the backend did not forget its counters");
 	if (json_array_size(steps) == 0)
 		fail(r, "there are no steps");
-	json_array_foreach (steps, r->step, step)
-		if (!r->failed)
-			run_step(r, step);
+	json_array_foreach(steps, r->step, step) if (!r->failed) run_step(r, step);
 }
 
 static void
-run_case(const char *file, json_t *one, const struct backend_ops *ops,
-    struct store *store)
+run_case(
+    const char *file, json_t *one, const struct backend_ops *ops, struct store *store)
 {
 	static const struct store_ops recorder = { .name = "recorder",
 		.take = record_take };
@@ -424,8 +421,8 @@ run_file(const char *path, const struct backend_ops *ops, struct store *store)
 		fprintf(stderr, "%s:%d: %s\n", path, error.line, error.text);
 	else if (json_array_size(cases) == 0)
 		fprintf(stderr, "%s: there are no \"cases\"\n", path);
-	json_array_foreach (cases, i, one)
-		run_case(base ? base + 1 : path, one, ops, store);
+	json_array_foreach(cases, i, one)
+	    run_case(base ? base + 1 : path, one, ops, store);
 	i = json_array_size(cases);
 	json_decref(document);
 	return i > 0;
@@ -458,8 +455,8 @@ main(int argc, char **argv)
 		argc -= 2;
 	}
 	if (argc < 2 || hash_start() < 0) {
-		fprintf(stderr,
-		    "run_vectors [--backend limit|memory|redis|all] FILE...\n");
+		fprintf(
+		    stderr, "run_vectors [--backend limit|memory|redis|all] FILE...\n");
 		return 2;
 	}
 	log_start(LOG_WARN, LOG_AUTO);
