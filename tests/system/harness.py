@@ -252,9 +252,13 @@ class Redis(Process):
         with client:
             return wait_for(asked, 15, "redis-server's PONG") == "up"
 
-    def start(self):
+    def start(self, wait=True):
+        """Once more, from the main thread: setpriv ends it with the thread it is from.
+
+        Without `wait` it may still be reading its data, or not listen yet.
+        """
         self._spawn()
-        assert self._up(), f"redis-server does not start again:\n{self.log}"
+        assert not wait or self._up(), f"redis-server does not start again:\n{self.log}"
 
     def stop(self):
         """SIGTERM, and waits."""

@@ -127,7 +127,7 @@ def test_idle_connections_are_closed(rationd):
 
 
 def test_idle_connections_that_stay_open(rationd):
-    """A caller that does not look at the close holds nobody up for more than a second."""
+    """A caller that does not look at the close holds nobody up for over a second."""
     daemon = rationd(HOUR)
     idle = [daemon.connect(p) for p in ("http", "resp")]
     begun = time.monotonic()
