@@ -26,6 +26,11 @@ if(TARGET test_check_check)
 		-Wl,--wrap=malloc -Wl,--wrap=calloc -Wl,--wrap=realloc)
 endif()
 
+# A name server that answers when the test wants it to.
+if(TARGET test_net_conn)
+	target_link_options(test_net_conn PRIVATE -Wl,--wrap=getaddrinfo)
+endif()
+
 # The vectors, against limit/, the embedded store and Redis. The shim is loaded into the
 # plain redis-server: no sanitizer, no warnings that only concern our own code.
 add_library(clock_shim MODULE ${PROJECT_SOURCE_DIR}/tests/vectors/clock_shim.c)

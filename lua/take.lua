@@ -29,6 +29,7 @@ local n_out = 1
 local charged = 0 -- limits of the check under way that hold its charge
 
 local GUARD_MS = 250
+local NO_COUNT = 'WRONGTYPE a counter holds something that is not a count'
 
 local function read_limit(at)
 	local l = {
@@ -48,10 +49,11 @@ local function read_limit(at)
 	return l
 end
 
--- In the first moments of a window: drops a count of the window before.
+-- In the first moments of a window: drops a count of the window before, and one that
+-- somebody took the expiry from, which would count for ever.
 local function drop_old(key, l)
 	local left = call('PTTL', key)
-	if left >= 0 and left < l.len / 2 then
+	if left == -1 or left >= 0 and left < l.len / 2 then
 		call('DEL', key)
 	end
 end
@@ -64,8 +66,14 @@ local function give_back(key, cost)
 	return left
 end
 
--- Gives a counter that was just born its expiry. One that cannot have it must not stay.
-local function set_expiry(key, l)
+-- A charge brought the count to `used`, no more than its own cost: the counter was just
+-- born and needs its expiry, without which it must not stay. Below its cost it was
+-- negative before, and so is no count of ours.
+local function begin(key, l, used)
+	if used < l.number then
+		call('DECRBY', key, l.cost)
+		error(NO_COUNT)
+	end
 	local answer = redis.pcall('SET', key, l.cost, 'PXAT', l.expire)
 	if answer.err then
 		give_back(key, l.cost)
@@ -85,8 +93,8 @@ local function take_one(first, last, l)
 		local used = call('INCRBY', key, cost)
 		if used > max then
 			used = -1 - give_back(key, cost)
-		elseif used == number then
-			set_expiry(key, l)
+		elseif used <= number then
+			begin(key, l, used)
 		end
 		n_out = n_out + 1
 		out[n_out] = used
@@ -98,7 +106,11 @@ local function look(key, l)
 	if l.fresh then
 		drop_old(key, l)
 	end
-	return tonumber(call('GET', key) or 0)
+	local used = tonumber(call('GET', key) or 0)
+	if not used or used ~= math.floor(used) or used < 0 then
+		error(NO_COUNT)
+	end
+	return used
 end
 
 -- Charges one limit. Returns the count and whether it fitted.
@@ -114,8 +126,8 @@ local function charge(key, l)
 	if used > l.max then
 		return give_back(key, l.cost), false
 	end
-	if used == l.number then
-		set_expiry(key, l)
+	if used <= l.number then
+		begin(key, l, used)
 	end
 	return used, true
 end
@@ -123,6 +135,7 @@ end
 -- Undoes the first `charged` limits of the check whose counters begin at `at`.
 local function undo(at, limits)
 	for j = charged, 1, -1 do
+		charged = j - 1 -- never twice, also when this fails
 		if limits[j].number > 0 then
 			give_back(keys[at + j - 1], limits[j].cost)
 		end
@@ -187,7 +200,7 @@ local function take_run(first, last, limits)
 			return
 		end
 		first = n_out - begun
-		undo(first, limits)
+		pcall(undo, first, limits)
 		add_error(fault, #limits)
 		first = first + #limits
 	end

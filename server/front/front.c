@@ -111,7 +111,8 @@ refuse(struct front *front, int fd)
 static void
 on_accept(void *arg, int fd)
 {
-	struct front *front = arg;
+	struct front_listener *fl = arg;
+	struct front *front = fl->front;
 	struct front_quota *quota = front->options.quota;
 	struct front_conn *fc;
 
@@ -127,7 +128,7 @@ on_accept(void *arg, int fd)
 	}
 	fc->magic = FRONT_MAGIC;
 	fc->front = front;
-	fc->authorized = !front->options.tokens || conn_is_local(fc->conn);
+	fc->authorized = !front->options.tokens || listener_is_local(fl->listener);
 	front->protocol->open(fc);
 	LIST_INSERT_HEAD(&front->conns, fc, link);
 	front->n_conns++;
@@ -161,15 +162,22 @@ int
 front_listen(struct front *front, const struct address *address, struct errinfo *ei)
 {
 	size_t n = front->n_listeners;
-	struct listener **more =
-	    realloc(front->listeners, (n + 1) * sizeof(struct listener *));
+	struct front_listener *fl = calloc(1, sizeof(*fl));
+	struct front_listener **more =
+	    fl ? realloc(front->listeners, (n + 1) * sizeof(*more)) : NULL;
 
-	if (!more)
+	if (!more) {
+		free(fl);
 		return err_set(ei, ERR_NOMEM, "out of memory");
+	}
 	front->listeners = more;
-	more[n] = listener_open(front->loop, address, on_accept, front, ei);
-	if (!more[n])
+	fl->front = front;
+	fl->listener = listener_open(front->loop, address, on_accept, fl, ei);
+	if (!fl->listener) {
+		free(fl);
 		return ei->code;
+	}
+	more[n] = fl;
 	front->n_listeners++;
 	return 0;
 }
@@ -177,14 +185,19 @@ front_listen(struct front *front, const struct address *address, struct errinfo 
 const char *
 front_address(const struct front *front, size_t i)
 {
-	return i < front->n_listeners ? listener_address(front->listeners[i]) : NULL;
+	return i < front->n_listeners ? listener_address(front->listeners[i]->listener)
+				      : NULL;
 }
 
 static void
 stop_accepting(struct front *front)
 {
-	while (front->n_listeners > 0)
-		listener_close(front->listeners[--front->n_listeners]);
+	while (front->n_listeners > 0) {
+		struct front_listener *fl = front->listeners[--front->n_listeners];
+
+		listener_close(fl->listener);
+		free(fl);
+	}
 }
 
 void

@@ -41,7 +41,9 @@ struct exchange {
 struct resp_state {
 	size_t need;  /* least input worth another parse */
 	int64_t id;   /* of CLIENT ID */
+	int64_t opened_us, last_us; /* on the loop's clock */
 	int protocol; /* 2 or 3 */
+	bool in_multi; /* a MULTI was refused: what it holds must not be run */
 	char *name;   /* CLIENT SETNAME; owned, NULL without one */
 };
 
@@ -70,12 +72,19 @@ struct front_conn {
 
 LIST_HEAD(front_conn_list, front_conn);
 
+/* Which listener a connection came over decides whether it must show a token, not from
+ * where: behind a proxy of this host everybody comes from this host. */
+struct front_listener {
+	struct front *front;
+	struct listener *listener;
+};
+
 struct front {
 	struct loop *loop;
 	const struct front_protocol *protocol;
 	struct front_options options;
 	struct conn_options conn_options;
-	struct listener **listeners;
+	struct front_listener **listeners;
 	size_t n_listeners;
 	struct front_conn_list conns;
 	size_t n_conns;

@@ -155,6 +155,7 @@ conn_retire(struct conn *conn)
 	if (conn->writing)
 		event_del(&conn->write_event);
 	conn->reading = conn->writing = false;
+	conn_stop_lookup(conn);
 	conn_set_state(conn, CONN_CLOSED);
 	if (conn->fd >= 0)
 		close(conn->fd);
@@ -167,7 +168,13 @@ conn_retire(struct conn *conn)
 		TAILQ_REMOVE(&loop->again, conn, again_link);
 		loop->n_again--;
 	}
-	conn->is_dirty = conn->is_again = false;
+	if (conn->yielded) {
+		TAILQ_REMOVE(&loop->later, conn, later_link);
+		loop->n_later--;
+	}
+	conn->is_dirty = conn->is_again = conn->yielded = false;
+	loop->in_bytes -= conn->in_counted;
+	conn->in_counted = 0;
 	ring_remove(loop, conn);
 	loop->n_accepted -= conn->accepted;
 	loop_discard(loop, &conn->garbage, conn_reclaim);
@@ -221,6 +228,16 @@ conn_resume(struct conn *conn)
 {
 	conn->paused = false;
 	conn_mark_dirty(conn);
+}
+
+void
+conn_yield(struct conn *conn)
+{
+	if (conn->yielded || conn->state != CONN_OPEN)
+		return;
+	conn->yielded = true;
+	conn->loop->n_later++;
+	TAILQ_INSERT_TAIL(&conn->loop->later, conn, later_link);
 }
 
 void

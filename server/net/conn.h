@@ -30,13 +30,17 @@
 
 struct conn;
 
+#define CONN_IN_FAIR 4096 /* bytes of input that each may keep, however full it is */
+
 enum conn_end {
 	CONN_END_PEER,   /* the other side closed, or reset */
 	CONN_END_IDLE,   /* nothing came for idle_ms, and nothing was owed */
 	CONN_END_SLOW,   /* a message took longer than message_ms to arrive, or what we
 			    wrote was not read for write_ms */
 	CONN_END_FAILED, /* could not connect, or a system error; `why` says it */
-	CONN_END_TOOBIG  /* a message is longer than in_max */
+	CONN_END_TOOBIG, /* a message is longer than in_max */
+	CONN_END_CROWDED /* the loop keeps too much input already, and this one would
+			    keep more than CONN_IN_FAIR bytes; only accepted ones */
 };
 
 struct conn_ops {
@@ -50,7 +54,7 @@ struct conn_ops {
 	size_t (*on_data)(void *arg, const char *data, size_t len);
 	/* The other side is gone or we gave up; the conn is closed already (do not call
 	 * conn_close). `why` may be NULL. Not called after the owner's conn_close().
-	 * On IDLE, TOOBIG and SLOW (a message that was too slow; not when we could not
+	 * On IDLE, TOOBIG, CROWDED and SLOW (a message that was too slow; not when we could not
 	 * write) what is appended to conn_out() here is still sent: a last word. */
 	void (*on_end)(void *arg, enum conn_end end, const struct errinfo *why);
 };
@@ -70,9 +74,9 @@ struct conn_options {
 struct conn *conn_accept(struct loop *loop, int fd, const struct conn_options *options,
     const struct conn_ops *ops, void *arg) MUST_CHECK;
 
-/* Connects; on_open or on_end follows, never before the return. A host name is
- * resolved with getaddrinfo (which may block); its addresses are tried in turn. What
- * is appended before on_open leaves after it. NULL: ei says why. */
+/* Connects; on_open or on_end follows, never before the return. A host name is looked
+ * up by getaddrinfo in a thread of its own: the loop never waits for a name server.
+ * NULL: ei says why. */
 struct conn *conn_connect(struct loop *loop, const struct address *to,
     const struct conn_options *options, const struct conn_ops *ops, void *arg,
     struct errinfo *ei) MUST_CHECK;
@@ -85,6 +89,14 @@ size_t conn_out_pending(const struct conn *conn);
 /* Stops and resumes on_data (the bytes wait, in the kernel where possible). */
 void conn_pause(struct conn *conn);
 void conn_resume(struct conn *conn);
+
+/* For on_data, before it returns: what it leaves is shown again in the next turn, when
+ * others have been read, and nothing more is read before. */
+void conn_yield(struct conn *conn);
+
+/* Reads what has arrived now, up to what a message may have. on_data or on_end may run
+ * before the return, and the conn may be closed then. */
+void conn_read_now(struct conn *conn);
 
 /* The owner still owes an answer: no idle end, and no end after a half-close, until it
  * is false again. */

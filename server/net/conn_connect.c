@@ -8,9 +8,11 @@
 #include <unistd.h>
 
 #include "net/conn_inner.h"
+#include "net/resolve.h"
 
 struct conn_targets {
 	char name[ADDRESS_TEXT_MAX]; /* as given, for messages */
+	struct resolve *lookup;      /* while the name is being looked up */
 	struct addrinfo *all;        /* NULL for a Unix socket */
 	struct addrinfo *next;
 	struct addrinfo un;
@@ -39,42 +41,19 @@ use_unix(struct conn_targets *t, const struct address *to)
 	t->next = &t->un;
 }
 
-static int
-resolve(struct conn_targets *t, const struct address *to, struct errinfo *ei)
+/* Addresses that are written as such need no look-up. */
+static bool
+use_numeric(struct conn_targets *t, const struct address *to)
 {
 	struct addrinfo hints = { .ai_socktype = SOCK_STREAM,
-		.ai_flags = AI_NUMERICSERV };
-	int rc = getaddrinfo(to->host[0] ? to->host : NULL, to->port, &hints, &t->all);
+		.ai_flags = AI_NUMERICSERV | AI_NUMERICHOST };
 
-	if (rc != 0)
-		return err_set(ei, ERR_IO, "cannot look up %s: %s", to->text,
-		    rc == EAI_SYSTEM ? strerror(errno) : gai_strerror(rc));
+	if (getaddrinfo(to->host, to->port, &hints, &t->all) != 0) {
+		t->all = NULL;
+		return false;
+	}
 	t->next = t->all;
-	return 0;
-}
-
-static struct conn_targets *
-targets_new(const struct address *to, struct errinfo *ei)
-{
-	struct conn_targets *t = calloc(1, sizeof(*t));
-
-	if (!t) {
-		err_set(ei, ERR_NOMEM, "out of memory");
-		return NULL;
-	}
-	memcpy(t->name, to->text, sizeof(t->name));
-	if (to->kind == ADDRESS_UNIX) {
-		use_unix(t, to);
-	} else if (to->kind != ADDRESS_TCP) {
-		err_set(ei, ERR_INVALID, "%s: cannot connect to it", to->text);
-		goto fail;
-	} else if (resolve(t, to, ei) < 0) {
-		goto fail;
-	}
-	return t;
-fail:
-	conn_targets_free(t);
-	return NULL;
+	return true;
 }
 
 /* Begins with the next address that lets itself be begun with. 0, or ERR_IO when there
@@ -106,28 +85,70 @@ try_next(struct conn *conn, int error, struct errinfo *ei)
 	    ei, ERR_IO, "cannot connect to %s: %s", t->name, strerror(error));
 }
 
+static void
+on_looked_up(void *arg, int rc, struct addrinfo *list)
+{
+	struct conn *conn = conn_of(arg);
+	struct conn_targets *t = conn->targets;
+	struct errinfo why;
+
+	t->lookup = NULL;
+	t->all = t->next = list;
+	if (rc != 0) {
+		err_set(&why, ERR_IO, "cannot look up %s: %s", t->name,
+		    rc == EAI_SYSTEM ? "system error" : gai_strerror(rc));
+		conn_end(conn, CONN_END_FAILED, &why);
+	} else if (try_next(conn, ENOENT, &why) < 0) {
+		conn_end(conn, CONN_END_FAILED, &why);
+	}
+}
+
+/* Connects to the first address, or looks for one first. */
+static int
+begin(struct conn *conn, const struct address *to, struct errinfo *ei)
+{
+	struct conn_targets *t = conn->targets;
+
+	memcpy(t->name, to->text, sizeof(t->name));
+	if (to->kind == ADDRESS_FD)
+		return err_set(ei, ERR_INVALID, "%s: cannot connect to it", to->text);
+	if (to->kind == ADDRESS_UNIX)
+		use_unix(t, to);
+	if (to->kind == ADDRESS_UNIX || use_numeric(t, to))
+		return try_next(conn, ENOENT, ei);
+	t->lookup = resolve_start(conn->loop, to->host[0] ? to->host : "localhost",
+	    to->port, on_looked_up, conn);
+	if (!t->lookup)
+		return err_set(ei, ERR_NOMEM, "no memory, thread or descriptor to look "
+		    "up %s", to->text);
+	return 0;
+}
+
 struct conn *
 conn_connect(struct loop *loop, const struct address *to,
     const struct conn_options *options, const struct conn_ops *ops, void *arg,
     struct errinfo *ei)
 {
-	struct conn_targets *targets = targets_new(to, ei);
-	struct conn *conn;
+	struct conn *conn = conn_new(loop, options, ops, arg);
 
-	if (!targets)
-		return NULL;
-	conn = conn_new(loop, options, ops, arg);
-	if (!conn) {
-		conn_targets_free(targets);
+	if (conn)
+		conn->targets = calloc(1, sizeof(*conn->targets));
+	if (!conn || !conn->targets)
 		err_set(ei, ERR_NOMEM, "out of memory");
-		return NULL;
-	}
-	conn->targets = targets;
-	if (try_next(conn, ENOENT, ei) < 0) {
+	else if (begin(conn, to, ei) == 0)
+		return conn;
+	if (conn)
 		conn_retire(conn);
-		return NULL;
-	}
-	return conn;
+	return NULL;
+}
+
+void
+conn_stop_lookup(struct conn *conn)
+{
+	if (!conn->targets)
+		return;
+	resolve_cancel(conn->targets->lookup);
+	conn->targets->lookup = NULL;
 }
 
 static void

@@ -42,6 +42,7 @@ struct conn {
 	bool accepted;
 	bool local;
 	bool paused;  /* by the owner */
+	bool yielded; /* by the owner, until the next turn; it is in loop->later */
 	bool busy;    /* the owner owes an answer */
 	bool stalled; /* kept input waits for a resume or for room in `out` */
 	bool eof;     /* the peer sends no more */
@@ -57,6 +58,7 @@ struct conn {
 	struct conn_targets *targets;
 
 	struct buf in; /* what the owner did not consume */
+	size_t in_counted; /* of its memory, in loop->in_bytes */
 	struct buf out;
 	size_t out_sent; /* of out, from its front */
 	/* loop_now_us() of ... */
@@ -68,6 +70,7 @@ struct conn {
 	struct conn *prev, *next; /* loop->conns */
 	TAILQ_ENTRY(conn) dirty_link;
 	TAILQ_ENTRY(conn) again_link;
+	TAILQ_ENTRY(conn) later_link;
 	struct event read_event;
 	struct event write_event;
 	union {
@@ -99,6 +102,8 @@ void conn_on_writable(evutil_socket_t fd, short what, void *arg);
 /* Has the conn written and its wanted events computed at the end of the turn. */
 void conn_mark_dirty(struct conn *conn);
 void conn_mark_again(struct conn *conn);
+/* Counts what the conn keeps of its input; after every change of it. */
+void conn_count_input(struct conn *conn);
 /* Whether the owner, or unsent output, keeps input from being shown. */
 bool conn_is_held(const struct conn *conn);
 
@@ -106,10 +111,14 @@ bool conn_is_held(const struct conn *conn);
 /* The socket of a connecting conn became writable: it is through or has failed. */
 void conn_finish_connect(struct conn *conn);
 void conn_targets_free(struct conn_targets *targets);
+/* No event of a look-up reaches the conn any more. */
+void conn_stop_lookup(struct conn *conn);
 
 /* For loop.c. One round each: what is added meanwhile waits for the next. */
 void conns_flush(struct loop *loop);
 void conns_show_again(struct loop *loop);
+/* Those that yielded in an earlier turn go on. */
+void conns_take_up(struct loop *loop);
 /* Looks after the timeouts; `arg` is the loop. */
 void conns_sweep(void *arg);
 void conns_close_all(struct loop *loop);

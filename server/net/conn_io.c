@@ -68,7 +68,8 @@ conn_mark_again(struct conn *conn)
 bool
 conn_is_held(const struct conn *conn)
 {
-	return conn->paused || conn_out_pending(conn) > conn->options.out_high;
+	return conn->paused || conn->yielded ||
+	    conn_out_pending(conn) > conn->options.out_high;
 }
 
 static bool
@@ -82,7 +83,8 @@ wants_read(const struct conn *conn)
 static bool
 wants_write(const struct conn *conn)
 {
-	return conn->state == CONN_CONNECTING || conn->blocked;
+	/* Without a socket its name is still being looked up. */
+	return (conn->state == CONN_CONNECTING && conn->fd >= 0) || conn->blocked;
 }
 
 static int
@@ -107,6 +109,26 @@ update_events(struct conn *conn)
 		end_without_memory(conn);
 }
 
+void
+conn_count_input(struct conn *conn)
+{
+	size_t now = conn->accepted ? conn->in.cap : 0;
+
+	conn->loop->in_bytes += now - conn->in_counted;
+	conn->in_counted = now;
+}
+
+/* Whether the conn would be one too many to keep that much. Small requests that come in
+ * parts are taken all the same, so that a few big ones do not shut out the others. */
+static bool
+is_crowded(const struct conn *conn)
+{
+	const struct loop *loop = conn->loop;
+
+	return conn->accepted && loop->in_bytes_max > 0 &&
+	    loop->in_bytes > loop->in_bytes_max && conn->in.len > CONN_IN_FAIR;
+}
+
 /* Keeps what the owner left of `data`, which is conn->in or the loop's buffer. */
 static void
 keep_rest(struct conn *conn, const char *data, size_t used, size_t len)
@@ -121,12 +143,16 @@ keep_rest(struct conn *conn, const char *data, size_t used, size_t len)
 		end_without_memory(conn);
 		return;
 	}
-	if (conn->in.len == 0) {
+	if (conn->in.len == 0)
 		loop_buf_return(conn->loop, &conn->in);
+	conn_count_input(conn);
+	if (conn->in.len == 0) {
 		conn->in_us = 0;
 		return;
 	}
-	if (conn_is_held(conn)) {
+	if (is_crowded(conn)) {
+		conn_end_with_word(conn, CONN_END_CROWDED);
+	} else if (conn_is_held(conn)) {
 		conn->stalled = true;
 		conn->in_us = 0;
 	} else if (conn->in.len > conn->options.in_max) {
@@ -169,17 +195,15 @@ read_lingering(struct conn *conn, ssize_t n)
 		conn_retire(conn);
 }
 
-void
-conn_on_readable(evutil_socket_t fd, short what, void *arg)
+/* Whether something came. */
+static bool
+read_once(struct conn *conn)
 {
-	struct conn *conn = conn_of(arg);
 	ssize_t n;
 
-	(void)fd;
-	(void)what;
 	if (!wants_read(conn)) {
 		conn_mark_dirty(conn); /* paused in this very turn */
-		return;
+		return false;
 	}
 	n = conn->transport->recv(conn, conn->loop->in, LOOP_READ_MAX);
 	if (conn->state == CONN_LINGERING) {
@@ -191,6 +215,24 @@ conn_on_readable(evutil_socket_t fd, short what, void *arg)
 		conn_mark_dirty(conn);
 	} else if (!must_wait(errno)) {
 		end_with_errno(conn, errno);
+	}
+	return n > 0;
+}
+
+void
+conn_on_readable(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	read_once(conn_of(arg));
+}
+
+void
+conn_read_now(struct conn *conn)
+{
+	size_t left = conn->options.in_max / LOOP_READ_MAX + 1;
+
+	while (conn->state == CONN_OPEN && left-- > 0 && read_once(conn)) {
 	}
 }
 
@@ -322,5 +364,18 @@ conns_show_again(struct loop *loop)
 			conn->stalled = true;
 		else
 			show(conn, conn->in.data, conn->in.len);
+	}
+}
+
+void
+conns_take_up(struct loop *loop)
+{
+	struct conn *conn;
+
+	while ((conn = TAILQ_FIRST(&loop->later))) {
+		TAILQ_REMOVE(&loop->later, conn, later_link);
+		loop->n_later--;
+		conn->yielded = false;
+		conn_mark_dirty(conn); /* which finds what is stalled */
 	}
 }

@@ -267,8 +267,8 @@ fill_entries(struct batch *batch)
 
 /* A call that was refused before it ran charged nothing: those that left are gone, the
  * others are gathered anew. */
-static void
-regather(struct batch *batch)
+void
+batch_regather(struct batch *batch)
 {
 	size_t n = batch->n;
 
@@ -291,8 +291,6 @@ batch_format(struct batch *batch, struct slice sha, struct buf *out)
 {
 	size_t args;
 
-	if (batch->sent)
-		regather(batch);
 	if (batch->n == 0)
 		return false;
 	args = each_stretch(batch, NULL, NULL);

@@ -42,9 +42,12 @@ bool batch_has_room(const struct batch *batch, const struct take *take);
 /* 0, or ERR_NOMEM and the take is not in it. */
 int batch_add(struct batch *batch, struct take *take) MUST_CHECK;
 
+/* The call was refused before it ran and charged nothing: those that left are gone, the
+ * others gather anew. Before anything may be added again. */
+void batch_regather(struct batch *batch);
+
 /*
- * Appends the EVALSHA of all takes that are still in it. May be called again when the
- * server did not know the script. False: there was nothing to send.
+ * Appends the EVALSHA of all takes that are still in it. False: there was nothing to send.
  */
 bool batch_format(struct batch *batch, struct slice sha, struct buf *out);
 

@@ -274,6 +274,25 @@ on_info_replication(void *arg, const struct reply *reply)
 		    "master");
 }
 
+/* A counter that Redis throws away admits too much. */
+static void
+on_info_memory(void *arg, const struct reply *reply)
+{
+	struct link *link = arg;
+	struct slice policy;
+	struct slice max;
+
+	if (greeting_failed(link, reply, "INFO was refused"))
+		return;
+	max = info_value(reply_text(reply, 0), "maxmemory");
+	policy = info_value(reply_text(reply, 0), "maxmemory_policy");
+	if (max.len == 0 || slice_eq_str(max, "0") || slice_eq_str(policy, "noeviction"))
+		return;
+	log_warn("redis", "%s: maxmemory-policy is %.*s: when memory is short counters "
+	    "are thrown away and more is admitted than max; set noeviction",
+	    link->url.shown, SLICE_ARG(policy));
+}
+
 static void
 on_loaded(void *arg, const struct reply *reply)
 {
@@ -374,6 +393,7 @@ on_open(void *arg)
 	if (send_auth(link) < 0 || send_select(link) < 0 ||
 	    send_info(link, "server", on_info_server) < 0 ||
 	    send_info(link, "replication", on_info_replication) < 0 ||
+	    send_info(link, "memory", on_info_memory) < 0 ||
 	    link_load_scripts(link) < 0)
 		return;
 }

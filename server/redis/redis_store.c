@@ -154,6 +154,15 @@ tell_expired(struct redis_store *rs)
 	}
 }
 
+/* Nothing comes, and nobody waits for what was sent first any more: a deadline may be
+ * longer than the patience with a connection. */
+static bool
+is_stalled(const struct redis_store *rs, int64_t now_us)
+{
+	return rs->n_sent > 0 && batch_live(ring_at(rs, 0)) == 0 &&
+	    now_us - rs->progress_us > STALL_US;
+}
+
 static void
 on_deadline(void *arg)
 {
@@ -168,9 +177,10 @@ on_deadline(void *arg)
 		if (next < earliest)
 			earliest = next;
 	}
-	if (rs->n_sent > 0 && now_us - rs->progress_us > STALL_US)
+	if (is_stalled(rs, now_us))
 		link_drop(rs->link, FAULT_TIMEOUT, "no reply for 3 s");
-	else if (rs->n_sent > 0 && earliest > rs->progress_us + STALL_US)
+	else if (rs->n_sent > 0 && earliest > rs->progress_us + STALL_US &&
+	    rs->progress_us + STALL_US > now_us)
 		earliest = rs->progress_us + STALL_US + 1;
 	if (earliest != INT64_MAX)
 		arm(rs, earliest);
@@ -255,6 +265,7 @@ send_again(struct redis_store *rs, struct batch *batch)
 	rs->n_sent--;
 	if (link_load_scripts(rs->link) < 0)
 		return;
+	batch_regather(batch); /* or a take that joins it now would be lost */
 	/* It was the first in flight and goes behind those in flight; their replies
 	 * come first. */
 	ring_pop(rs);

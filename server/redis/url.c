@@ -23,10 +23,10 @@ bad(struct errinfo *ei, const char *what)
 static int
 hex_digit(char c)
 {
-	static const char digits[] = "0123456789abcdef";
-	const char *at = c ? strchr(digits, c | 0x20) : NULL;
-
-	return at && (c >= 'A' || c <= '9') ? (int)(at - digits) : -1;
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	c = (char)(c | 0x20);
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
 /* Percent-decodes into out[size]; NUL cannot be written that way. */
@@ -113,7 +113,7 @@ parse_tcp(struct slice rest, struct redis_url *out, struct errinfo *ei)
 		    parse_db(slice_make(slash + 1, rest.len), out, ei) < 0)
 			return ERR_INVALID;
 	}
-	if (host.len == 0)
+	if (host.len == 0 || host.ptr[0] == ':')
 		return bad(ei, "the host is missing");
 	if (host.len + sizeof(":" REDIS_PORT) > sizeof(text))
 		return bad(ei, "the host is too long");
@@ -123,10 +123,11 @@ parse_tcp(struct slice rest, struct redis_url *out, struct errinfo *ei)
 	snprintf(text, sizeof(text), "%.*s%s", SLICE_ARG(host),
 	    memchr(tail, ':', host.len - (size_t)(tail - host.ptr)) ? ""
 								    : ":" REDIS_PORT);
-	if (address_parse(text, &out->address, ei) < 0)
-		return ERR_INVALID;
-	if (out->address.kind != ADDRESS_TCP)
-		return bad(ei, "that is not a host and port");
+	/* What address_parse() would say quotes its input, which may be a password whose
+	 * host was forgotten. */
+	if (address_parse(text, &out->address, NULL) < 0 ||
+	    out->address.kind != ADDRESS_TCP)
+		return bad(ei, "what follows redis:// is not a host and port");
 	snprintf(out->shown, sizeof(out->shown), "redis://%.260s/%d", text, out->db);
 	return 0;
 }
@@ -152,8 +153,8 @@ parse_unix(struct slice rest, struct redis_url *out, struct errinfo *ei)
 	if (rest.len + sizeof("unix:") > sizeof(text))
 		return bad(ei, "the path is too long");
 	snprintf(text, sizeof(text), "unix:%.*s", SLICE_ARG(rest));
-	if (address_parse(text, &out->address, ei) < 0)
-		return ERR_INVALID;
+	if (address_parse(text, &out->address, NULL) < 0)
+		return bad(ei, "the path is not one of a Unix socket");
 	snprintf(out->shown, sizeof(out->shown), "redis+unix://%.*s?db=%d",
 	    SLICE_ARG(rest), out->db);
 	return 0;

@@ -7,8 +7,6 @@
 #define FRONT_FIXTURE_H
 
 #include <errno.h>
-#include <ifaddrs.h>
-#include <net/if.h>
 #include <netinet/in.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -240,25 +238,6 @@ house_connect(struct house *h)
 	struct in_addr ip = { htonl(INADDR_LOOPBACK) };
 
 	h->client = house_connect_to(h, ip);
-}
-
-/* An address of this machine that is not its loopback's. */
-static inline bool
-house_foreign_ip(struct in_addr *out)
-{
-	struct ifaddrs *list;
-	bool found = false;
-
-	assert_int_equal(getifaddrs(&list), 0);
-	for (struct ifaddrs *i = list; i && !found; i = i->ifa_next) {
-		if (!i->ifa_addr || i->ifa_addr->sa_family != AF_INET ||
-		    (i->ifa_flags & IFF_LOOPBACK))
-			continue;
-		*out = ((struct sockaddr_in *)(void *)i->ifa_addr)->sin_addr;
-		found = true;
-	}
-	freeifaddrs(list);
-	return found;
 }
 
 static inline void

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 #include <errno.h>
+#include <netdb.h>
 #include <netinet/in.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -688,6 +690,99 @@ test_a_refused_connect_is_told(void **state)
 	assert_non_null(strstr(ei.text, "/nonexistent/sock"));
 }
 
+/* A name server that answers when the test lets it: linked in place of getaddrinfo.
+ * Addresses that are written as such are not its matter. */
+static pthread_mutex_t name_server = PTHREAD_MUTEX_INITIALIZER;
+
+int __real_getaddrinfo(const char *host, const char *port, const struct addrinfo *hints,
+    struct addrinfo **out);
+int __wrap_getaddrinfo(const char *host, const char *port, const struct addrinfo *hints,
+    struct addrinfo **out);
+
+int
+__wrap_getaddrinfo(const char *host, const char *port, const struct addrinfo *hints,
+    struct addrinfo **out)
+{
+	if (hints && (hints->ai_flags & AI_NUMERICHOST))
+		return __real_getaddrinfo(host, port, hints, out);
+	pthread_mutex_lock(&name_server);
+	pthread_mutex_unlock(&name_server);
+	if (strcmp(host, "nowhere.invalid") == 0)
+		return EAI_NONAME;
+	return __real_getaddrinfo("127.0.0.1", port, hints, out);
+}
+
+static void
+begin_lookup(struct owner *o, const char *host, const char *port)
+{
+	char text[64];
+	struct address a;
+	struct errinfo ei;
+
+	snprintf(text, sizeof(text), "%s:%s", host, port);
+	assert_int_equal(address_parse(text, &a, &ei), 0);
+	o->conn = conn_connect(o->loop, &a, &options, &ops, o, &ei);
+	assert_non_null(o->conn);
+}
+
+/* While a name is looked up the loop serves others. */
+static void
+test_a_slow_name_server_stops_nobody(void **state)
+{
+	struct owner *o = *state;
+	struct address a;
+	struct errinfo ei;
+	struct listener *l;
+	const char *port;
+
+	assert_int_equal(address_parse("127.0.0.1:0", &a, &ei), 0);
+	l = listener_open(o->loop, &a, on_accept, o, &ei);
+	port = strrchr(listener_address(l), ':') + 1;
+	pthread_mutex_lock(&name_server);
+	begin_lookup(o, "somewhere.invalid", port);
+	buf_add_str(conn_out(o->conn), "early\n");
+	loop_timer_set(o->watchdog, 5000);
+	assert_int_equal(loop_run(o->loop), 0); /* the timer fires: nothing is stuck */
+	assert_true(o->timed_out);
+	assert_int_equal(o->opened + o->ended, 0);
+	o->timed_out = false;
+	pthread_mutex_unlock(&name_server);
+	run_until(o, is_open);
+	listener_close(l);
+}
+
+static void
+test_a_name_that_is_not_there_is_told(void **state)
+{
+	struct owner *o = *state;
+
+	begin_lookup(o, "nowhere.invalid", "1");
+	assert_int_equal(o->ended, 0);
+	run_until(o, is_over);
+	assert_int_equal(o->end, CONN_END_FAILED);
+	assert_non_null(strstr(o->why.text, "cannot look up nowhere.invalid:1"));
+}
+
+/* Closed while the thread still asks: it ends alone, and tells nobody. */
+static void
+test_a_lookup_may_be_given_up(void **state)
+{
+	struct owner *o = *state;
+
+	pthread_mutex_lock(&name_server);
+	begin_lookup(o, "somewhere.invalid", "1");
+	conn_close(o->conn);
+	o->conn = NULL;
+	loop_timer_set(o->watchdog, 2000);
+	assert_int_equal(loop_run(o->loop), 0);
+	o->timed_out = false;
+	pthread_mutex_unlock(&name_server);
+	loop_timer_set(o->watchdog, 2000);
+	assert_int_equal(loop_run(o->loop), 0);
+	o->timed_out = false;
+	assert_int_equal(o->opened + o->ended, 0);
+}
+
 #define WITH_OWNER(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int
@@ -712,6 +807,9 @@ main(void)
 		WITH_OWNER(test_the_last_answer_is_not_lost_to_a_reset),
 		WITH_OWNER(test_connects),
 		WITH_OWNER(test_a_refused_connect_is_told),
+		WITH_OWNER(test_a_slow_name_server_stops_nobody),
+		WITH_OWNER(test_a_name_that_is_not_there_is_told),
+		WITH_OWNER(test_a_lookup_may_be_given_up),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -240,11 +240,13 @@ test_again(void **state)
 	}
 	assert_true(batch_format(b, slice_str("x"), &out));
 	batch_expire(b, 2000, on_left, NULL);
+	batch_regather(b);
 	buf_clear(&out);
 	assert_true(batch_format(b, slice_str("y"), &out));
 	assert_null(memmem(out.data, out.len, "k0", 2));
 	assert_null(memmem(out.data, out.len, "k1", 2));
 	assert_non_null(memmem(out.data, out.len, "k2", 2));
+	batch_regather(b);
 	batch_expire(b, 3000, on_left, NULL);
 	assert_false(batch_format(b, slice_str("y"), &out));
 	assert_int_equal(batch_live(b), 0);

@@ -1,0 +1,192 @@
+# SPDX-License-Identifier: ISC
+"""What Redis does rarely, or only once somebody else has been at its keys: replies in an
+order that needs a scripted server to be met every time, and counters that are none."""
+import itertools
+import socket
+import threading
+import time
+
+from harness import limit, policy, wait_for
+from load import counter_key, kind_of, read_answers, words
+
+PLENTY = 10**9
+MONTHLY = "2592000s"  # "30d" in keys
+NOSCRIPT = b"-NOSCRIPT No matching script. Please use EVAL.\r\n"
+
+
+class ScriptedRedis:
+    """Speaks as Redis does, but answers EVALSHA only when the test says what."""
+
+    def __init__(self):
+        self.calls = []  # the words of every EVALSHA
+        self.held = threading.Semaphore(0)
+        self.connection = None
+        self.server = socket.create_server(("127.0.0.1", 0))
+        self.url = "redis://127.0.0.1:%d" % self.server.getsockname()[1]
+        self.thread = threading.Thread(target=self._run, daemon=True)
+        self.thread.start()
+
+    def _run(self):
+        self.connection, _ = self.server.accept()
+        with self.connection.makefile("rb") as stream:
+            for line in iter(stream.readline, b""):
+                command = [self._word(stream) for _ in range(int(line[1:]))]
+                self._answer(command)
+
+    @staticmethod
+    def _word(stream):
+        length = int(stream.readline()[1:])
+        return stream.read(length + 2)[:-2]
+
+    def _answer(self, command):
+        name = command[0].upper()
+        if name == b"EVALSHA":
+            self.calls.append(command)
+        elif name == b"INFO":
+            text = b"redis_version:7.0.0\r\nrole:master\r\n"
+            self.connection.sendall(b"$%d\r\n%s\r\n" % (len(text), text))
+        else:
+            # A SCRIPT LOAD behind a held call is answered in its turn by the test.
+            if not self.calls:
+                self.connection.sendall(self.loaded())
+
+    @staticmethod
+    def loaded():
+        return b"$40\r\n" + b"a" * 40 + b"\r\n"
+
+    def say(self, data):
+        self.connection.sendall(data)
+
+    def admit(self, call):
+        """The answer that admits every check of a call with one limit each."""
+        n = int(self.calls[call][2])
+        self.say(b"*%d\r\n:%d\r\n" % (n + 1, time.time() * 1e6) + b":1\r\n" * n)
+
+    def keys(self, call):
+        words_of_call = self.calls[call]
+        return words_of_call[3:3 + int(words_of_call[2])]
+
+    def wait_for_call(self, n):
+        wait_for(lambda: len(self.calls) >= n, 5, f"call {n}")
+
+    def close(self):
+        self.server.close()
+        if self.connection:
+            self.connection.close()
+
+
+def test_noscript_while_another_call_is_under_way(rationd):
+    """The call that was refused is gathered again, what arrives meanwhile joins it, and
+    nothing that was answered before is charged again."""
+    server = ScriptedRedis()
+    try:
+        daemon = rationd(policy(much=[limit("much", "hour", PLENTY)]), store=server.url,
+                         flags=["--deadline-ms", 20000])
+        ask = lambda *grants: b"".join(words("CHECK", "much", g) for g in grants)
+        with daemon.connect("resp") as first, daemon.connect("resp") as second, \
+                daemon.connect("resp") as third:
+            # Every slot of a batch is used once, so that a stale one would show.
+            first.sendall(ask(*(f"old{i}" for i in range(100))))
+            server.wait_for_call(1)
+            server.admit(0)
+            assert len(read_answers(first, 100)) == 100
+            first.sendall(ask("a"))
+            server.wait_for_call(2)
+            second.sendall(ask(*(f"b{i}" for i in range(80))))
+            server.wait_for_call(3)
+            server.say(NOSCRIPT)  # to the call of "a"; it must wait behind the other
+            loads = "ration_store_takes_total"
+            taken = daemon.metric(loads)
+            third.sendall(ask("c"))
+            wait_for(lambda: daemon.metric(loads) == taken + 1, 5, "c to be gathered")
+            server.admit(2)
+            server.say(server.loaded())
+            server.wait_for_call(4)
+            assert sorted(k.split(b"grant=")[1].split(b"}")[0]
+                          for k in server.keys(3)) == [b"a", b"c"]
+            server.admit(3)
+            for sock, n in ((first, 1), (second, 80), (third, 1)):
+                answers = read_answers(sock, n)
+                assert len(answers) == n and {a.verdict for a in answers} == {1}
+    finally:
+        server.close()
+
+
+PAIR = policy(pair=[limit("one", "30d", 5), limit("two", "30d", 3)],
+              much=[limit("much", "30d", PLENTY)])
+
+
+def checks(daemon, *asked):
+    with daemon.connect("resp") as sock:
+        sock.sendall(b"".join(words("CHECK", *a) for a in asked))
+        return read_answers(sock, len(asked))
+
+
+def test_a_key_that_holds_no_count_harms_only_its_own_checks(redis_server, rationd):
+    """Also where it is only looked at, because another limit refuses."""
+    daemon = rationd(PAIR, store=redis_server.url, flags=["--deadline-ms", 1000])
+    client = redis_server.client()
+    for value in ("abc", "1.5", "-7", ""):
+        grant = f"bad{value}"
+        one = counter_key("one", MONTHLY, grant=grant)
+        two = counter_key("two", MONTHLY, grant=grant)
+        client.set(one, 5, ex=1000)
+        client.set(two, value, ex=1000)
+        answers = checks(daemon, ("much", "x"), ("pair", grant), ("much", "y"))
+        assert [kind_of(a) for a in answers] == ["allow", "store", "allow"], value
+        client.set(one, 0, ex=1000)
+        assert [kind_of(a) for a in checks(daemon, ("pair", grant))] == ["store"], value
+        assert client.get(two).decode() == value
+        assert int(client.get(one) or 0) == 0
+    assert daemon.metric("ration_store_reconnects_total") == 1
+
+
+def test_a_negative_count_admits_nothing(redis_server, rationd):
+    daemon = rationd(PAIR, store=redis_server.url)
+    client = redis_server.client()
+    key = counter_key("much", MONTHLY, grant="n")
+    client.set(key, -4, ex=1000)
+    for _ in range(3):
+        assert kind_of(checks(daemon, ("much", "n"))[0]) == "store"
+    assert int(client.get(key)) == -4
+
+
+def test_a_counter_that_lost_its_expiry_ends_with_its_window(redis_server, rationd):
+    daemon = rationd(policy(few=[limit("few", "second", 3)]), store=redis_server.url)
+    client = redis_server.client()
+    key = counter_key("few", "second", grant="p")
+    client.set(key, 3)
+    end = time.monotonic() + 5
+    with daemon.connect("resp") as sock:
+        for _ in itertools.takewhile(lambda _: time.monotonic() < end,
+                                     itertools.count()):
+            sock.sendall(words("CHECK", "few", "p"))
+            if read_answers(sock, 1)[0].verdict == 1:
+                break
+        else:
+            raise AssertionError("denied for ever")
+    assert 0 < client.pttl(key) <= 1000
+
+
+def test_what_cannot_be_undone_is_not_undone_twice(redis_factory, rationd):
+    """A Redis user without DEL: the count never falls below what was charged."""
+    server = redis_factory(
+        acl=["user default on >admin ~* &* +@all",
+             "user ration on >x ~ration:* resetchannels -@all +info +script|load "
+             "+evalsha +eval +time +incrby +decrby +set +get +pttl"],
+        admin=(None, "admin"))
+    daemon = rationd(PAIR, store=server.url_as("ration", "x"))
+    client = server.client()
+    one = counter_key("one", MONTHLY, grant="g")
+    client.set(counter_key("two", MONTHLY, grant="g"), 3, ex=1000)
+    for _ in range(4):
+        assert kind_of(checks(daemon, ("pair", "g"))[0]) != "allow"
+        assert int(client.get(one) or 0) >= 0
+    assert "does not accept this daemon" in daemon.log
+
+
+def test_an_evicting_redis_is_warned_of(redis_factory, rationd):
+    server = redis_factory(options={"maxmemory": "100mb",
+                                    "maxmemory-policy": "allkeys-lru"})
+    daemon = rationd(PAIR, store=server.url)
+    assert "set noeviction" in daemon.log
