@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -17,6 +18,7 @@
 struct job {
 	_Atomic int holders;
 	int fd; /* readable when the answer is there */
+	_Atomic bool answered; /* orders the next two between the threads */
 	int rc;
 	struct addrinfo *list; /* of whoever reads it first; NULL when taken */
 	char host[256];
@@ -50,6 +52,7 @@ run(void *arg)
 	uint64_t one = 1;
 
 	job->rc = getaddrinfo(job->host, job->port, &hints, &job->list);
+	atomic_store(&job->answered, true);
 	if (write(job->fd, &one, sizeof(one)) < 0) {
 		/* Cannot be: the counter was 0. */
 	}
@@ -62,11 +65,15 @@ on_answer(evutil_socket_t fd, short what, void *arg)
 {
 	struct resolve *r = arg;
 	struct resolve copy = *r;
-	struct addrinfo *list = r->job->list;
-	int rc = r->job->rc;
+	struct addrinfo *list;
+	int rc;
 
 	(void)fd;
 	(void)what;
+	if (!atomic_load(&r->job->answered))
+		return; /* cannot be: the flag is set before the descriptor is */
+	list = r->job->list;
+	rc = r->job->rc;
 	r->job->list = NULL;
 	resolve_cancel(r);
 	copy.done(copy.arg, rc, list);
