@@ -26,11 +26,12 @@ add(struct words *w, const char *text)
 	w->n++;
 }
 
-/* An option that is NULL or "" is not given. */
+/* Only NULL is "not given". An empty one is sent for the daemon to refuse: it comes from
+ * a variable that was not set, and dropping it would ask for another limit. */
 static void
 add_option(struct words *w, const char *name, const char *value)
 {
-	if (!value || !value[0])
+	if (!value)
 		return;
 	add(w, name);
 	add(w, value);
@@ -80,8 +81,8 @@ ration_command_check(struct command *c, const struct ration_request *q,
     int64_t decide_ms, struct failure *f)
 {
 	struct words w = { .n = 0 };
-	char cost[24] = "";
-	char timeout[24] = "";
+	char cost[24];
+	char timeout[24];
 	int rc = validate(q, f);
 
 	if (rc != 0)
@@ -95,9 +96,9 @@ ration_command_check(struct command *c, const struct ration_request *q,
 	add(&w, q->grant);
 	add_option(&w, "POLICY", q->policy);
 	add_option(&w, "SESSION", q->session);
-	add_option(&w, "COST", cost);
+	add_option(&w, "COST", q->has_cost ? cost : NULL);
 	add_option(&w, "ARGS", q->args_json);
-	add_option(&w, "TIMEOUT", timeout);
+	add_option(&w, "TIMEOUT", decide_ms > 0 ? timeout : NULL);
 	for (size_t i = 0; i < q->n_attributes; i++) {
 		add(&w, "ATTR");
 		add(&w, q->attributes[i].name);

@@ -149,6 +149,16 @@ failed(struct reply_reader *rr, struct failure *f)
 	    f, RATION_ERR_PROTOCOL, "the reply is not one of a ration daemon");
 }
 
+/* No RESP reply begins with an 'H'. */
+static bool
+is_http(const struct reply_reader *rr, const char *data, size_t len)
+{
+	static const char start[] = "HTTP/";
+	size_t n = len < sizeof(start) - 1 ? len : sizeof(start) - 1;
+
+	return rr->fed == 0 && n > 0 && memcmp(data, start, n) == 0;
+}
+
 int
 ration_reply_feed(
     struct reply_reader *rr, const char *data, size_t len, struct failure *f)
@@ -156,6 +166,10 @@ ration_reply_feed(
 	redisReader *reader = rr->reader;
 	void *object = NULL;
 
+	if (is_http(rr, data, len))
+		return ration_failure_set(f, RATION_ERR_PROTOCOL,
+		    "this is an HTTP port; ration check speaks RESP, by default on "
+		    "7481");
 	rr->fed += len;
 	if (rr->fed > REPLY_BYTES_MAX)
 		return ration_failure_set(f, RATION_ERR_PROTOCOL,

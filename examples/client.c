@@ -34,11 +34,17 @@ main(int argc, char **argv)
 	rc = ration_check(r, &request, &answer);
 	if (rc != 0)
 		fprintf(stderr, "%s: %s\n", ration_error_text(rc), ration_detail(r));
+	else if (answer.verdict == RATION_ALLOW && answer.remaining < 0)
+		printf("go ahead, no limit\n");
 	else if (answer.verdict == RATION_ALLOW)
 		printf("go ahead, %" PRId64 " left\n", answer.remaining);
-	else
+	else if (answer.retry_after_ms > 0)
 		printf("no: %s, again in %" PRId64 " ms\n", answer.message,
 		    answer.retry_after_ms);
+	else if (answer.retry_after_ms < 0)
+		printf("no: %s, never\n", answer.message);
+	else /* no limit: the policy, or the store is away */
+		printf("no: %s\n", answer.message);
 	ration_close(r);
 	if (rc != 0)
 		return 3;

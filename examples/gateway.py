@@ -38,6 +38,10 @@ def may_call(tool, grant, args):
 if __name__ == "__main__":
     if len(sys.argv) not in (3, 4):
         sys.exit("usage: gateway.py TOOL GRANT [ARGS]")
-    ok, message, wait = may_call(*sys.argv[1:3], json.loads((sys.argv[3:] or ["{}"])[0]))
+    try:
+        args = json.loads((sys.argv[3:] or ["{}"])[0])
+    except ValueError as e:
+        sys.exit(f"gateway.py: ARGS is not JSON: {e}")
+    ok, message, wait = may_call(*sys.argv[1:3], args)
     print("allowed" if ok else f"denied: {message}" + (f" ({wait} s)" if wait else ""))
     sys.exit(0 if ok else 1)

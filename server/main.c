@@ -7,6 +7,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "ops/config.h"
+#include "ops/process.h"
 #include "server.h"
 
 static void
@@ -46,6 +47,16 @@ tell(const struct config *config)
 	return true;
 }
 
+/* What could not be printed was not told. */
+static int
+end_output(int code)
+{
+	if (fflush(stdout) == 0 && !ferror(stdout))
+		return code;
+	fprintf(stderr, "rationd: cannot write to standard output\n");
+	return EXIT_CODE_DEPENDENCY;
+}
+
 static int
 check_only(const struct server *server)
 {
@@ -54,7 +65,7 @@ check_only(const struct server *server)
 	buf_add_str(&text, "ok\n");
 	server_summary(server, &text);
 	print_buf(&text);
-	return EXIT_CODE_OK;
+	return end_output(EXIT_CODE_OK);
 }
 
 int
@@ -63,10 +74,15 @@ main(int argc, char **argv)
 	struct server server = { 0 };
 	struct config config;
 	struct errlist errors;
-	int code = config_load(&config, argc, argv, environ, &errors);
+	int code;
 
-	if (code == EXIT_CODE_OK && tell(&config))
+	process_hold_reload();
+	code = config_load(&config, argc, argv, environ, &errors);
+
+	if (code == EXIT_CODE_OK && tell(&config)) {
+		code = end_output(code);
 		goto out;
+	}
 	if (code == EXIT_CODE_OK) {
 		log_start((enum log_level)config.log_level,
 		    (enum log_style)config.log_format);

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: ISC */
 #include "server.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/clock.h"
 #include "base/hash.h"
 #include "base/log.h"
+#include "base/visible.h"
+#include "net/listener.h"
 #include "ops/file.h"
 #include "ops/policy_files.h"
 #include "ops/process.h"
@@ -15,13 +17,6 @@
 #define TOKEN_FILE_MAX 65536
 
 /* --- loading: everything that can be wrong before a socket is bound --------------- */
-
-static void
-add_fault(struct errlist *errors, const char *where, const struct errinfo *ei)
-{
-	snprintf(errors->file, sizeof(errors->file), "%s", where);
-	errlist_add(errors, ei->code, ei->line, ei->column, NULL, "%s", ei->text);
-}
 
 static void
 load_store(struct server *s, struct errlist *errors)
@@ -38,7 +33,7 @@ load_store(struct server *s, struct errlist *errors)
 	} else if (redis_url_parse(s->config->store, &s->redis, &ei) == 0) {
 		return;
 	}
-	add_fault(errors, "--store", &ei);
+	errlist_add_info(errors, "--store", &ei);
 }
 
 static void
@@ -54,7 +49,17 @@ load_policies(struct server *s, struct errlist *errors)
 	err_set(&ei, ERR_INVALID,
 	    "no policy is given; name at least one document, as in "
 	    "--policy examples/policies/create_connect_token.json");
-	add_fault(errors, "--policy", &ei);
+	errlist_add_info(errors, "--policy", &ei);
+}
+
+static void
+warn_of_readers(const char *file)
+{
+	struct stat st;
+
+	if (stat(file, &st) == 0 && (st.st_mode & (S_IROTH | S_IWOTH)))
+		log_warn("server", "%s: every user of this host may %s it; chmod o-rw",
+		    file, st.st_mode & S_IWOTH ? "write" : "read");
 }
 
 static void
@@ -66,35 +71,45 @@ load_tokens(struct server *s, struct errlist *errors)
 
 	if (!file)
 		return;
+	warn_of_readers(file);
 	if (file_read(file, TOKEN_FILE_MAX, &text, &ei) == 0)
 		s->tokens = token_set_parse(text.data ? text.data : "", text.len, &ei);
 	if (!s->tokens)
-		add_fault(errors, file, &ei);
+		errlist_add_info(errors, file, &ei);
 	if (text.data)
 		explicit_bzero(text.data, text.len);
 	buf_fini(&text);
 }
 
 /* Beyond this host, somebody must have thought of who may call. */
+static int
+check_exposure(
+    const struct server *s, const struct address *address, struct errinfo *ei)
+{
+	if (s->config->token_file || s->config->insecure || address_is_local(address))
+		return 0;
+	return err_set(ei, ERR_INVALID,
+	    "other hosts can reach %s: give --token-file FILE so that "
+	    "callers must show a token, or --insecure to serve anyone",
+	    address->text);
+}
+
 static void
-check_exposure(struct server *s, const struct config_list *list, const char *flag,
-    struct errlist *errors)
+check_listeners(const struct server *s, const struct config_list *list,
+    const char *flag, struct errlist *errors)
 {
 	struct address address;
 	struct errinfo ei;
 
-	if (s->config->token_file || s->config->insecure || config_list_is_none(list))
-		return;
-	for (size_t i = 0; i < list->n; i++) {
-		if (address_parse(list->items[i], &address, &ei) == 0) {
-			if (address_is_local(&address))
-				continue;
-			err_set(&ei, ERR_INVALID,
-			    "other hosts can reach %s: give --token-file FILE so that "
-			    "callers must show a token, or --insecure to serve anyone",
-			    address.text);
-		}
-		add_fault(errors, flag, &ei);
+	for (size_t i = 0; i < list->n && !config_list_is_none(list); i++) {
+		int rc = address_parse(list->items[i], &address, &ei);
+
+		if (rc == 0)
+			rc = listener_check(&address, &ei);
+		if (rc == 0)
+			rc = check_exposure(s, &address, &ei);
+		if (rc < 0)
+			errlist_add_info(errors, flag, &ei);
 	}
 }
 
@@ -109,14 +124,14 @@ server_load(struct server *s, const struct config *config, struct errlist *error
 	s->cells = calloc(1, sizeof(*s->cells));
 	if (!s->cells || hash_start() < 0) {
 		err_set(&ei, ERR_NOMEM, "out of memory, or libsodium does not start");
-		add_fault(errors, "rationd", &ei);
+		errlist_add_info(errors, "rationd", &ei);
 		return EXIT_CODE_DEPENDENCY;
 	}
 	load_policies(s, errors);
 	load_store(s, errors);
 	load_tokens(s, errors);
-	check_exposure(s, &config->listen_http, "--listen-http", errors);
-	check_exposure(s, &config->listen_resp, "--listen-resp", errors);
+	check_listeners(s, &config->listen_http, "--listen-http", errors);
+	check_listeners(s, &config->listen_resp, "--listen-resp", errors);
 	return errors->n + errors->more == 0 ? EXIT_CODE_OK : EXIT_CODE_CONFIG;
 }
 
@@ -129,14 +144,23 @@ add_list(struct buf *out, const char *name, const struct config_list *list)
 	buf_add_char(out, '\n');
 }
 
+static const char *
+plural(size_t n)
+{
+	return n == 1 ? "" : "s";
+}
+
 void
 server_summary(const struct server *s, struct buf *out)
 {
 	for (size_t i = 0; i < policy_set_count(s->policies); i++) {
 		const struct policy *p = policy_set_at(s->policies, i);
 
-		buf_printf(out, "policy %s: %zu tools, %zu limits, sha256 %.12s\n",
-		    policy_name(p), policy_tool_count(p), policy_limit_count(p),
+		buf_add_str(out, "policy ");
+		visible_add(out, slice_str(policy_name(p)));
+		buf_printf(out, ": %zu tool%s, %zu limit%s, sha256 %.12s\n",
+		    policy_tool_count(p), plural(policy_tool_count(p)),
+		    policy_limit_count(p), plural(policy_limit_count(p)),
 		    policy_hash(p));
 	}
 	buf_printf(out, "store: %s\n", s->memory ? "memory" : s->redis.shown);
@@ -237,8 +261,10 @@ server_run(struct server *s)
 
 	process_raise_files(s->config->max_connections);
 	process_ignore_sigpipe();
-	log_info("server", "rationd %s, %zu policies, store %s", RATION_VERSION,
-	    policy_set_count(s->policies), s->memory ? "memory" : s->redis.shown);
+	log_info("server", "rationd %s, %zu %s, store %s", RATION_VERSION,
+	    policy_set_count(s->policies),
+	    policy_set_count(s->policies) == 1 ? "policy" : "policies",
+	    s->memory ? "memory" : s->redis.shown);
 	rc = open_worker(s, &ei);
 	if (rc < 0) {
 		log_error("server", "%s", ei.text);
@@ -247,7 +273,9 @@ server_run(struct server *s)
 	if (s->config->insecure && !s->tokens)
 		log_warn("server", "--insecure: whoever reaches a listener is served");
 	worker_note_start(&s->worker);
-	if (loop_run(s->worker.loop) < 0) {
+	rc = loop_run(s->worker.loop);
+	process_hold_reload(); /* its handler is about to go */
+	if (rc < 0) {
 		log_error("server", "the event loop failed");
 		return EXIT_CODE_DEPENDENCY;
 	}

@@ -161,6 +161,7 @@ worker_open(struct worker *w, size_t index, const struct worker_shared *shared,
 	metric_set(w->cells, METRIC_POLICIES,
 	    index == 0 ? (int64_t)policy_set_count(shared->policies) : 0);
 	loop_on_turn(w->loop, end_turn, w);
+	loop_limit_input(w->loop, (size_t)shared->config->max_buffered_bytes);
 	return open_fronts(w, ei);
 }
 

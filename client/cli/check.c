@@ -23,8 +23,7 @@
 struct ask {
 	struct ration_request request;
 	struct ration_attribute attributes[RATION_ATTRIBUTES_MAX];
-	json_t *args;    /* NULL without any */
-	bool args_given; /* --args was there */
+	json_t *args; /* NULL without any */
 	const char *server;
 	const char *token_file;
 	bool json;
@@ -109,9 +108,6 @@ set_args(void *into, const char *value)
 	json_t *object;
 	int rc = 0;
 
-	if (ask->args_given)
-		return cli_usage(&cli_check, "--args: is given twice");
-	ask->args_given = true;
 	object = args_parse_object(value, &ei);
 	if (!object)
 		return cli_usage(&cli_check, "%s", ei.text);
@@ -168,21 +164,32 @@ set_attr(void *into, const char *value)
 }
 
 static const struct cli_option options[] = {
-	{ "grant", "G", "whose quota (required)", set_grant },
-	{ "policy", "P", "the policy to ask; default: the daemon's", set_policy },
-	{ "session", "S", "the session the call belongs to", set_session },
-	{ "cost", "N", "what to charge; default: 1", set_cost },
-	{ "arg", "KEY=VALUE", "one argument of the call; may repeat", set_arg },
-	{ "args", "JSON", "arguments of the call as a JSON object", set_args },
-	{ "attr", "NAME=VALUE", "one attribute of the request; may repeat", set_attr },
-	{ "timeout-ms", "N", "wait at most so long; default: 1000", set_timeout },
-	{ "token-file", "FILE", "the daemon's token, the first line of a file",
-	    set_token_file },
-	{ "json", NULL, "one JSON object in the place of text", set_json },
+	{ "grant", "G", "whose quota (required)", set_grant, false },
+	{ "policy", "P", "the policy to ask; default: the daemon's", set_policy,
+	    false },
+	{ "session", "S", "the session the call belongs to", set_session, false },
+	{ "cost", "N", "what to charge; default: 1", set_cost, false },
+	{ "arg", "KEY=VALUE", "one argument of the call; may repeat", set_arg, true },
+	{ "args", "JSON", "arguments of the call as a JSON object", set_args, false },
+	{ "attr", "NAME=VALUE", "one attribute of the request; may repeat", set_attr,
+	    true },
+	{ "timeout-ms", "N", "wait at most so long; default: 1000", set_timeout,
+	    false },
+	{ "token-file", "FILE",
+	    "the daemon's token, the first line of a file;\n"
+	    "                        default: $RATION_TOKEN",
+	    set_token_file, false },
+	{ "json", NULL, "one JSON object in the place of text", set_json, false },
 	{ "server", "ADDR",
 	    "host:port, [IPv6]:port or unix:/path; default:\n"
 	    "                        $RATION_SERVER, or " RATION_DEFAULT_ADDRESS,
-	    set_server },
+	    set_server, false },
+	{ .name = "request-id", .value = "ID" },
+	{ .name = "id", .value = "ID" },
+	{ .name = "mode", .value = "MODE" },
+	{ .name = "ttl", .value = "S" },
+	{ .name = "peek" },
+	{ .name = "reserve" },
 };
 
 /* The first line of the text that is neither empty nor a comment, without the white
@@ -286,12 +293,21 @@ ask_daemon(struct ask *ask, const char *token)
 	return rc;
 }
 
-/* With the arguments as text and the token read. */
+/* An empty variable counts as not set. */
+static const char *
+env_or_null(const char *name)
+{
+	const char *value = getenv(name);
+
+	return value && value[0] ? value : NULL;
+}
+
+/* With the token of the file, else of the environment. */
 static int
 ask_with_token(struct ask *ask)
 {
 	char *text = ask->token_file ? malloc(TOKEN_FILE_MAX) : NULL;
-	char *token = NULL;
+	const char *token = env_or_null("RATION_TOKEN");
 	int rc = CLI_USAGE;
 
 	if (ask->token_file && !text)
@@ -311,11 +327,15 @@ ask_with_token(struct ask *ask)
 static int
 check_operands(struct ask *ask, int argc, char **argv, int first)
 {
-	if (argc - first != 1 || !argv[first][0])
+	if (argc - first != 1)
 		return cli_usage(&cli_check, "check: one TOOL is needed");
 	ask->request.tool = argv[first];
-	if (!ask->request.grant || !ask->request.grant[0])
+	if (!ask->request.tool[0])
+		return cli_usage(&cli_check, "check: TOOL is empty");
+	if (!ask->request.grant)
 		return cli_usage(&cli_check, "check: --grant is needed");
+	if (!ask->request.grant[0])
+		return cli_usage(&cli_check, "check: --grant is empty");
 	return CLI_GO_ON;
 }
 
@@ -324,14 +344,12 @@ run(const struct cli_command *command, int argc, char **argv)
 {
 	struct ask ask = {
 		.request = RATION_REQUEST_INIT,
-		.server = getenv("RATION_SERVER"),
+		.server = env_or_null("RATION_SERVER"),
 	};
 	char *args_json = NULL;
 	int first = 0;
 	int rc;
 
-	if (ask.server && !ask.server[0])
-		ask.server = NULL; /* an empty variable counts as not set */
 	rc = cli_options(command, argc, argv, &ask, &first);
 	if (rc == CLI_GO_ON)
 		rc = check_operands(&ask, argc, argv, first);

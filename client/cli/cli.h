@@ -6,6 +6,7 @@
 #ifndef CLI_CLI_H
 #define CLI_CLI_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/attr.h"
@@ -22,8 +23,10 @@ struct cli_option {
 	const char *name;  /* without the dashes */
 	const char *value; /* what help calls the value; NULL: a plain flag */
 	const char *help;
-	/* `value` is "" for a flag. 0, or CLI_USAGE after saying why. */
+	/* `value` is "" for a flag. 0, or CLI_USAGE after saying why. NULL: the option is
+	 * named by the documents and not built yet. */
 	int (*set)(void *into, const char *value);
+	bool repeat; /* may be given more than once */
 };
 
 struct cli_command {
@@ -42,7 +45,7 @@ extern const struct cli_command cli_lint;
 
 #define CLI_GO_ON (-1)
 
-/* Reads all options and moves them before the operands; *first is then the index of
+/* Reads all options, by their full names and each once unless it may repeat, and moves them before the operands; *first is then the index of
  * the first operand. CLI_GO_ON, or the status to exit with: --help was answered, or
  * an option is wrong and that was said. */
 int cli_options(const struct cli_command *command, int argc, char **argv, void *into,

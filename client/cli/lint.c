@@ -17,7 +17,6 @@ struct lint {
 	bool json;
 	struct writer writer;
 	struct lint_total total;
-	bool unreadable; /* some file could not be read */
 };
 
 static int
@@ -29,7 +28,7 @@ set_json(void *into, const char *value)
 }
 
 static const struct cli_option options[] = {
-	{ "json", NULL, "one JSON object in the place of text", set_json },
+	{ "json", NULL, "one JSON object in the place of text", set_json, false },
 };
 
 /* The file's name without folder and ".json", as rationd names its policies. */
@@ -110,8 +109,11 @@ lint_file(struct lint *lint, const char *file)
 		judge(lint, shown, name, &text);
 		lint->total.files++;
 	} else {
-		cli_error("%s: %s", shown, strerror(error));
-		lint->unreadable = true;
+		const struct lint_result result = { .file = shown,
+			.failure = strerror(error) };
+
+		lint->writer.ops->lint_file(&lint->writer, &result);
+		lint->total.unreadable++;
 	}
 	buf_fini(&text);
 	free(name);
@@ -133,7 +135,7 @@ run(const struct cli_command *command, int argc, char **argv)
 	for (int i = first; i < argc; i++)
 		lint_file(&lint, argv[i]);
 	lint.writer.ops->lint_end(&lint.writer, &lint.total);
-	if (!writer_end(&lint.writer) || lint.unreadable)
+	if (!writer_end(&lint.writer) || lint.total.unreadable > 0)
 		return CLI_USAGE;
 	return lint.total.errors > 0 ? CLI_NO : CLI_OK;
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/hash.h"
+#include "policy/suggest.h"
 #include "ration/ration.h"
 
 #define COMMAND_NAME_MAX 32
@@ -60,10 +61,30 @@ show_commands(FILE *out)
 	fprintf(out, "\n'ration COMMAND --help' has the options of one.\n");
 }
 
+/* The command that was most likely meant, or NULL. */
+static const char *
+guess(const char *name)
+{
+	const char *best = NULL;
+	int least = SUGGEST_FAR;
+
+	for (size_t i = 0; i < ARRAY_LEN(commands); i++) {
+		int d = suggest_distance(slice_str(name), commands[i]->name);
+
+		if (d < least) {
+			least = d;
+			best = commands[i]->name;
+		}
+	}
+	return best;
+}
+
 /* NULL, after saying why, when there is none of that name. */
 static const struct cli_command *
 find_command(const char *name)
 {
+	const char *near;
+
 	for (size_t i = 0; i < ARRAY_LEN(commands); i++)
 		if (strcmp(commands[i]->name, name) == 0)
 			return commands[i];
@@ -72,7 +93,12 @@ find_command(const char *name)
 			cli_error("%s: not supported yet", name);
 			return NULL;
 		}
-	cli_error("%s: there is no such command", name);
+	near = guess(name);
+	if (near)
+		cli_error(
+		    "%s: there is no such command; did you mean '%s'?", name, near);
+	else
+		cli_error("%s: there is no such command", name);
 	fprintf(stderr, "Try 'ration help'.\n");
 	return NULL;
 }
@@ -111,7 +137,7 @@ run_help(const struct cli_command *command, int argc, char **argv)
 	return CLI_OK;
 }
 
-/* Runs a command with its full name as argv[0], which is what getopt shows. */
+/* Runs a command with its full name as argv[0], which is what --help shows. */
 static int
 run_command(const struct cli_command *command, int argc, char **argv)
 {
@@ -122,13 +148,13 @@ run_command(const struct cli_command *command, int argc, char **argv)
 	return command->run(command, argc, argv);
 }
 
-/* "--version" and "--help" before any command are the commands of that name. */
+/* "--version", "--help" and "-h" before any command are the commands of that name. */
 static const char *
 command_name(const char *word)
 {
 	if (strcmp(word, "--version") == 0 || strcmp(word, "--help") == 0)
 		return word + 2;
-	return word;
+	return strcmp(word, "-h") == 0 ? "help" : word;
 }
 
 int

@@ -33,7 +33,9 @@ add_room(struct buf *out, const struct ration_answer *a)
 static void
 add_reason(struct buf *out, const struct ration_answer *a)
 {
-	if (a->rule[0]) {
+	if (a->rule[0] == '(') { /* one of three words, not a place in the policy */
+		add_clean(out, " ", a->rule);
+	} else if (a->rule[0]) {
 		add_clean(out, " (rule ", a->rule);
 		buf_add_char(out, ')');
 	}
@@ -77,20 +79,15 @@ text_lint_begin(struct writer *w)
 	(void)w;
 }
 
-/* "file:line:column: error: text [pointer]", as compilers write it. */
+/* "file:line:column: text (pointer)", as rationd says it. */
 static void
 text_fault(const struct errinfo *ei)
 {
+	char text[1400];
 	struct buf line = { 0 };
 
-	text_add_clean(&line, slice_str(ei->file));
-	if (ei->line > 0)
-		buf_printf(&line, ":%d:%d", ei->line, ei->column);
-	add_clean(&line, ": error: ", ei->text);
-	if (ei->pointer[0]) {
-		add_clean(&line, " [", ei->pointer);
-		buf_add_char(&line, ']');
-	}
+	err_format(ei, text, sizeof(text));
+	text_add_clean(&line, slice_str(text));
 	fprintf(stderr, "%.*s\n", SLICE_ARG(buf_slice(&line)));
 	buf_fini(&line);
 }
@@ -101,6 +98,10 @@ text_lint_file(struct writer *w, const struct lint_result *result)
 {
 	const struct errlist *errors = result->errors;
 
+	if (result->failure) {
+		cli_error("%s: %s", result->file, result->failure);
+		return;
+	}
 	if (errors->n == 0 && errors->more == 0) {
 		add_clean(&w->out, "", result->file);
 		buf_printf(&w->out, ": ok (%zu tool%s, %zu limit%s)\n", result->tools,
@@ -115,14 +116,17 @@ text_lint_file(struct writer *w, const struct lint_result *result)
 	for (size_t i = 0; i < errors->n; i++)
 		text_fault(&errors->items[i]);
 	if (errors->more > 0)
-		fprintf(stderr, "%s: error: %zu more\n", result->file, errors->more);
+		fprintf(stderr, "%s: and %zu more\n", result->file, errors->more);
 }
 
 static void
 text_lint_end(struct writer *w, const struct lint_total *total)
 {
-	buf_printf(&w->out, "%zu file%s, %zu error%s\n", total->files,
+	buf_printf(&w->out, "%zu file%s, %zu error%s", total->files,
 	    total->files == 1 ? "" : "s", total->errors, total->errors == 1 ? "" : "s");
+	if (total->unreadable > 0)
+		buf_printf(&w->out, ", %zu unreadable", total->unreadable);
+	buf_add_char(&w->out, '\n');
 }
 
 static void
@@ -180,6 +184,12 @@ json_lint_file(struct writer *w, const struct lint_result *result)
 
 	json_text_open(j, NULL, '{');
 	json_text_string(j, "file", slice_str(result->file));
+	if (result->failure) {
+		json_text_bool(j, "ok", false);
+		json_text_string(j, "unreadable", slice_str(result->failure));
+		json_text_close(j, '}');
+		return;
+	}
 	json_text_bool(j, "ok", errors->n == 0 && errors->more == 0);
 	json_text_int(j, "tools", (int64_t)result->tools);
 	json_text_int(j, "limits", (int64_t)result->limits);
@@ -196,6 +206,7 @@ json_lint_end(struct writer *w, const struct lint_total *total)
 {
 	json_text_close(&w->json, ']');
 	json_text_int(&w->json, "errors", (int64_t)total->errors);
+	json_text_int(&w->json, "unreadable", (int64_t)total->unreadable);
 	json_text_close(&w->json, '}');
 	buf_add_char(&w->out, '\n');
 }

@@ -19,14 +19,16 @@
 /* One policy file, read and judged. */
 struct lint_result {
 	const char *file;
+	const char *failure; /* why it could not be read; then the rest is unset */
 	size_t tools;
 	size_t limits;
 	const struct errlist *errors; /* empty: the file is good */
 };
 
 struct lint_total {
-	size_t files;
+	size_t files; /* that were read */
 	size_t errors;
+	size_t unreadable; /* files that were not */
 };
 
 struct writer;

@@ -111,9 +111,10 @@ struct ration_attribute {
 };
 
 struct ration_request {
-	size_t size;           /* sizeof(struct ration_request) */
-	const char *tool;      /* required */
-	const char *grant;     /* required: whose quota */
+	size_t size;       /* sizeof(struct ration_request) */
+	const char *tool;  /* required */
+	const char *grant; /* required: whose quota */
+	/* Only NULL stands for none here: "" is sent, and refused by the daemon. */
 	const char *policy;    /* NULL: the daemon's default */
 	const char *session;   /* NULL: none */
 	bool has_cost;         /* false: `cost` does not count and 1 is charged */

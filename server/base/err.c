@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/utf8.h"
+#include "base/visible.h"
 
 static const char *const names[] = {
 	[0] = "no error",
@@ -19,7 +20,6 @@ static const char *const names[] = {
 	[-ERR_NOTFOUND] = "not found",
 	[-ERR_IO] = "system error",
 	[-ERR_INUSE] = "address in use",
-	[-ERR_DENIED] = "not permitted",
 	[-ERR_UNAVAILABLE] = "unavailable",
 };
 
@@ -55,39 +55,29 @@ err_set(struct errinfo *ei, int code, const char *fmt, ...)
 	return code;
 }
 
-/* A pointer holds names as the user wrote them; one fault is one line all the same. */
-static void
-format_pointer(const char *pointer, char *out, size_t size)
-{
-	size_t len = 0;
-
-	for (; *pointer && len + 5 < size; pointer++) {
-		unsigned char c = (unsigned char)*pointer;
-
-		if (c >= 0x20 && c != 0x7f)
-			out[len++] = (char)c;
-		else
-			len += (size_t)snprintf(out + len, size - len, "\\x%02x", c);
-	}
-	out[len] = '\0';
-}
-
+/* All three hold names as the user wrote them; one fault is one line all the same. */
 void
 err_format(const struct errinfo *ei, char *out, size_t size)
 {
-	char pointer[sizeof(ei->pointer) * 4 + 8];
-	char place[320] = "";
+	char file[sizeof(ei->file) * 2];
+	char pointer[sizeof(ei->pointer) * 2];
+	char text[sizeof(ei->text) * 2];
+	char place[sizeof(file) + 32] = "";
 
-	if (ei->file[0] && ei->line)
+	visible_format(slice_str(ei->file), file, sizeof(file));
+	visible_format(slice_str(ei->pointer), pointer, sizeof(pointer));
+	visible_format(slice_str(ei->text), text, sizeof(text));
+	if (file[0] && ei->line && !ei->column)
+		snprintf(place, sizeof(place), "%s:%d: ", file, ei->line);
+	else if (file[0] && ei->line)
 		snprintf(
-		    place, sizeof(place), "%s:%d:%d: ", ei->file, ei->line, ei->column);
-	else if (ei->file[0])
-		snprintf(place, sizeof(place), "%s: ", ei->file);
-	format_pointer(ei->pointer, pointer, sizeof(pointer));
+		    place, sizeof(place), "%s:%d:%d: ", file, ei->line, ei->column);
+	else if (file[0])
+		snprintf(place, sizeof(place), "%s: ", file);
 	if (pointer[0])
-		snprintf(out, size, "%s%s (%s)", place, ei->text, pointer);
+		snprintf(out, size, "%s%s (%s)", place, text, pointer);
 	else
-		snprintf(out, size, "%s%s", place, ei->text);
+		snprintf(out, size, "%s%s", place, text);
 }
 
 void
@@ -144,6 +134,13 @@ errlist_add(struct errlist *list, int code, int line, int column, const char *po
 	fill_text(ei, fmt, ap);
 	va_end(ap);
 	return code;
+}
+
+void
+errlist_add_info(struct errlist *list, const char *file, const struct errinfo *ei)
+{
+	snprintf(list->file, sizeof(list->file), "%s", file);
+	errlist_add(list, ei->code, ei->line, ei->column, ei->pointer, "%s", ei->text);
 }
 
 void

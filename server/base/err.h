@@ -25,8 +25,7 @@ enum err {
 	ERR_NOTFOUND = -7,    /* no such thing */
 	ERR_IO = -8,          /* a system call failed; text carries strerror */
 	ERR_INUSE = -9,       /* an address is taken */
-	ERR_DENIED = -10,     /* credentials missing or wrong */
-	ERR_UNAVAILABLE = -11 /* the store cannot answer */
+	ERR_UNAVAILABLE = -10 /* the store cannot answer */
 };
 
 /* A short lower-case name of a code ("invalid input"); never NULL. */
@@ -47,7 +46,8 @@ struct errinfo {
 /* Fills code and text and clears the rest; returns code. `ei` may be NULL. */
 int err_set(struct errinfo *ei, int code, const char *fmt, ...) PRINTF_LIKE(3, 4);
 
-/* "file:line:column: text (pointer)", without the parts that are empty. */
+/* "file:line:column: text (pointer)", without the parts that are empty, on one line:
+ * control characters are shown as \xNN. */
 void err_format(const struct errinfo *ei, char *out, size_t size);
 
 #define ERRLIST_MAX 200
@@ -68,6 +68,10 @@ void errlist_fini(struct errlist *list);
 /* Adds one fault; out of memory only counts it in `more`. Returns `code`. */
 int errlist_add(struct errlist *list, int code, int line, int column,
     const char *pointer, const char *fmt, ...) PRINTF_LIKE(6, 7);
+
+/* Adds a fault that is written already, as one of `file`. */
+void errlist_add_info(
+    struct errlist *list, const char *file, const struct errinfo *ei);
 
 /* Orders by line, then column, keeping the order of equals. */
 void errlist_sort(struct errlist *list);

@@ -1,17 +1,27 @@
 /* SPDX-License-Identifier: ISC */
 #include "base/log.h"
 
+#include <errno.h>
+#include <limits.h>
+#include <poll.h>
+#include <pthread.h>
 #include <stdarg.h>
+#include <stdatomic.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/json_text.h"
+#include "base/utf8.h"
+#include "base/visible.h"
 
 #define LOG_TEXT_MAX 2048
+_Static_assert(LOG_LINE_MAX <= PIPE_BUF, "a line would wait on a full pipe");
 
 static const char *const level_names[] = { "error", "warn", "info", "debug" };
 
@@ -19,6 +29,11 @@ static struct {
 	enum log_level level;
 	enum log_style style;
 } sink = { LOG_INFO, LOG_AUTO };
+
+/* So that no thread uses up the room that another one was told of. */
+static pthread_mutex_t sink_lock = PTHREAD_MUTEX_INITIALIZER;
+static _Atomic uint64_t dropped;
+static uint64_t dropped_told; /* under the lock */
 
 void
 log_start(enum log_level level, enum log_style style)
@@ -49,8 +64,9 @@ format_line(struct buf *line, enum log_level level, const char *room, const char
 
 	log_time(clock_real_us(), when);
 	if (sink.style == LOG_TEXT) {
-		buf_printf(
-		    line, "%s %-5s %s: %s\n", when, level_names[level], room, text);
+		buf_printf(line, "%s %-5s %s: ", when, level_names[level], room);
+		visible_add(line, slice_str(text));
+		buf_add_char(line, '\n');
 		return;
 	}
 	json_text_init(&j, line);
@@ -63,20 +79,77 @@ format_line(struct buf *line, enum log_level level, const char *room, const char
 	buf_add_char(line, '\n');
 }
 
+/* Whether stderr took the line without waiting. */
+static bool
+write_line(const struct buf *line)
+{
+	struct pollfd ready = { .fd = STDERR_FILENO, .events = POLLOUT };
+	ssize_t n = send(
+	    STDERR_FILENO, line->data, line->len, MSG_DONTWAIT | MSG_NOSIGNAL);
+
+	/* A socket may have less room than a line when it is ready; a pipe has not. */
+	if (n < 0 && errno == ENOTSOCK && poll(&ready, 1, 0) == 1 &&
+	    (ready.revents & POLLOUT))
+		n = write(STDERR_FILENO, line->data, line->len);
+	return n > 0;
+}
+
+/* `text` is cut until its line is no longer than LOG_LINE_MAX. */
+static bool
+put(enum log_level level, const char *room, char *text)
+{
+	struct buf line = { 0 };
+	bool taken;
+
+	format_line(&line, level, room, text);
+	while (line.len > LOG_LINE_MAX) {
+		text[utf8_cut(text, strlen(text) * 3 / 4)] = '\0';
+		buf_clear(&line);
+		format_line(&line, level, room, text);
+	}
+	taken = !line.failed && write_line(&line);
+	buf_fini(&line);
+	return taken;
+}
+
+static void
+tell_dropped(void)
+{
+	uint64_t now = atomic_load(&dropped);
+	char text[128];
+
+	if (now == dropped_told)
+		return;
+	snprintf(text, sizeof(text), "%llu lines were lost: nothing was read from stderr",
+	    (unsigned long long)(now - dropped_told));
+	if (put(LOG_WARN, "log", text))
+		dropped_told = now;
+}
+
 static void PRINTF_LIKE(3, 0)
     emit(enum log_level level, const char *room, const char *fmt, va_list ap)
 {
+	int saved = errno;
 	char text[LOG_TEXT_MAX];
-	struct buf line = { 0 };
+	int n;
 
 	if (level > sink.level)
 		return;
-	vsnprintf(text, sizeof(text), fmt, ap);
-	format_line(&line, level, room, text);
-	if (!line.failed && write(STDERR_FILENO, line.data, line.len) < 0) {
-		/* There is nowhere left to say it. */
-	}
-	buf_fini(&line);
+	n = vsnprintf(text, sizeof(text), fmt, ap);
+	if (n >= (int)sizeof(text))
+		text[utf8_cut(text, sizeof(text) - 1)] = '\0';
+	pthread_mutex_lock(&sink_lock);
+	tell_dropped();
+	if (!put(level, room, text))
+		atomic_fetch_add(&dropped, 1);
+	pthread_mutex_unlock(&sink_lock);
+	errno = saved;
+}
+
+uint64_t
+log_dropped(void)
+{
+	return atomic_load(&dropped);
 }
 
 void

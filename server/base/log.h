@@ -6,6 +6,11 @@
  *	log_warn("redis", "lost the connection to %s: %s", addr, why);
  *	{"time":"2026-01-01T00:00:00.000Z","level":"warn","room":"redis","message":"..."}
  *
+ * It never waits: what stderr does not take at once (a full pipe that nobody reads) is
+ * dropped and counted, and said once when it takes lines again. A line has at most
+ * LOG_LINE_MAX bytes; a longer message is cut.
+ * On a terminal control characters are shown as \xNN.
+ *
  * Threads: any; a line is one write(2), so lines do not mix.
  * Never logs argument values or credentials; that is the caller's promise.
  */
@@ -26,6 +31,11 @@ void log_error(const char *room, const char *fmt, ...) PRINTF_LIKE(2, 3);
 void log_warn(const char *room, const char *fmt, ...) PRINTF_LIKE(2, 3);
 void log_info(const char *room, const char *fmt, ...) PRINTF_LIKE(2, 3);
 void log_debug(const char *room, const char *fmt, ...) PRINTF_LIKE(2, 3);
+
+#define LOG_LINE_MAX 4096 /* what a pipe that is ready takes without waiting */
+
+/* Lines that were dropped since the start. */
+uint64_t log_dropped(void);
 
 /* Writes the ISO 8601 time of a real clock in µs, with milliseconds and Z. */
 #define LOG_TIME_MAX 32

@@ -44,6 +44,8 @@
 	    "")                                                                        \
 	X(CLOSED_PROTOCOL, "ration_connections_closed_total", COUNTER,                 \
 	    "reason=\"protocol\"", "")                                                 \
+	X(CLOSED_CROWDED, "ration_connections_closed_total", COUNTER,                  \
+	    "reason=\"crowded\"", "")                                                  \
 	X(STORE_UP, "ration_store_up", GAUGE, "",                                      \
 	    "1 while the store can take charges, else 0.")                             \
 	X(STORE_BATCHES, "ration_store_batches_total", COUNTER, "",                    \

@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "front/front_inner.h"
@@ -28,7 +29,6 @@ front_conn_leave(struct front_conn *fc)
 	front->protocol->close(fc);
 	LIST_REMOVE(fc, link);
 	front->n_conns--;
-	front->options.quota->open--;
 	metric_add(front->options.cells, front->protocol->connections, -1);
 	if (!fc->in_data)
 		free(fc);
@@ -52,11 +52,22 @@ static size_t
 on_data(void *arg, const char *data, size_t len)
 {
 	struct front_conn *fc = front_conn_of(arg);
+	uint64_t turn = loop_turn(fc->front->loop);
 	size_t used = 0;
 
+	if (fc->turn != turn)
+		fc->spent = 0;
+	fc->turn = turn;
 	fc->in_data = true;
 	while (used < len && front_wants_more(fc)) {
-		size_t n = fc->front->protocol->take(fc, data + used, len - used);
+		size_t n;
+
+		if (fc->spent >= FRONT_TURN_BUDGET) {
+			conn_yield(fc->conn);
+			break;
+		}
+		fc->spent += FRONT_REQUEST_COST;
+		n = fc->front->protocol->take(fc, data + used, len - used);
 
 		if (n == 0)
 			break;
@@ -78,6 +89,7 @@ on_end(void *arg, enum conn_end end, const struct errinfo *why)
 		[CONN_END_SLOW] = METRIC_CLOSED_SLOW,
 		[CONN_END_FAILED] = METRIC_COUNT,
 		[CONN_END_TOOBIG] = METRIC_CLOSED_PROTOCOL,
+		[CONN_END_CROWDED] = METRIC_CLOSED_CROWDED,
 	};
 	struct front_conn *fc = front_conn_of(arg);
 	struct front *front = fc->front;
@@ -87,21 +99,28 @@ on_end(void *arg, enum conn_end end, const struct errinfo *why)
 	if (why)
 		log_debug("front", "a connection ended: %s", why->text);
 	/* Before answers that are still owed a last word would be taken for one. */
-	if (fc->n_owed == 0 && (end == CONN_END_SLOW || end == CONN_END_TOOBIG))
+	if (fc->n_owed == 0 &&
+	    (end == CONN_END_SLOW || end == CONN_END_TOOBIG || end == CONN_END_CROWDED))
 		front->protocol->farewell(fc, end, conn_out(fc->conn));
 	front_conn_leave(fc);
 }
 
 static const struct conn_ops conn_ops = { .on_data = on_data, .on_end = on_end };
 
-/* Says why before it closes, so that the client need not guess. */
+/* Says why before it closes, so that the client need not guess; but not to a crowd,
+ * since those who are told hold a descriptor until they have read it. */
 static void
 refuse(struct front *front, int fd)
 {
-	struct conn *conn =
-	    conn_accept(front->loop, fd, &front->conn_options, &conn_ops, NULL);
+	size_t told_max = front->options.quota->max + FRONT_REFUSED_MAX;
+	struct conn *conn;
 
 	metric_add(front->options.cells, METRIC_CONNECTIONS_REFUSED, 1);
+	if (loop_clients(front->loop) >= told_max) {
+		close(fd);
+		return;
+	}
+	conn = conn_accept(front->loop, fd, &front->conn_options, &conn_ops, NULL);
 	if (!conn)
 		return;
 	front->protocol->refuse(front, conn_out(conn));
@@ -113,10 +132,10 @@ on_accept(void *arg, int fd)
 {
 	struct front_listener *fl = arg;
 	struct front *front = fl->front;
-	struct front_quota *quota = front->options.quota;
-	struct front_conn *fc;
+	struct front_conn *fc = NULL;
 
-	fc = quota->open < quota->max ? calloc(1, sizeof(*fc)) : NULL;
+	if (loop_clients(front->loop) < front->options.quota->max)
+		fc = calloc(1, sizeof(*fc));
 	if (!fc) {
 		refuse(front, fd);
 		return;
@@ -132,7 +151,6 @@ on_accept(void *arg, int fd)
 	front->protocol->open(fc);
 	LIST_INSERT_HEAD(&front->conns, fc, link);
 	front->n_conns++;
-	quota->open++;
 	metric_add(front->options.cells, front->protocol->connections, 1);
 }
 
@@ -200,15 +218,27 @@ stop_accepting(struct front *front)
 	}
 }
 
+/* Nobody who has asked already goes unheard: first those in the listeners' queues are
+ * let in, then everybody's requests that have arrived are taken. A conn that is read or settled may end, and end others with it, so each is moved to
+ * another list before. */
 void
 front_drain(struct front *front)
 {
-	struct front_conn *next;
+	struct front_conn_list heard = LIST_HEAD_INITIALIZER(heard);
+	struct front_conn *fc;
 
 	front->draining = true;
+	for (size_t i = 0; i < front->n_listeners; i++)
+		listener_accept_waiting(front->listeners[i]->listener);
 	stop_accepting(front);
-	for (struct front_conn *fc = LIST_FIRST(&front->conns); fc; fc = next) {
-		next = LIST_NEXT(fc, link);
+	while ((fc = LIST_FIRST(&front->conns))) {
+		LIST_REMOVE(fc, link);
+		LIST_INSERT_HEAD(&heard, fc, link);
+		conn_read_now(fc->conn);
+	}
+	while ((fc = LIST_FIRST(&heard))) {
+		LIST_REMOVE(fc, link);
+		LIST_INSERT_HEAD(&front->conns, fc, link);
 		front_finish(fc);
 		front_settle(fc);
 	}

@@ -29,11 +29,14 @@ struct front_protocol;
 extern const struct front_protocol front_http;
 extern const struct front_protocol front_resp;
 
-/* Connections of all fronts of one worker count against one maximum. */
+/* Connections of all fronts of one worker count against one maximum, until their
+ * descriptors are closed. */
 struct front_quota {
-	size_t open;
 	size_t max;
 };
+
+/* Clients over the maximum that are told why at one time; others are just closed. */
+#define FRONT_REFUSED_MAX 32
 
 struct front_options {
 	struct check_engine *engine;    /* borrowed */

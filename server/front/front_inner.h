@@ -21,6 +21,15 @@
 #define FRONT_FREE_EXCHANGES 4096 /* kept for re-use */
 #define FRONT_EXCHANGE_BYTES 4096 /* a larger buffer is not kept */
 
+/* What one connection may use up of one turn, so that others are read in between. */
+#define FRONT_TURN_BUDGET 1024
+#define FRONT_CHECK_COST 1
+#define FRONT_REQUEST_COST 16   /* any other request */
+#define FRONT_ENDPOINT_COST 128 /* what looks at the whole daemon */
+
+/* Bytes of one request of a client that has not shown its token yet. */
+#define FRONT_STRANGER_MAX 16384
+
 struct front_conn;
 
 /* How one check shall be answered; HTTP only. */
@@ -58,6 +67,8 @@ struct front_conn {
 	bool finishing; /* no more requests; closes when all owed answers are out */
 	bool paused;    /* it is owed too much to read more */
 	bool authorized;
+	uint64_t turn; /* in which `spent` was spent */
+	int spent;     /* of FRONT_TURN_BUDGET */
 	struct front *front;
 	struct conn *conn;
 	struct exchange *first, *last; /* owed, in the order of the requests */
@@ -97,7 +108,6 @@ struct front {
 };
 
 struct front_protocol {
-	enum metric requests;
 	enum metric connections;
 	/* Most bytes of one request that is still read, whatever is around its body. */
 	size_t (*in_max)(size_t request_max);
@@ -111,7 +121,8 @@ struct front_protocol {
 	    struct front_conn *fc, const struct exchange *ex, struct buf *out);
 	/* Appends the word to a client that is one too many. */
 	void (*refuse)(struct front *front, struct buf *out);
-	/* Appends a last word to a client that was too slow or sent too much. */
+	/* Appends a last word to a client that was too slow, sent too much, or could not
+	 * be kept waiting any more. */
 	void (*farewell)(struct front_conn *fc, enum conn_end end, struct buf *out);
 };
 

@@ -100,6 +100,15 @@ is_json(const struct http_request *req)
 	return true;
 }
 
+/* Whether the body is as it was sent, not compressed. */
+static bool
+is_plain(const struct http_request *req)
+{
+	return http_field_count(req, "Content-Encoding") == 0 ||
+	    (http_field_count(req, "Content-Encoding") == 1 &&
+		slice_case_eq_str(http_field_get(req, "Content-Encoding"), "identity"));
+}
+
 static void
 run_check(struct http_turn *turn)
 {
@@ -107,6 +116,16 @@ run_check(struct http_turn *turn)
 	struct errinfo ei;
 	int rc;
 
+	if (turn->req->query.len > 0) {
+		invalid(
+		    turn, 400, "/v1/check takes no query; its body is the question");
+		return;
+	}
+	if (!is_plain(turn->req)) {
+		invalid(turn, 415,
+		    "the body must be sent as it is, without Content-Encoding");
+		return;
+	}
 	if (!is_json(turn->req)) {
 		invalid(turn, 415,
 		    "the body must be sent as Content-Type: application/json");
@@ -122,7 +141,7 @@ run_check(struct http_turn *turn)
 		invalid(turn, status_of_error(rc), ei.text);
 		return;
 	}
-	rc = check_http_parse_timeout(turn->req, &cj.request.timeout_ms, &ei);
+	rc = check_http_parse_fields(turn->req, &cj.request, &ei);
 	if (rc < 0)
 		invalid(turn, status_of_error(rc), ei.text);
 	else
@@ -130,20 +149,37 @@ run_check(struct http_turn *turn)
 	check_json_fini(&cj);
 }
 
-/* ?deny=403, for gateways that know no other denial. 0, or ERR_INVALID. */
+/* ?deny=403, for gateways that know no other denial, is all there may be. 0; else why
+ * is in *ei. */
 static int
-parse_deny(const struct http_request *req, int *status)
+parse_deny(const struct http_request *req, int *status, struct errinfo *ei)
 {
+	struct slice rest = req->query;
+	struct buf name = { 0 };
 	struct buf value = { 0 };
-	int rc = http_query_get(req, "deny", &value);
+	int rc;
 
 	*status = 0;
-	if (rc == 0 && slice_eq_str(buf_slice(&value), "403"))
+	while ((rc = http_query_next(&rest, &name, &value)) > 0) {
+		if (!slice_eq_str(buf_slice(&name), "deny"))
+			rc = err_set(ei, ERR_INVALID,
+			    "the query of /v1/auth can only be deny=403");
+		else if (!slice_eq_str(buf_slice(&value), "403"))
+			rc = err_set(
+			    ei, ERR_INVALID, "the query's deny can only be 403");
+		else if (*status != 0)
+			rc = err_set(ei, ERR_INVALID, "the query's deny stands twice");
+		if (rc < 0)
+			break;
 		*status = 403;
-	else if (rc != ERR_NOTFOUND)
-		rc = ERR_INVALID;
+	}
+	if (rc == ERR_SYNTAX)
+		err_set(ei, rc, "the query has a bad percent escape");
+	else if (rc == ERR_NOMEM)
+		err_set(ei, rc, "out of memory");
+	buf_fini(&name);
 	buf_fini(&value);
-	return rc == ERR_INVALID ? ERR_INVALID : 0;
+	return rc;
 }
 
 static void
@@ -154,11 +190,9 @@ run_auth(struct http_turn *turn)
 	int deny_status;
 	int rc;
 
-	if (parse_deny(turn->req, &deny_status) < 0) {
-		invalid(turn, 400, "the query's deny can only be 403");
-		return;
-	}
-	rc = check_http_parse_auth(turn->req, &request, &ei);
+	rc = parse_deny(turn->req, &deny_status, &ei);
+	if (rc == 0)
+		rc = check_http_parse_auth(turn->req, &request, &ei);
 	if (rc < 0)
 		invalid(turn, status_of_error(rc), ei.text);
 	else
@@ -268,12 +302,13 @@ run_route(struct http_turn *turn, struct slice allow)
 {
 	const struct http_route *route = find_route(turn->req->path);
 
-	if (!is_authorized(turn->fc, turn->req)) {
+	if (!turn->req->trusted) {
 		http_problem(turn->resp, 401,
 		    "a token is needed: send Authorization: Bearer TOKEN");
 		http_response_add_field(
 		    turn->resp, "WWW-Authenticate", slice_str("Bearer"));
-	} else if (route && list_has(route->allow, turn->req->method)) {
+	} else if (route &&
+	    (route->run == run_later || list_has(route->allow, turn->req->method))) {
 		route->run(turn);
 	} else if (route || allow.len > 0) {
 		refuse_method(turn, route ? slice_str(route->allow) : allow);
@@ -289,7 +324,9 @@ find_and_run(struct http_turn *turn)
 	const struct http_endpoint *e =
 	    find_endpoint(turn->fc->front, turn->req, &allow);
 
-	if (e && (e->open || is_authorized(turn->fc, turn->req)))
+	if (e)
+		turn->fc->spent += FRONT_ENDPOINT_COST;
+	if (e && (e->open || turn->req->trusted))
 		e->answer(e->arg, turn->req, turn->resp);
 	else
 		run_route(turn, buf_slice(&allow));
@@ -324,7 +361,7 @@ answer(struct front_conn *fc, const struct http_request *req)
 	struct http_turn turn = { .fc = fc, .req = req };
 
 	turn.resp = begin_response(fc->front);
-	if (!req->keep_alive)
+	if (!req->keep_alive || fc->front->draining)
 		front_finish(fc);
 	find_and_run(&turn);
 	if (turn.answered)
@@ -334,9 +371,14 @@ answer(struct front_conn *fc, const struct http_request *req)
 }
 
 static void
-refuse_request(struct front_conn *fc, int status, const char *text)
+refuse_request(
+    struct front_conn *fc, int status, const char *text, const char *data, size_t len)
 {
 	struct http_response *resp = begin_response(fc->front);
+	size_t skip = len >= 2 && memcmp(data, "\r\n", 2) == 0 ? 2 : 0;
+
+	/* Malformed as it is, a HEAD's client reads no body. */
+	resp->head_only = len - skip >= 5 && memcmp(data + skip, "HEAD ", 5) == 0;
 
 	metric_add(fc->front->options.cells, METRIC_CLOSED_PROTOCOL, 1);
 	front_finish(fc);
@@ -354,6 +396,18 @@ tell_continue(struct front_conn *fc)
 		buf_add_str(out, "HTTP/1.1 100 Continue\r\n\r\n");
 }
 
+/* The head is read, the body is not: it is not waited for, since nobody who may send
+ * one does. */
+static size_t
+answer_stranger(struct front_conn *fc, struct http_request *req, size_t len)
+{
+	metric_add(fc->front->options.cells, METRIC_HTTP_REQUESTS, 1);
+	front_finish(fc);
+	req->trusted = false;
+	answer(fc, req);
+	return len;
+}
+
 static size_t
 http_take(struct front_conn *fc, const char *data, size_t len)
 {
@@ -361,11 +415,14 @@ http_take(struct front_conn *fc, const char *data, size_t len)
 	struct http_reader *reader = &fc->state.http.reader;
 	struct http_request req;
 	struct errinfo ei;
+	bool had_head = reader->head_len > 0;
 	int status;
 	ptrdiff_t n = http_parse(reader, data, len, front->options.request_max,
 	    &front->body, &req, &status, &ei);
 
 	if (n == ERR_AGAIN) {
+		if (!had_head && reader->head_len > 0 && !is_authorized(fc, &req))
+			return answer_stranger(fc, &req, len);
 		if (reader->head_len > 0 && req.expect_continue &&
 		    !reader->continue_told)
 			tell_continue(fc);
@@ -374,9 +431,10 @@ http_take(struct front_conn *fc, const char *data, size_t len)
 	metric_add(front->options.cells, METRIC_HTTP_REQUESTS, 1);
 	memset(reader, 0, sizeof(*reader));
 	if (n < 0) {
-		refuse_request(fc, status, ei.text);
+		refuse_request(fc, status, ei.text, data, len);
 		return len;
 	}
+	req.trusted = is_authorized(fc, &req);
 	answer(fc, &req);
 	if (front->body.cap > RESPONSE_KEPT)
 		buf_fini(&front->body);
@@ -442,12 +500,14 @@ http_farewell(struct front_conn *fc, enum conn_end end, struct buf *out)
 {
 	if (end == CONN_END_SLOW)
 		last_word(fc->front, 408, "the request took too long to arrive", out);
+	else if (end == CONN_END_CROWDED)
+		last_word(fc->front, 503,
+		    "too many unfinished requests are kept already", out);
 	else
 		last_word(fc->front, 413, "the request is too long", out);
 }
 
 const struct front_protocol front_http = {
-	.requests = METRIC_HTTP_REQUESTS,
 	.connections = METRIC_HTTP_CONNECTIONS,
 	.in_max = http_in_max,
 	.open = http_open,

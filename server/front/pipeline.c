@@ -210,6 +210,7 @@ front_check(struct front_conn *fc, const struct check_request *request,
 	ex->style = style;
 	check = check_start(front->options.engine, request, on_check_done, ex);
 	ex->check = check;
+	fc->spent -= FRONT_REQUEST_COST - FRONT_CHECK_COST;
 	if (!check) {
 		exchange_free(front, ex);
 		return fc->over ? 0 : ERR_NOMEM;

@@ -34,9 +34,9 @@ add_entry(struct buf *out, const struct resp_row *row)
 	resp_add_array(out, 10);
 	resp_add_bulk(out, slice_str(row->name));
 	resp_add_int(out, arity(row));
-	resp_add_array(out, row->open ? 2 : 1);
+	resp_add_array(out, row->flags & ROW_OPEN ? 2 : 1);
 	resp_add_simple(out, "fast");
-	if (row->open)
+	if (row->flags & ROW_OPEN)
 		resp_add_simple(out, "no_auth");
 	for (int i = 0; i < 3; i++)
 		resp_add_int(out, 0);
@@ -142,10 +142,10 @@ run_docs(struct front_conn *fc, const struct resp_command *cmd)
 }
 
 static const struct resp_row parts[] = {
-	{ "count", 2, 2, false, run_count, "", "" },
-	{ "list", 2, 2, false, run_list, "", "" },
-	{ "info", 2, RESP_ARGS_MAX, false, run_info_part, "", "" },
-	{ "docs", 2, RESP_ARGS_MAX, false, run_docs, "", "" },
+	{ "count", 2, 2, 0, run_count, "", "" },
+	{ "list", 2, 2, 0, run_list, "", "" },
+	{ "info", 2, RESP_ARGS_MAX, 0, run_info_part, "", "" },
+	{ "docs", 2, RESP_ARGS_MAX, 0, run_docs, "", "" },
 	{ 0 },
 };
 

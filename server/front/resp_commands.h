@@ -6,10 +6,16 @@
 #include "front/front_inner.h"
 #include "wire/resp.h"
 
+enum resp_row_flag {
+	ROW_OPEN = 1, /* also before AUTH */
+	ROW_NAMES_LACK =
+	    2 /* with too few words it runs too, and names what is missing */
+};
+
 struct resp_row {
 	const char *name; /* lower case */
 	size_t min, max;  /* words, with the command's own */
-	bool open;        /* also before AUTH */
+	unsigned flags;
 	void (*run)(struct front_conn *fc, const struct resp_command *cmd);
 	const char *group;
 	const char *summary; /* "": it is not shown by COMMAND */

@@ -99,6 +99,7 @@ run_info(struct front_conn *fc, const struct resp_command *cmd)
 
 	if (!out)
 		return;
+	fc->spent += FRONT_ENDPOINT_COST;
 	if (o->info)
 		o->info(o->info_arg, section, &text);
 	resp_add_bulk(out, buf_slice(&text));
@@ -143,7 +144,7 @@ static void
 run_config(struct front_conn *fc, const struct resp_command *cmd)
 {
 	static const struct resp_row parts[] = {
-		{ "get", 3, RESP_ARGS_MAX, false, run_config_get, "", "" },
+		{ "get", 3, RESP_ARGS_MAX, 0, run_config_get, "", "" },
 		{ 0 },
 	};
 
@@ -159,35 +160,83 @@ run_later(struct front_conn *fc, const struct resp_command *cmd)
 	    fc, "ERR", "'%s' is not supported yet", resp_shown(cmd->args[0], shown));
 }
 
+/* A pipeline that asks for a transaction sends MULTI, its commands and EXEC at once. If
+ * the commands were run all the same, they would charge, and their answers be thrown
+ * away with the error: so they are not. */
+static void
+run_multi(struct front_conn *fc, const struct resp_command *cmd)
+{
+	(void)cmd;
+	fc->state.resp.in_multi = true;
+	resp_error(fc, "ERR",
+	    "there are no transactions here: pipeline without MULTI, in redis-py "
+	    "pipeline(transaction=False)");
+}
+
+static void
+run_exec(struct front_conn *fc, const struct resp_command *cmd)
+{
+	char shown[RESP_SHOWN_MAX];
+
+	if (!fc->state.resp.in_multi) {
+		resp_error(
+		    fc, "ERR", "%s without MULTI", resp_shown(cmd->args[0], shown));
+		return;
+	}
+	fc->state.resp.in_multi = false;
+	if (slice_case_eq_str(cmd->args[0], "discard"))
+		resp_ok(fc);
+	else
+		resp_error(fc, "EXECABORT",
+		    "MULTI was refused, so nothing was run; see its error");
+}
+
+/* Whether the command stands in a refused MULTI; answers then. */
+static bool
+refused_in_multi(struct front_conn *fc, const struct resp_command *cmd)
+{
+	static const char *const pass[] = { "multi", "exec", "discard", "quit" };
+
+	if (!fc->state.resp.in_multi)
+		return false;
+	for (size_t i = 0; i < ARRAY_LEN(pass); i++)
+		if (slice_case_eq_str(cmd->args[0], pass[i]))
+			return false;
+	resp_error(fc, "ERR",
+	    "not run: MULTI was refused on this connection; EXEC or DISCARD ends it");
+	return true;
+}
+
 #define ANY RESP_ARGS_MAX
 
 const struct resp_row resp_rows[] = {
-	/* 1: check_resp_parse() says by name what is missing, and it is counted. */
-	{ "check", 1, ANY, false, run_check, "ration",
+	{ "check", 3, ANY, ROW_NAMES_LACK, run_check, "ration",
 	    "May this call go ahead? If so, charges it." },
-	{ "ping", 1, 2, false, run_ping, "connection",
-	    "Answers PONG, or its argument." },
-	{ "echo", 2, 2, false, run_echo, "connection", "Answers its argument." },
-	{ "auth", 2, 3, true, resp_run_auth, "connection",
+	{ "ping", 1, 2, 0, run_ping, "connection", "Answers PONG, or its argument." },
+	{ "echo", 2, 2, 0, run_echo, "connection", "Answers its argument." },
+	{ "auth", 2, 3, ROW_OPEN, resp_run_auth, "connection",
 	    "Opens the door with a token." },
-	{ "hello", 1, ANY, true, resp_run_hello, "connection",
+	{ "hello", 1, ANY, ROW_OPEN, resp_run_hello, "connection",
 	    "Agrees on the protocol's version." },
-	{ "client", 2, ANY, false, resp_run_client, "connection",
+	{ "client", 2, ANY, 0, resp_run_client, "connection",
 	    "Names this connection, or tells about it." },
-	{ "command", 1, ANY, false, resp_run_command, "server",
+	{ "command", 1, ANY, 0, resp_run_command, "server",
 	    "Tells which commands there are." },
-	{ "config", 2, ANY, false, run_config, "server",
+	{ "config", 2, ANY, 0, run_config, "server",
 	    "CONFIG GET answers an empty map: no parameter of Redis's exists here." },
-	{ "info", 1, ANY, false, run_info, "server", "Tells how the daemon is doing." },
-	{ "select", 2, 2, false, run_select, "connection", "Accepts database 0." },
-	{ "quit", 1, ANY, true, run_quit, "connection", "Closes the connection." },
-	{ "commit", 1, ANY, false, run_later, "ration", "" },
-	{ "rollback", 1, ANY, false, run_later, "ration", "" },
-	{ "renew", 1, ANY, false, run_later, "ration", "" },
-	{ "explain", 1, ANY, false, run_later, "ration", "" },
-	{ "usage", 1, ANY, false, run_later, "ration", "" },
-	{ "reset", 1, ANY, false, run_later, "ration", "" },
-	{ "cl.throttle", 1, ANY, false, run_later, "ration", "" },
+	{ "info", 1, ANY, 0, run_info, "server", "Tells how the daemon is doing." },
+	{ "select", 2, 2, 0, run_select, "connection", "Accepts database 0." },
+	{ "quit", 1, ANY, ROW_OPEN, run_quit, "connection", "Closes the connection." },
+	{ "multi", 1, ANY, 0, run_multi, "transactions", "" },
+	{ "exec", 1, ANY, 0, run_exec, "transactions", "" },
+	{ "discard", 1, ANY, 0, run_exec, "transactions", "" },
+	{ "commit", 1, ANY, 0, run_later, "ration", "" },
+	{ "rollback", 1, ANY, 0, run_later, "ration", "" },
+	{ "renew", 1, ANY, 0, run_later, "ration", "" },
+	{ "explain", 1, ANY, 0, run_later, "ration", "" },
+	{ "usage", 1, ANY, 0, run_later, "ration", "" },
+	{ "reset", 1, ANY, 0, run_later, "ration", "" },
+	{ "cl.throttle", 1, ANY, 0, run_later, "ration", "" },
 	{ 0 },
 };
 
@@ -229,12 +278,13 @@ resp_dispatch(struct front_conn *fc, const struct resp_row *rows,
 	const struct resp_row *row = resp_find(rows, cmd->args[at]);
 	bool part = parent[0] != '\0';
 
-	if (UNLIKELY(!part && !fc->authorized && !(row && row->open)))
+	if (UNLIKELY(!part && !fc->authorized && !(row && row->flags & ROW_OPEN)))
 		resp_error(
 		    fc, "NOAUTH", "Authentication required: send AUTH with a token");
 	else if (UNLIKELY(!row))
 		say_unknown(fc, cmd, at, parent);
-	else if (UNLIKELY(cmd->n < row->min || cmd->n > row->max))
+	else if (UNLIKELY((cmd->n < row->min && !(row->flags & ROW_NAMES_LACK)) ||
+		     cmd->n > row->max))
 		resp_error(fc, "ERR", "wrong number of arguments for '%s%s%s' command",
 		    parent, part ? "|" : "", row->name);
 	else
@@ -248,9 +298,19 @@ resp_in_max(size_t request_max)
 	return request_max + 1;
 }
 
+static size_t
+request_max(const struct front_conn *fc)
+{
+	size_t max = fc->front->options.request_max;
+
+	return fc->authorized || max < FRONT_STRANGER_MAX ? max : FRONT_STRANGER_MAX;
+}
+
 static void
 resp_open(struct front_conn *fc)
 {
+	fc->state.resp.opened_us = loop_now_us(fc->front->loop);
+	fc->state.resp.last_us = fc->state.resp.opened_us;
 	fc->state.resp.protocol = 2;
 	fc->state.resp.id = ++fc->front->last_id;
 }
@@ -272,7 +332,7 @@ resp_take(struct front_conn *fc, const char *data, size_t len)
 
 	if (len < resp->need)
 		return 0;
-	n = resp_parse(data, len, front->options.request_max, &cmd, &resp->need, &ei);
+	n = resp_parse(data, len, request_max(fc), &cmd, &resp->need, &ei);
 	if (n == ERR_AGAIN)
 		return 0;
 	resp->need = 0;
@@ -284,7 +344,9 @@ resp_take(struct front_conn *fc, const char *data, size_t len)
 	}
 	if (cmd.n > 0) {
 		metric_add(front->options.cells, METRIC_RESP_REQUESTS, 1);
-		resp_dispatch(fc, resp_rows, &cmd, 0, "");
+		resp->last_us = loop_now_us(front->loop);
+		if (!refused_in_multi(fc, &cmd))
+			resp_dispatch(fc, resp_rows, &cmd, 0, "");
 	}
 	return (size_t)n;
 }
@@ -306,15 +368,17 @@ resp_refuse(struct front *front, struct buf *out)
 static void
 resp_farewell(struct front_conn *fc, enum conn_end end, struct buf *out)
 {
+	static const char *const words[] = {
+		[CONN_END_SLOW] = "Protocol error: the command took too long to arrive",
+		[CONN_END_TOOBIG] = "Protocol error: the command is too long",
+		[CONN_END_CROWDED] = "too many unfinished commands are kept already",
+	};
+
 	(void)fc;
-	resp_add_error(out, "ERR",
-	    slice_str(end == CONN_END_SLOW
-		    ? "Protocol error: the command took too long to arrive"
-		    : "Protocol error: the command is too long"));
+	resp_add_error(out, "ERR", slice_str(words[end]));
 }
 
 const struct front_protocol front_resp = {
-	.requests = METRIC_RESP_REQUESTS,
 	.connections = METRIC_RESP_CONNECTIONS,
 	.in_max = resp_in_max,
 	.open = resp_open,

@@ -238,6 +238,7 @@ conn_yield(struct conn *conn)
 	conn->yielded = true;
 	conn->loop->n_later++;
 	TAILQ_INSERT_TAIL(&conn->loop->later, conn, later_link);
+	conn_mark_dirty(conn); /* so that it is not read meanwhile */
 }
 
 void

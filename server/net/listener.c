@@ -15,8 +15,9 @@
 #include "net/loop_inner.h"
 
 #define LISTENER_BACKLOG 4096
-#define LISTENER_BURST 64        /* accepted in one turn */
-#define LISTENER_PAUSE_US 100000 /* until a descriptor may be free again */
+#define LISTENER_BURST 64          /* accepted in one turn */
+#define LISTENER_PAUSE_US 100000   /* until a descriptor may be free again */
+#define LISTENER_QUIET_US 10000000 /* without a shortage, until one is told again */
 
 struct listener {
 	struct loop_garbage garbage; /* must stay first */
@@ -27,7 +28,8 @@ struct listener {
 	void *arg;
 	int fd;
 	bool local;
-	bool short_said; /* of descriptors */
+	int64_t
+	    short_us; /* loop_now_us() of the last shortage of descriptors; 0: none */
 	char path[sizeof(
 	    ((struct sockaddr_un *)0)->sun_path)]; /* ours to remove, or "" */
 	struct stat path_stat;
@@ -117,24 +119,28 @@ open_tcp(struct listener *l, const struct address *a, struct errinfo *ei)
 	return rc < 0 ? rc : listen_on(l, a, ei);
 }
 
-/* Whether somebody accepts there. */
-static bool
-unix_is_live(const struct sockaddr_un *un)
+/* Why the socket there must be left alone: EADDRINUSE when somebody accepts, or may do
+ * so, or what kept us from finding out. 0: nobody does. */
+static int
+unix_why_keep(const struct sockaddr_un *un)
 {
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	bool live = fd >= 0 &&
-	    (connect(fd, (const struct sockaddr *)un, sizeof(*un)) == 0 ||
-		errno != ECONNREFUSED);
+	int error = EADDRINUSE;
 
-	if (fd >= 0)
-		close(fd);
-	return live;
+	if (fd < 0)
+		return errno;
+	if (connect(fd, (const struct sockaddr *)un, sizeof(*un)) < 0 &&
+	    errno == ECONNREFUSED)
+		error = 0;
+	close(fd);
+	return error;
 }
 
 static int
 remove_stale(const struct address *a, const struct sockaddr_un *un, struct errinfo *ei)
 {
 	struct stat st;
+	int error;
 
 	if (lstat(a->path, &st) < 0)
 		return errno == ENOENT ? 0 : fail(a, errno, ei);
@@ -143,8 +149,9 @@ remove_stale(const struct address *a, const struct sockaddr_un *un, struct errin
 		    "cannot listen on %s: a file that is not a "
 		    "socket is in the way",
 		    a->text);
-	if (unix_is_live(un))
-		return fail(a, EADDRINUSE, ei);
+	error = unix_why_keep(un);
+	if (error)
+		return fail(a, error, ei);
 	return unlink(a->path) < 0 && errno != ENOENT ? fail(a, errno, ei) : 0;
 }
 
@@ -168,27 +175,48 @@ open_unix(struct listener *l, const struct address *a, struct errinfo *ei)
 	return listen_on(l, a, ei);
 }
 
+/* 0 or the value of one of SOL_SOCKET's options; -1: errno says why. */
+static int
+socket_option(int fd, int option)
+{
+	int value = 0;
+	socklen_t len = sizeof(value);
+
+	return getsockopt(fd, SOL_SOCKET, option, &value, &len) < 0 ? -1 : value;
+}
+
+int
+listener_check(const struct address *a, struct errinfo *ei)
+{
+	const char *what = NULL;
+	int type;
+
+	if (a->kind != ADDRESS_FD)
+		return 0;
+	type = socket_option(a->fd, SO_TYPE);
+	if (type < 0)
+		what = errno == EBADF ? "no descriptor of that number was inherited"
+				      : "it is not a socket";
+	else if (type != SOCK_STREAM)
+		what = "it is not a stream socket";
+	else if (socket_option(a->fd, SO_ACCEPTCONN) != 1)
+		what = "it is not a listening socket";
+	return what ? err_set(ei, ERR_IO, "cannot listen on %s: %s", a->text, what) : 0;
+}
+
 static int
 open_fd(struct listener *l, const struct address *a, struct errinfo *ei)
 {
-	int type = 0;
-	int listening = 0;
-	socklen_t len = sizeof(type);
+	int rc = listener_check(a, ei);
 	int flags = fcntl(a->fd, F_GETFL);
 
-	if (flags < 0 || getsockopt(a->fd, SOL_SOCKET, SO_TYPE, &type, &len) < 0)
-		return fail(a, errno, ei);
-	if (type != SOCK_STREAM)
-		return err_set(
-		    ei, ERR_IO, "cannot listen on %s: not a stream socket", a->text);
-	if (fcntl(a->fd, F_SETFL, flags | O_NONBLOCK) < 0 ||
+	if (rc < 0)
+		return rc;
+	if (flags < 0 || fcntl(a->fd, F_SETFL, flags | O_NONBLOCK) < 0 ||
 	    fcntl(a->fd, F_SETFD, FD_CLOEXEC) < 0)
 		return fail(a, errno, ei);
 	l->fd = a->fd;
-	len = sizeof(listening);
-	if (getsockopt(l->fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &len) < 0)
-		return fail(a, errno, ei);
-	return listening ? 0 : listen_on(l, a, ei);
+	return 0;
 }
 
 static int
@@ -215,28 +243,25 @@ is_shortage(int error)
 static void
 pause_accepting(struct listener *l, int error)
 {
-	if (!l->short_said)
+	int64_t now_us = loop_now_us(l->loop);
+
+	if (l->short_us == 0 || now_us - l->short_us > LISTENER_QUIET_US)
 		log_warn("net",
 		    "%s: cannot accept (%s); connections wait until others "
 		    "are closed",
 		    l->text, strerror(error));
-	l->short_said = true;
+	l->short_us = now_us;
 	event_del(&l->event);
 	loop_timer_set(l->retry, LISTENER_PAUSE_US);
 }
 
 static void
-on_acceptable(evutil_socket_t listening, short what, void *arg)
+accept_some(struct listener *l, int max)
 {
-	struct listener *l = arg;
-
-	(void)listening;
-	(void)what;
-	for (int i = 0; i < LISTENER_BURST && l->fd >= 0; i++) {
+	for (int i = 0; i < max && l->fd >= 0; i++) {
 		int fd = accept4(l->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
 		if (fd >= 0) {
-			l->short_said = false;
 			l->on_accept(l->arg, fd);
 		} else if (is_shortage(errno)) {
 			pause_accepting(l, errno);
@@ -245,6 +270,20 @@ on_acceptable(evutil_socket_t listening, short what, void *arg)
 			return;
 		}
 	}
+}
+
+static void
+on_acceptable(evutil_socket_t listening, short what, void *arg)
+{
+	(void)listening;
+	(void)what;
+	accept_some(arg, LISTENER_BURST);
+}
+
+void
+listener_accept_waiting(struct listener *l)
+{
+	accept_some(l, LISTENER_BACKLOG);
 }
 
 static void

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * A socket that accepts. It survives a shortage of descriptors: it pauses and says so
- * once, instead of spinning.
+ * A socket that accepts. It survives a shortage of descriptors: it pauses instead of
+ * spinning, and says so once, and again only after ten seconds without one.
  */
 #ifndef NET_LISTENER_H
 #define NET_LISTENER_H
@@ -21,10 +21,19 @@ struct listener;
  * SO_REUSEPORT), ERR_IO otherwise; the text names the address. A Unix socket left
  * behind by a dead process is replaced, a live one is ERR_INUSE; the file has mode 0660
  * and is removed at close. A host name is bound at its first address, IPv4 before IPv6;
- * no host is all addresses of both. An inherited socket is taken: closed at close.
+ * no host is all addresses of both. An inherited socket must listen already; it is taken:
+ * closed at close.
  */
 struct listener *listener_open(struct loop *loop, const struct address *address,
     void (*on_accept)(void *arg, int fd), void *arg, struct errinfo *ei) MUST_CHECK;
+
+/* Accepts at once who waits in the kernel's queue, as many as it can hold: for the last
+ * time before listener_close(), which would cut them off. */
+void listener_accept_waiting(struct listener *listener);
+
+/* What can be known of an address without binding it: whether fd:N is a listening stream
+ * socket. 0, or ERR_IO with a text that names the address. */
+int listener_check(const struct address *address, struct errinfo *ei) MUST_CHECK;
 
 /* Stops accepting and closes the socket. NULL is fine. */
 void listener_close(struct listener *listener);

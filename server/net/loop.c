@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "net/conn_inner.h"
 #include "net/listener.h"
 #include "net/loop_inner.h"
@@ -47,6 +48,7 @@ loop_init(struct loop *loop)
 {
 	TAILQ_INIT(&loop->dirty);
 	TAILQ_INIT(&loop->again);
+	TAILQ_INIT(&loop->later);
 	LIST_INIT(&loop->listeners);
 	LIST_INIT(&loop->timers);
 	LIST_INIT(&loop->signals);
@@ -63,10 +65,31 @@ loop_init(struct loop *loop)
 	return loop->sweep ? 0 : ERR_NOMEM;
 }
 
+static void
+on_libevent_log(int severity, const char *text)
+{
+	if (severity >= EVENT_LOG_WARN)
+		log_warn("net", "libevent: %s", text);
+	else
+		log_debug("net", "libevent: %s", text);
+}
+
+/* libevent would abort otherwise; there is no way on. */
+static void
+on_libevent_fatal(int error)
+{
+	log_error("net", "libevent gives up (error %d)", error);
+	_exit(LOOP_FATAL_EXIT);
+}
+
 struct loop *
 loop_new(void)
 {
-	struct loop *loop = calloc(1, sizeof(*loop));
+	struct loop *loop;
+
+	event_set_log_callback(on_libevent_log);
+	event_set_fatal_callback(on_libevent_fatal);
+	loop = calloc(1, sizeof(*loop));
 
 	if (!loop)
 		return NULL;
@@ -140,12 +163,13 @@ loop_free(struct loop *loop)
 static bool
 has_work(const struct loop *loop)
 {
-	return loop->n_dirty > 0 || loop->n_again > 0;
+	return loop->n_dirty > 0 || loop->n_again > 0 || loop->n_later > 0;
 }
 
 /* Writing may end conns and so make work for others; input that is shown again makes
  * new batches. So it goes round until nothing is left, but not for ever: the other
- * conns have waited for their turn. */
+ * conns have waited for their turn. Those that yield wait for the next turn, until the
+ * others have been read. */
 static void
 end_turn(struct loop *loop)
 {
@@ -156,7 +180,8 @@ end_turn(struct loop *loop)
 			loop->turn_fn(loop->turn_arg);
 		conns_flush(loop);
 		conns_show_again(loop);
-	} while (has_work(loop) && ++rounds < LOOP_ROUNDS_MAX);
+	} while ((loop->n_dirty > 0 || loop->n_again > 0) &&
+	    ++rounds < LOOP_ROUNDS_MAX);
 	collect_garbage(loop);
 }
 
@@ -168,6 +193,8 @@ loop_run(struct loop *loop)
 	end_turn(loop); /* what was begun before the loop ran */
 	while (!loop->stopped && rc >= 0) {
 		loop->now_us = 0;
+		loop->turn++;
+		conns_take_up(loop);
 		rc = event_base_loop(
 		    loop->base, EVLOOP_ONCE | (has_work(loop) ? EVLOOP_NONBLOCK : 0));
 		end_turn(loop);
@@ -186,6 +213,18 @@ size_t
 loop_clients(const struct loop *loop)
 {
 	return loop->n_accepted;
+}
+
+uint64_t
+loop_turn(const struct loop *loop)
+{
+	return loop->turn;
+}
+
+void
+loop_limit_input(struct loop *loop, size_t max)
+{
+	loop->in_bytes_max = max;
 }
 
 bool

@@ -34,6 +34,13 @@ void loop_stop(struct loop *loop);
 /* Accepted connections that are not closed yet, those that are only written out to
  * included. */
 size_t loop_clients(const struct loop *loop);
+/* Counts the turns: two calls in one turn give the same number. */
+uint64_t loop_turn(const struct loop *loop);
+
+/* Bytes of memory that accepted connections may hold for requests that are not whole
+ * yet, all together; see CONN_END_CROWDED. 0, the default: no limit. */
+void loop_limit_input(struct loop *loop, size_t max);
+
 /* Whether bytes still wait to be written to one of them. Looks at each. */
 bool loop_owes_bytes(const struct loop *loop);
 

@@ -17,6 +17,7 @@
 #define LOOP_SPARE_BYTES (1u << 20) /* of all of them together */
 #define LOOP_BUF_FIRST 4096         /* the size a buffer starts with */
 #define LOOP_ROUNDS_MAX 16          /* at the end of one turn */
+#define LOOP_FATAL_EXIT 69          /* as EXIT_CODE_DEPENDENCY */
 
 /* First member of what is freed at the end of the turn. */
 struct loop_garbage {
@@ -47,6 +48,11 @@ struct loop {
 	size_t n_dirty;
 	struct conn_queue again; /* kept input to be shown again */
 	size_t n_again;
+	struct conn_queue later; /* those that yielded until the next turn */
+	size_t n_later;
+	uint64_t turn;
+	size_t in_bytes; /* memory of what accepted conns keep of their input */
+	size_t in_bytes_max; /* 0: no limit */
 	struct loop_timer *sweep; /* runs while there are conns */
 
 	struct listener_list listeners;

@@ -7,8 +7,10 @@
 
 #include "base/clock.h"
 #include "base/json_text.h"
+#include "base/percent.h"
 #include "limit/key.h"
 #include "ops/metrics.h"
+#include "ops/process.h"
 
 #define POLICIES_PATH "/v1/policies"
 #define POLICY_NAME_MAX CALL_NAME_MAX
@@ -21,6 +23,7 @@
 struct admin {
 	struct admin_options options;
 	bool draining;
+	struct process_usage usage;
 	struct http_endpoint endpoints[ENDPOINTS_MAX];
 };
 
@@ -30,7 +33,7 @@ metrics_of(const struct admin *admin)
 	const struct admin_options *o = &admin->options;
 
 	return (struct metrics_input){ o->cells, o->n_cells, o->started_us,
-		o->memory ? memory_count(o->memory) : -1 };
+		o->memory ? memory_count(o->memory) : -1, &admin->usage };
 }
 
 /* --- HTTP ----------------------------------------------------------------------- */
@@ -51,13 +54,14 @@ answer_readyz(void *arg, const struct http_request *req, struct http_response *r
 	struct admin *admin = arg;
 	struct errinfo why;
 
-	(void)req;
 	resp->status = 503;
 	resp->content_type = TEXT_TYPE;
 	if (admin->draining) {
 		buf_add_str(&resp->body, "draining\n");
 	} else if (!store_ready(admin->options.store, &why)) {
-		buf_printf(&resp->body, "store: %s\n", why.text);
+		/* Where the store is and how it fails is not for everybody. */
+		buf_printf(&resp->body, "store: %s\n",
+		    req->trusted ? why.text : "unavailable");
 	} else {
 		resp->status = 200;
 		buf_add_str(&resp->body, "ok\n");
@@ -71,6 +75,7 @@ answer_metrics(void *arg, const struct http_request *req, struct http_response *
 	struct metrics_input in = metrics_of(admin);
 
 	(void)req;
+	process_usage_renew(&admin->usage);
 	metric_set(in.cells[admin->options.worker], METRIC_STORE_UP,
 	    store_ready(admin->options.store, NULL));
 	resp->status = 200;
@@ -134,43 +139,6 @@ answer_policies(void *arg, const struct http_request *req, struct http_response 
 	json_text_close(&j, ']');
 	json_text_close(&j, '}');
 	buf_add_char(&resp->body, '\n');
-}
-
-static int
-hex_digit(char c)
-{
-	static const char digits[] = "0123456789abcdef0123456789ABCDEF";
-	const char *at = c ? strchr(digits, c) : NULL;
-
-	return at ? (int)(at - digits) % 16 : -1;
-}
-
-/* Undoes %XX. Returns the length, at most `size`, or ERR_SYNTAX. */
-static ptrdiff_t
-percent_decode(struct slice text, char *out, size_t size)
-{
-	size_t n = 0;
-
-	for (size_t i = 0; i < text.len; i++) {
-		int hi;
-		int lo;
-
-		if (n == size)
-			return ERR_SYNTAX;
-		if (text.ptr[i] != '%') {
-			out[n++] = text.ptr[i];
-			continue;
-		}
-		if (text.len - i < 3)
-			return ERR_SYNTAX;
-		hi = hex_digit(text.ptr[i + 1]);
-		lo = hex_digit(text.ptr[i + 2]);
-		if (hi < 0 || lo < 0)
-			return ERR_SYNTAX;
-		out[n++] = (char)(hi << 4 | lo);
-		i += 2;
-	}
-	return (ptrdiff_t)n;
 }
 
 /* The policy a path asks for; NULL: the response says why not. */

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/num.h"
+#include "net/address.h"
 #include "ops/config_key.h"
 
 #define ENV_PREFIX "RATION_"
@@ -180,6 +181,7 @@ config_assign(struct config_reader *r, const struct config_key *key, const char 
     const struct config_place *place)
 {
 	struct errinfo ei;
+	char spelt[CONFIG_NAME_MAX];
 	int rc = config_key_set(key, r->config, text, &ei);
 
 	/* Only what cannot be read is a usage error; see enum config_exit. */
@@ -187,7 +189,10 @@ config_assign(struct config_reader *r, const struct config_key *key, const char 
 		r->usage = true;
 	if (rc == 0 && key->check)
 		rc = key->check(text, &ei);
-	if (rc < 0)
+	config_key_spell(key->name, CONFIG_AS_FILE, spelt);
+	if (rc < 0 && place->line > 0) /* a file's name does not say which key */
+		config_fault(r, place, rc, "%s: %s", spelt, ei.text);
+	else if (rc < 0)
 		config_fault(r, place, rc, "%s", ei.text);
 	return rc == 0;
 }
@@ -204,12 +209,12 @@ read_defaults(struct config_reader *r)
 			config_assign(r, key, key->def, &place);
 }
 
-/* Names that container platforms give to a service called "ration", and those of the
- * command line client: they are not ours to judge. */
+/* Names that container platforms give to a service called "ration", and those of its
+ * clients: they are not ours to judge. */
 static bool
 env_is_foreign(struct slice name)
 {
-	static const char *const clients[] = { "SERVER", "TOKEN" };
+	static const char *const clients[] = { "SERVER", "TOKEN", "URL" };
 	static const char *const inside[] = { "SERVICE_HOST", "SERVICE_PORT",
 		"_PORT_" };
 	char text[256];
@@ -257,7 +262,10 @@ read_variable(struct config_reader *r, const char *variable)
 	if (key)
 		config_key_spell(key->name, CONFIG_AS_ENV, spelt);
 	if (!key || !(key->where & CONFIG_IN_ENV) || strcmp(spelt, where) != 0) {
-		if (!env_is_foreign(name))
+		if (key && strcmp(spelt, where) == 0)
+			config_fault(r, &place, ERR_INVALID,
+			    "cannot be set here, it is only a flag: --%s", key->name);
+		else if (!env_is_foreign(name))
 			config_fault_unknown(
 			    r, &place, "environment variable", name, CONFIG_AS_ENV);
 		return;
@@ -388,7 +396,51 @@ find_config_file(const struct flag *flags, size_t n, char *const *env)
 	return "";
 }
 
-/* "none" stands alone, and something must be served. */
+/* Whether both are one socket; a port of 0 is another one each time. */
+static bool
+is_same_address(const char *one, const char *other)
+{
+	struct address a, b;
+
+	if (address_parse(one, &a, NULL) < 0 || address_parse(other, &b, NULL) < 0 ||
+	    a.kind != b.kind)
+		return false;
+	if (a.kind == ADDRESS_UNIX)
+		return strcmp(a.path, b.path) == 0;
+	if (a.kind == ADDRESS_FD)
+		return a.fd == b.fd;
+	return strcmp(a.port, "0") != 0 && strcmp(a.port, b.port) == 0 &&
+	    strcasecmp(a.host, b.host) == 0;
+}
+
+static const char *
+address_at(const struct config *c, size_t i)
+{
+	if (i < c->listen_http.n)
+		return c->listen_http.items[i];
+	i -= c->listen_http.n;
+	return i < c->listen_resp.n ? c->listen_resp.items[i] : NULL;
+}
+
+static void
+check_twice(struct config_reader *r)
+{
+	const struct config *c = r->config;
+	struct config_place place = { NULL, 0, 0 };
+
+	for (size_t i = 1; address_at(c, i); i++)
+		for (size_t k = 0; k < i; k++) {
+			if (!is_same_address(address_at(c, i), address_at(c, k)))
+				continue;
+			place.where =
+			    i < c->listen_http.n ? "--listen-http" : "--listen-resp";
+			config_fault(r, &place, ERR_INVALID,
+			    "%s is listened on already", address_at(c, i));
+			break;
+		}
+}
+
+/* "none" stands alone, something must be served, and no address twice. */
 static void
 check_listeners(struct config_reader *r)
 {
@@ -408,6 +460,7 @@ check_listeners(struct config_reader *r)
 	    config_list_is_none(&c->listen_resp))
 		config_fault(r, &place, ERR_INVALID,
 		    "HTTP and RESP are both switched off; nothing is left to serve");
+	check_twice(r);
 }
 
 int

@@ -54,6 +54,7 @@ struct config {
 	bool insecure;
 	int64_t max_connections;
 	int64_t max_request_bytes;
+	int64_t max_buffered_bytes;
 	int64_t idle_timeout_ms;
 	int64_t request_timeout_ms;
 	int64_t write_timeout_ms;

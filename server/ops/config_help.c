@@ -38,7 +38,10 @@ add_key(struct buf *out, const struct config_key *key)
 	int n = snprintf(left, sizeof(left), "  --%s%s%s", key->name,
 	    key->metavar ? " " : "", key->metavar ? key->metavar : "");
 
-	if (key->def && key->type != CONFIG_BOOL)
+	if (key->type == CONFIG_NUMBER)
+		snprintf(right, sizeof(right), "%s %lld to %lld. [%s]", key->help,
+		    (long long)key->min, (long long)key->max, key->def);
+	else if (key->def && key->type != CONFIG_BOOL)
 		snprintf(right, sizeof(right), "%s [%s]", key->help, key->def);
 	else
 		snprintf(right, sizeof(right), "%s", key->help);

@@ -36,15 +36,19 @@ read_all(int fd, size_t max, struct buf *out, struct errinfo *ei)
 int
 file_read(const char *path, size_t max, struct buf *out, struct errinfo *ei)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	/* Without O_NONBLOCK a FIFO would wait for somebody to write. */
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	struct stat st;
 	int rc;
 
 	if (fd < 0)
 		return err_set(ei, errno == ENOENT ? ERR_NOTFOUND : ERR_IO,
 		    "cannot open: %s", strerror(errno));
-	if (fstat(fd, &st) == 0 && S_ISDIR(st.st_mode))
-		rc = err_set(ei, ERR_INVALID, "is a directory; a file is needed");
+	if (fstat(fd, &st) < 0)
+		rc = err_set(ei, ERR_IO, "cannot look at it: %s", strerror(errno));
+	else if (!S_ISREG(st.st_mode))
+		rc = err_set(ei, ERR_INVALID, "is %s; a regular file is needed",
+		    S_ISDIR(st.st_mode) ? "a directory" : "a device, pipe or socket");
 	else
 		rc = read_all(fd, max, out, ei);
 	close(fd);

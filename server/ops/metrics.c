@@ -3,12 +3,13 @@
 
 #include <string.h>
 
+#include "base/log.h"
 #include "ops/process.h"
 
 const char *const metrics_extra_names[] = { "ration_check_duration_seconds",
-	"ration_store_counters", "ration_build_info", "process_resident_memory_bytes",
-	"process_open_fds", "process_start_time_seconds", "process_cpu_seconds_total",
-	NULL };
+	"ration_store_counters", "ration_build_info", "ration_log_dropped_total",
+	"process_resident_memory_bytes", "process_open_fds",
+	"process_start_time_seconds", "process_cpu_seconds_total", NULL };
 
 int64_t
 metrics_sum(const struct metrics_input *in, enum metric id)
@@ -98,16 +99,21 @@ add_histogram(const struct metrics_input *in, struct buf *out)
 }
 
 static void
+add_if_known(struct buf *out, const char *name, const char *help, int64_t value)
+{
+	if (value < 0)
+		return;
+	add_head(out, name, "gauge", help);
+	buf_printf(out, "%s %lld\n", name, (long long)value);
+}
+
+static void
 add_process(const struct metrics_input *in, struct buf *out)
 {
-	struct process_usage use;
-
-	process_usage_get(&use);
-	add_head(out, "process_resident_memory_bytes", "gauge", "Resident memory.");
-	buf_printf(
-	    out, "process_resident_memory_bytes %lld\n", (long long)use.resident_bytes);
-	add_head(out, "process_open_fds", "gauge", "Open file descriptors.");
-	buf_printf(out, "process_open_fds %lld\n", (long long)use.open_fds);
+	add_if_known(out, "process_resident_memory_bytes", "Resident memory.",
+	    in->usage->resident_bytes);
+	add_if_known(out, "process_open_fds", "Open file descriptors.",
+	    in->usage->open_fds);
 	add_head(out, "process_start_time_seconds", "gauge",
 	    "When the process started, in seconds since 1970.");
 	buf_add_str(out, "process_start_time_seconds ");
@@ -116,7 +122,7 @@ add_process(const struct metrics_input *in, struct buf *out)
 	add_head(out, "process_cpu_seconds_total", "counter",
 	    "Processor time used, user and system.");
 	buf_add_str(out, "process_cpu_seconds_total ");
-	add_seconds(out, use.cpu_us);
+	add_seconds(out, in->usage->cpu_us);
 	buf_add_char(out, '\n');
 }
 
@@ -134,5 +140,9 @@ metrics_format(const struct metrics_input *in, struct buf *out)
 	}
 	add_head(out, "ration_build_info", "gauge", "The version that runs; always 1.");
 	buf_printf(out, "ration_build_info{version=\"%s\"} 1\n", RATION_VERSION);
+	add_head(out, "ration_log_dropped_total", "counter",
+	    "Lines of the log that stderr did not take.");
+	buf_printf(out, "ration_log_dropped_total %llu\n",
+	    (unsigned long long)log_dropped());
 	add_process(in, out);
 }

@@ -12,11 +12,14 @@
 
 #define METRICS_CONTENT_TYPE "text/plain; version=0.0.4; charset=utf-8"
 
+struct process_usage;
+
 struct metrics_input {
 	struct metric_cells *const *cells; /* one block per worker */
 	size_t n_cells;
 	int64_t started_us;     /* clock_real_us() at the process's start */
 	int64_t store_counters; /* of the embedded store; -1: another store */
+	const struct process_usage *usage; /* borrowed */
 };
 
 void metrics_format(const struct metrics_input *in, struct buf *out);

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 #include "ops/policy_files.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,21 +11,9 @@
 static void
 add_faults(struct errlist *all, const struct errlist *one)
 {
-	for (size_t i = 0; i < one->n; i++) {
-		const struct errinfo *ei = &one->items[i];
-
-		memcpy(all->file, ei->file, sizeof(all->file));
-		errlist_add(
-		    all, ei->code, ei->line, ei->column, ei->pointer, "%s", ei->text);
-	}
+	for (size_t i = 0; i < one->n; i++)
+		errlist_add_info(all, one->items[i].file, &one->items[i]);
 	all->more += one->more;
-}
-
-static void
-add_fault(struct errlist *all, const char *file, const struct errinfo *ei)
-{
-	snprintf(all->file, sizeof(all->file), "%s", file);
-	errlist_add(all, ei->code, 0, 0, NULL, "%s", ei->text);
 }
 
 /* The policy's name, owned by the caller; NULL: the fault was added. */
@@ -42,13 +29,13 @@ name_of_file(const char *file, struct errlist *errors)
 		base.len -= 5;
 	if (call_validate_name(
 		"the policy's name, which the file's name gives,", base, &ei) < 0) {
-		add_fault(errors, file, &ei);
+		errlist_add_info(errors, file, &ei);
 		return NULL;
 	}
 	name = strndup(base.ptr, base.len);
 	if (!name) {
 		err_set(&ei, ERR_NOMEM, "out of memory");
-		add_fault(errors, file, &ei);
+		errlist_add_info(errors, file, &ei);
 	}
 	return name;
 }
@@ -66,7 +53,7 @@ load_one(const char *file, const char *key_prefix, struct errlist *errors)
 	if (!name)
 		return NULL;
 	if (file_read(file, POLICY_BYTES_MAX, &text, &ei) < 0) {
-		add_fault(errors, file, &ei);
+		errlist_add_info(errors, file, &ei);
 	} else {
 		policy = policy_parse(name, file, text.data ? text.data : "", text.len,
 		    &options, &faults);
@@ -96,7 +83,7 @@ policy_files_load(
 
 	if (!policies) {
 		err_set(&ei, ERR_NOMEM, "out of memory");
-		add_fault(errors, "--policy", &ei);
+		errlist_add_info(errors, "--policy", &ei);
 		return NULL;
 	}
 	for (size_t i = 0; i < files->n; i++) {
@@ -108,7 +95,7 @@ policy_files_load(
 	} else {
 		set = policy_set_new(policies, n, &ei);
 		if (!set)
-			add_fault(errors, "--policy", &ei);
+			errlist_add_info(errors, "--policy", &ei);
 	}
 	free(policies);
 	return set;

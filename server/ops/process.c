@@ -5,12 +5,15 @@
 #include <signal.h>
 #include <stdio.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 
-/* Descriptors that are not client connections: logs, listeners, the store. */
-#define FILES_RESERVED 64
+/* Descriptors that are not client connections: logs, listeners, the store, and clients
+ * that are being told that they are too many. */
+#define FILES_RESERVED 96
 
 static int64_t
 resident_bytes(void)
@@ -18,31 +21,42 @@ resident_bytes(void)
 	FILE *f = fopen("/proc/self/statm", "re");
 	long long total = 0;
 	long long resident = 0;
+	int n;
 
 	if (!f)
-		return 0;
-	if (fscanf(f, "%lld %lld", &total, &resident) != 2)
-		resident = 0;
+		return -1;
+	n = fscanf(f, "%lld %lld", &total, &resident);
 	fclose(f);
-	return resident * sysconf(_SC_PAGESIZE);
+	return n == 2 ? resident * sysconf(_SC_PAGESIZE) : -1;
 }
 
 static int64_t
-open_fds(void)
+count_fds(void)
 {
 	DIR *dir = opendir("/proc/self/fd");
 	int64_t n = 0;
 
 	if (!dir)
-		return 0;
+		return -1;
 	while (readdir(dir))
 		n++;
 	closedir(dir);
 	return n - 3; /* ".", ".." and the folder itself */
 }
 
-void
-process_usage_get(struct process_usage *out)
+static int64_t
+open_fds(void)
+{
+	struct stat st;
+
+	/* Since Linux 6.2 the size is their number; before it is 0. */
+	if (stat("/proc/self/fd", &st) == 0 && st.st_size > 0)
+		return st.st_size;
+	return count_fds();
+}
+
+static void
+read_usage(struct process_usage *out)
 {
 	struct rusage use = { 0 };
 
@@ -51,6 +65,17 @@ process_usage_get(struct process_usage *out)
 	out->open_fds = open_fds();
 	out->cpu_us = ((int64_t)use.ru_utime.tv_sec + use.ru_stime.tv_sec) * 1000000 +
 	    use.ru_utime.tv_usec + use.ru_stime.tv_usec;
+}
+
+void
+process_usage_renew(struct process_usage *usage)
+{
+	int64_t now_us = clock_mono_us();
+
+	if (usage->read_us != 0 && now_us - usage->read_us < PROCESS_USAGE_KEPT_US)
+		return;
+	read_usage(usage);
+	usage->read_us = now_us;
 }
 
 void
@@ -75,6 +100,28 @@ process_raise_files(int64_t connections)
 		    "raise the limit (ulimit -n) or lower --max-connections",
 		    (unsigned long long)files.rlim_cur, (unsigned long long)need,
 		    (long long)connections);
+}
+
+static void
+mask_reload(int how)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGHUP);
+	pthread_sigmask(how, &set, NULL);
+}
+
+void
+process_hold_reload(void)
+{
+	mask_reload(SIG_BLOCK);
+}
+
+void
+process_release_reload(void)
+{
+	mask_reload(SIG_UNBLOCK);
 }
 
 void

@@ -32,5 +32,6 @@ signals_start(struct loop *loop, const struct signals_handler *handler)
 		if (rc < 0)
 			return rc;
 	}
+	process_release_reload();
 	return 0;
 }

@@ -13,7 +13,7 @@ struct signals_handler {
 	void *arg;
 };
 
-/* Handlers run in the loop's thread. Keeps `handler`, which must outlive the loop.
+/* Lets a SIGHUP that process_hold_reload() held through. Handlers run in the loop's thread. Keeps `handler`, which must outlive the loop.
  * 0 or ERR_NOMEM. */
 int signals_start(struct loop *loop, const struct signals_handler *handler) MUST_CHECK;
 

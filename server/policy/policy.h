@@ -22,7 +22,7 @@
 #include "limit/limit.h"
 #include "policy/call.h"
 
-#define POLICY_BYTES_MAX (64u << 20) /* of a document */
+#define POLICY_BYTES_MAX (16u << 20) /* of a document */
 #define POLICY_LIMITS_MAX 16         /* in one list of limits */
 #define POLICY_SCOPES_MAX 8          /* names in one scope list */
 

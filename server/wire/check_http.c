@@ -176,73 +176,106 @@ read_later(
 	return value_unsupported(name, ei);
 }
 
+/* Where a JSON body is the question, a header field would be a second one. */
+static int
+read_misplaced(
+    struct check_request *out, const char *name, struct slice value, struct errinfo *ei)
+{
+	(void)out;
+	(void)value;
+	return err_set(ei, ERR_INVALID,
+	    "%s is for /v1/auth; /v1/check reads it from its body", name);
+}
+
 #define PREFIX "X-Ration-"
 
 static const struct {
 	const char *name;
-	int (*read)(struct check_request *out, const char *name, struct slice value,
+	/* For /v1/auth, and for /v1/check. */
+	int (*auth)(struct check_request *out, const char *name, struct slice value,
 	    struct errinfo *ei);
-} auth_fields[] = {
-	{ PREFIX "Tool", read_tool },
-	{ PREFIX "Grant", read_grant },
-	{ PREFIX "Policy", read_policy },
-	{ PREFIX "Session", read_session },
-	{ PREFIX "Cost", read_cost },
-	{ PREFIX "Timeout-Ms", read_timeout },
-	{ PREFIX "Mode", read_mode },
-	{ PREFIX "Request-Id", read_later },
-	{ PREFIX "Id", read_later },
-	{ PREFIX "Ttl", read_later },
+	int (*check)(struct check_request *out, const char *name, struct slice value,
+	    struct errinfo *ei);
+} known_fields[] = {
+	{ PREFIX "Tool", read_tool, read_misplaced },
+	{ PREFIX "Grant", read_grant, read_misplaced },
+	{ PREFIX "Policy", read_policy, read_misplaced },
+	{ PREFIX "Session", read_session, read_misplaced },
+	{ PREFIX "Cost", read_cost, read_misplaced },
+	{ PREFIX "Timeout-Ms", read_timeout, read_timeout },
+	{ PREFIX "Mode", read_mode, read_mode },
+	{ PREFIX "Request-Id", read_later, read_later },
+	{ PREFIX "Id", read_later, read_later },
+	{ PREFIX "Ttl", read_later, read_later },
+};
+
+/* What is read, and whose. */
+struct field_reading {
+	struct check_request *out;
+	bool in_auth;
+	unsigned seen; /* rows of known_fields */
 };
 
 static int
-unknown_field(struct slice name, struct errinfo *ei)
+unknown_field(struct slice name, bool in_auth, struct errinfo *ei)
 {
 	char excerpt[VALUE_EXCERPT_MAX];
 
 	return err_set(ei, ERR_INVALID,
-	    "unknown header field \"%s\"; " PREFIX
-	    " has Tool, Grant, Policy, Session, Cost, Mode and Timeout-Ms",
-	    value_excerpt(name, excerpt));
+	    "unknown header field \"%s\"; " PREFIX " has %s",
+	    value_excerpt(name, excerpt),
+	    in_auth ? "Tool, Grant, Policy, Session, Cost, Mode and Timeout-Ms"
+		    : "Mode and Timeout-Ms here");
 }
 
 /* Fields that are not ours pass by: a gateway forwards its client's. */
 static int
-read_field(const struct http_field *field, struct check_request *out, unsigned *seen,
-    struct errinfo *ei)
+read_field(
+    const struct http_field *field, struct field_reading *reading, struct errinfo *ei)
 {
 	const size_t prefix = strlen(PREFIX);
 
 	if (field->name.len < prefix ||
 	    strncasecmp(field->name.ptr, PREFIX, prefix) != 0)
 		return 0;
-	for (size_t i = 0; i < ARRAY_LEN(auth_fields); i++) {
-		const char *name = auth_fields[i].name;
+	for (size_t i = 0; i < ARRAY_LEN(known_fields); i++) {
+		const char *name = known_fields[i].name;
 
 		if (!slice_case_eq_str(field->name, name))
 			continue;
-		if (*seen & (1u << i))
+		if (reading->seen & (1u << i))
 			return err_set(ei, ERR_INVALID, "%s stands twice", name);
-		*seen |= 1u << i;
-		return auth_fields[i].read(out, name, field->value, ei);
+		reading->seen |= 1u << i;
+		return (reading->in_auth
+			? known_fields[i].auth
+			: known_fields[i].check)(reading->out, name, field->value, ei);
 	}
-	return unknown_field(field->name, ei);
+	return unknown_field(field->name, reading->in_auth, ei);
+}
+
+static int
+read_fields(const struct http_request *req, struct check_request *out, bool in_auth,
+    struct errinfo *ei)
+{
+	struct field_reading reading = { .out = out, .in_auth = in_auth };
+	int rc = 0;
+
+	for (size_t i = 0; i < req->n_fields && rc == 0; i++)
+		rc = read_field(&req->fields[i], &reading, ei);
+	return rc;
 }
 
 int
 check_http_parse_auth(
     const struct http_request *req, struct check_request *out, struct errinfo *ei)
 {
-	unsigned seen = 0;
+	int rc;
 
 	memset(out, 0, sizeof(*out));
 	out->call.cost = 1;
-	for (size_t i = 0; i < req->n_fields; i++) {
-		int rc = read_field(&req->fields[i], out, &seen, ei);
-
-		if (rc < 0)
-			return rc;
-	}
+	rc = read_fields(req, out, true, ei);
+	if (rc < 0)
+		return rc;
 	if (!out->call.tool.ptr || !out->call.grant.ptr)
 		return err_set(ei, ERR_INVALID, PREFIX "%s is missing",
 		    out->call.tool.ptr ? "Grant" : "Tool");
@@ -250,19 +283,8 @@ check_http_parse_auth(
 }
 
 int
-check_http_parse_timeout(
-    const struct http_request *req, int64_t *timeout_ms, struct errinfo *ei)
+check_http_parse_fields(
+    const struct http_request *req, struct check_request *out, struct errinfo *ei)
 {
-	const char *name = PREFIX "Timeout-Ms";
-
-	*timeout_ms = 0;
-	switch (http_field_count(req, name)) {
-	case 0:
-		return 0;
-	case 1:
-		return value_parse_whole(name, http_field_get(req, name), 1,
-		    VALUE_TIMEOUT_MAX_MS, timeout_ms, ei);
-	default:
-		return err_set(ei, ERR_INVALID, "%s stands twice", name);
-	}
+	return read_fields(req, out, false, ei);
 }

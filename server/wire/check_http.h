@@ -25,8 +25,10 @@ void check_http_add_fields(const struct decision *d, struct http_response *resp)
 int check_http_parse_auth(const struct http_request *req, struct check_request *out,
     struct errinfo *ei) MUST_CHECK;
 
-/* X-Ration-Timeout-Ms; 0 in *timeout_ms when the field is absent. 1 ... 60000. */
-int check_http_parse_timeout(
-    const struct http_request *req, int64_t *timeout_ms, struct errinfo *ei) MUST_CHECK;
+/* What X-Ration- fields add to a POST /v1/check, into *out as its body filled it:
+ * X-Ration-Timeout-Ms. All others are refused, since the caller meant something by them.
+ * 0, or an enum err as above. */
+int check_http_parse_fields(const struct http_request *req, struct check_request *out,
+    struct errinfo *ei) MUST_CHECK;
 
 #endif

@@ -22,6 +22,22 @@ head_limit(const struct http_reader *r, const char *data, size_t len)
 	return r->line_len > 0 ? HTTP_HEAD_MAX : HTTP_LINE_MAX + skip;
 }
 
+/* Looks at the request line before the head's end is there, once: the client of another
+ * protocol waits for an answer to what it has sent. */
+static int
+check_early(struct http_reader *r, const char *data, const struct http_fault *fault)
+{
+	const char *line = data + (data[0] == '\r' ? 2 : 0);
+	const char *newline;
+
+	if (r->line_len == 0 || r->line_checked)
+		return 0;
+	r->line_checked = true;
+	newline = memchr(line, '\n', r->line_len);
+	return http_request_line_check(
+	    slice_make(line, (size_t)(newline - line) - 1), fault);
+}
+
 /* Takes note of the line that ends at `end`. Whether it ended the head. */
 static int
 see_line(
@@ -56,6 +72,9 @@ find_head(
 
 		if (!newline) {
 			r->scanned = visible;
+			rc = check_early(r, data, fault);
+			if (rc < 0)
+				return rc;
 			if (visible < max)
 				return again(r, len + 1);
 			if (r->line_len > 0)

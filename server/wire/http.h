@@ -40,6 +40,7 @@ struct http_request {
 	struct slice body; /* absent without one */
 	bool keep_alive;
 	bool expect_continue; /* the client waits for "100 Continue" before its body */
+	bool trusted;         /* the front's: the caller has shown what it must */
 };
 
 /* Where an incremental read stands; zero it for every new request. */
@@ -51,6 +52,7 @@ struct http_reader {
 	/* further fields are http.c's own */
 	size_t line_len; /* of the request line, 0: not complete */
 	uint64_t content_length;
+	bool line_checked;
 	bool chunked;
 	bool expect_continue;
 	size_t chunk_at;      /* chunked: where the next line starts */
@@ -79,11 +81,10 @@ struct slice http_field_get(const struct http_request *req, const char *name);
 /* How many fields have that name. */
 size_t http_field_count(const struct http_request *req, const char *name);
 
-/* The value of the query's first parameter of that name, percent-decoded into `out`
- * (appended), '+' as a space. 0, ERR_NOTFOUND, ERR_SYNTAX for a bad escape, or
- * ERR_NOMEM. */
-int http_query_get(
-    const struct http_request *req, const char *name, struct buf *out) MUST_CHECK;
+/* The query's next parameter, percent-decoded into `name` and `value` (cleared first),
+ * '+' as a space; *rest starts as req->query and moves on. 1, 0 at the end, ERR_SYNTAX
+ * for a bad escape, or ERR_NOMEM. */
+int http_query_next(struct slice *rest, struct buf *name, struct buf *value) MUST_CHECK;
 
 /* One response on its way; zero it, set status, add to fields and body. */
 struct http_response {

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "base/percent.h"
+
 #define CHUNK_LINE_MAX 256 /* bytes of size and extensions, with the CRLF */
 
 /* The size at the front of a chunk's line; its digits are counted into *digits. */
@@ -12,10 +14,10 @@ read_size(struct slice line, size_t *digits)
 	uint64_t size = 0;
 	size_t i = 0;
 
-	for (; i < line.len && http_hex_digit(line.ptr[i]) >= 0; i++)
+	for (; i < line.len && percent_hex_digit(line.ptr[i]) >= 0; i++)
 		/* Larger than any body_max: which digits follow does not matter. */
 		if (size < UINT64_MAX / 256)
-			size = size * 16 + (uint64_t)http_hex_digit(line.ptr[i]);
+			size = size * 16 + (uint64_t)percent_hex_digit(line.ptr[i]);
 	*digits = i;
 	return size;
 }

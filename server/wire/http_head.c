@@ -320,6 +320,15 @@ read_version(struct slice text, bool *http10, const struct http_fault *fault)
 	return 0;
 }
 
+/* Most likely somebody took this port for that of RESP. */
+static int
+not_http(const struct http_fault *fault)
+{
+	return http_refuse(fault, 400,
+	    "this is an HTTP port: the request line must be METHOD TARGET HTTP/1.1; "
+	    "RESP has a port of its own, by default 7481");
+}
+
 static int
 read_request_line(struct slice line, struct http_request *req, bool *http10,
     const struct http_fault *fault)
@@ -330,18 +339,25 @@ read_request_line(struct slice line, struct http_request *req, bool *http10,
 	int rc;
 
 	if (n == 0 || n == line.len || line.ptr[n] != ' ')
-		return http_refuse(
-		    fault, 400, "the request line must be METHOD TARGET HTTP/1.1");
+		return not_http(fault);
 	req->method = slice_make(line.ptr, n);
 	target = slice_make(line.ptr + n + 1, line.len - n - 1);
 	space = memchr(target.ptr, ' ', target.len);
 	if (!space)
-		return http_refuse(
-		    fault, 400, "the request line must be METHOD TARGET HTTP/1.1");
+		return not_http(fault);
 	version = slice_make(space + 1, target.len - (size_t)(space - target.ptr) - 1);
 	target.len = (size_t)(space - target.ptr);
 	rc = read_version(version, http10, fault);
 	return rc < 0 ? rc : read_target(target, req, fault);
+}
+
+int
+http_request_line_check(struct slice line, const struct http_fault *fault)
+{
+	struct http_request req;
+	bool http10;
+
+	return read_request_line(line, &req, &http10, fault);
 }
 
 /* The line at *p without its CRLF; *p moves behind it. */

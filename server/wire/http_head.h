@@ -29,19 +29,13 @@ struct http_framing {
 /* Whether a byte may stand in a method or a field's name. */
 bool http_token_char(char c);
 
-/* 0 ... 15; -1 for any other byte. */
-static inline int
-http_hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c |= 0x20;
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* One field of `line` (without its CRLF). 0 or a refusal. */
 int http_field_parse(struct slice line, struct http_field *out,
     const struct http_fault *fault) MUST_CHECK;
+
+/* A request line by itself, without its CRLF. 0 or a refusal. */
+int http_request_line_check(
+    struct slice line, const struct http_fault *fault) MUST_CHECK;
 
 /*
  * A whole head, from `data` to the end of its empty line; each line is known to end in

@@ -2,38 +2,16 @@
 /* The query of a target: NAME=VALUE&..., percent-encoded. */
 #include "wire/http.h"
 
-#include "wire/http_head.h"
+#include "base/percent.h"
 
 /* The byte that `text` begins with, decoded, and steps over it; -1: a bad escape. */
 static int
 next_byte(struct slice *text)
 {
-	int c = (unsigned char)text->ptr[0];
-	size_t n = 1;
+	bool plus = text->ptr[0] == '+';
+	int c = percent_next(text);
 
-	if (c == '+') {
-		c = ' ';
-	} else if (c == '%') {
-		int high = text->len > 2 ? http_hex_digit(text->ptr[1]) : -1;
-		int low = text->len > 2 ? http_hex_digit(text->ptr[2]) : -1;
-
-		if (high < 0 || low < 0)
-			return -1;
-		c = high * 16 + low;
-		n = 3;
-	}
-	text->ptr += n;
-	text->len -= n;
-	return c;
-}
-
-static bool
-name_is(struct slice raw, const char *name)
-{
-	while (raw.len > 0 && *name)
-		if (next_byte(&raw) != (unsigned char)*name++)
-			return false;
-	return raw.len == 0 && !*name;
+	return plus ? ' ' : c;
 }
 
 static int
@@ -61,17 +39,21 @@ cut(struct slice text, char mark, struct slice *rest)
 }
 
 int
-http_query_get(const struct http_request *req, const char *name, struct buf *out)
+http_query_next(struct slice *rest, struct buf *name, struct buf *value)
 {
-	struct slice rest = req->query;
+	struct slice pair = slice_make(NULL, 0);
+	struct slice raw;
+	int rc;
 
-	while (rest.len > 0) {
-		struct slice pair = cut(rest, '&', &rest);
-		struct slice value;
-		struct slice key = cut(pair, '=', &value);
-
-		if (name_is(key, name))
-			return decode(value, out);
-	}
-	return ERR_NOTFOUND;
+	/* "a=1&&b=2" has two parameters, not three. */
+	while (pair.len == 0 && rest->len > 0)
+		pair = cut(*rest, '&', rest);
+	if (pair.len == 0)
+		return 0;
+	buf_clear(name);
+	buf_clear(value);
+	rc = decode(cut(pair, '=', &raw), name);
+	if (rc == 0)
+		rc = decode(raw, value);
+	return rc < 0 ? rc : 1;
 }

@@ -28,29 +28,28 @@ trim(struct slice s)
 }
 
 static int
-check_token(struct slice token, int line, struct errinfo *ei)
+check_token(struct slice token, struct errinfo *ei)
 {
 	if (token.len < TOKEN_MIN || token.len > TOKEN_MAX)
 		return err_set(ei, ERR_INVALID,
-		    "line %d: a token must have %d to %d bytes, not %zu", line,
-		    TOKEN_MIN, TOKEN_MAX, token.len);
+		    "a token must have %d to %d bytes, not %zu", TOKEN_MIN, TOKEN_MAX,
+		    token.len);
 	for (size_t i = 0; i < token.len; i++)
 		if (token.ptr[i] <= 0x20 || token.ptr[i] >= 0x7f)
 			return err_set(ei, ERR_INVALID,
-			    "line %d: a token must be of visible "
-			    "ASCII characters, without spaces",
-			    line);
+			    "a token must be of visible ASCII characters, without "
+			    "spaces");
 	return 0;
 }
 
 static int
 add_token(struct token_set *set, struct slice token, int line, struct errinfo *ei)
 {
-	int rc = check_token(token, line, ei);
+	int rc = check_token(token, ei);
 
 	if (rc == 0 && set->n == TOKENS_MAX)
-		rc = err_set(ei, ERR_TOOBIG, "line %d: there may be at most %d tokens",
-		    line, TOKENS_MAX);
+		rc = err_set(
+		    ei, ERR_TOOBIG, "there may be at most %d tokens", TOKENS_MAX);
 	if (rc < 0) {
 		if (ei)
 			ei->line = line;

@@ -15,7 +15,7 @@ printable_len(const char *p, size_t left)
 	unsigned char c = (unsigned char)*p;
 
 	if (c < 0x80)
-		return c >= 0x20 && c != 0x7f && c != '"' ? 1 : 0;
+		return c >= 0x20 && c != 0x7f ? 1 : 0;
 	/* U+0080 ... U+009F are control characters too. */
 	if (c == 0xC2 && left > 1 && (unsigned char)p[1] < 0xA0)
 		return 0;
@@ -164,7 +164,7 @@ static const struct {
 	const char *text;
 } json_faults[] = {
 	{ json_error_out_of_memory, ERR_NOMEM, "out of memory" },
-	{ json_error_stack_overflow, ERR_TOOBIG, "nested deeper than 2048 levels" },
+	{ json_error_stack_overflow, ERR_TOOBIG, "nested too deeply" },
 	{ json_error_invalid_utf8, ERR_SYNTAX, "a byte that is not UTF-8" },
 	{ json_error_premature_end_of_input, ERR_SYNTAX, "it ends too early" },
 	{ json_error_end_of_input_expected, ERR_SYNTAX,
@@ -201,6 +201,65 @@ set_json_fault(const char *what, const json_error_t *error, struct errinfo *ei)
 	ei->column = error->column;
 }
 
+/* What makes a JSON text dear to read. */
+struct json_size {
+	size_t values; /* at least as many as there are */
+	size_t depth;
+};
+
+/* The text behind a string whose first quote is behind; its end when it has none. */
+static const char *
+skip_string(const char *at, const char *end)
+{
+	while (at < end && *at != '"')
+		at += *at == '\\' && end - at > 1 ? 2 : 1;
+	return at < end ? at + 1 : end;
+}
+
+/* Counts until a limit is passed. Knows strings, and nothing else of the grammar:
+ * jansson looks at that. */
+static void
+json_measure(struct slice text, struct json_size *size)
+{
+	const char *at = text.ptr;
+	const char *end = text.ptr + text.len;
+	size_t depth = 0;
+
+	size->values = 1;
+	size->depth = 0;
+	while (at < end && size->values <= VALUE_JSON_VALUES_MAX &&
+	    size->depth <= VALUE_JSON_DEPTH_MAX) {
+		char c = *at++;
+
+		if (c == '"') {
+			at = skip_string(at, end);
+		} else if (c == '[' || c == '{') {
+			size->values++;
+			if (++depth > size->depth)
+				size->depth = depth;
+		} else if (c == ',' || c == ':') {
+			size->values++;
+		} else if ((c == ']' || c == '}') && depth > 0) {
+			depth--;
+		}
+	}
+}
+
+static int
+json_check_size(const char *what, struct slice text, struct errinfo *ei)
+{
+	struct json_size size;
+
+	json_measure(text, &size);
+	if (size.depth > VALUE_JSON_DEPTH_MAX)
+		return err_set(ei, ERR_TOOBIG, "%s is nested deeper than %d levels",
+		    what, VALUE_JSON_DEPTH_MAX);
+	if (size.values > VALUE_JSON_VALUES_MAX)
+		return err_set(ei, ERR_TOOBIG, "%s has more than %d values", what,
+		    VALUE_JSON_VALUES_MAX);
+	return 0;
+}
+
 json_t *
 value_parse_json(const char *what, struct slice text, struct errinfo *ei)
 {
@@ -211,6 +270,8 @@ value_parse_json(const char *what, struct slice text, struct errinfo *ei)
 		err_set(ei, ERR_SYNTAX, "%s is empty; it must be a JSON object", what);
 		return NULL;
 	}
+	if (json_check_size(what, text, ei) < 0)
+		return NULL;
 	value = json_loadb(
 	    text.ptr, text.len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);
 	if (!value)

@@ -18,6 +18,10 @@
 
 #define VALUE_TIMEOUT_MAX_MS 60000
 
+/* Of one JSON text: reading more would keep the loop's other clients waiting. */
+#define VALUE_JSON_VALUES_MAX 20000 /* names of members count as values */
+#define VALUE_JSON_DEPTH_MAX 64
+
 /* Writes the first bytes of `raw` into out[VALUE_EXCERPT_MAX] with a final NUL, "..."
  * behind what was cut, and '?' for control characters, quotes and bytes that are not
  * UTF-8. Returns out. */

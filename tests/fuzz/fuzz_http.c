@@ -110,16 +110,20 @@ static void
 use(const struct http_request *req)
 {
 	struct check_request check;
+	struct slice rest = req->query;
+	struct buf name = { 0 };
 	struct buf value = { 0 };
 	struct errinfo ei;
-	int64_t timeout_ms;
 	int rc = check_http_parse_auth(req, &check, &ei);
 
 	REQUIRE(rc == 0 || ei.text[0]);
-	rc = check_http_parse_timeout(req, &timeout_ms, &ei);
-	REQUIRE(rc < 0 || (timeout_ms >= 0 && timeout_ms <= 60000));
-	rc = http_query_get(req, "grant", &value);
-	REQUIRE(rc == 0 || rc == ERR_NOTFOUND || rc == ERR_SYNTAX);
+	memset(&check, 0, sizeof(check));
+	rc = check_http_parse_fields(req, &check, &ei);
+	REQUIRE(rc < 0 || (check.timeout_ms >= 0 && check.timeout_ms <= 60000));
+	while ((rc = http_query_next(&rest, &name, &value)) > 0)
+		;
+	REQUIRE(rc == 0 || rc == ERR_SYNTAX);
+	buf_fini(&name);
 	buf_fini(&value);
 }
 

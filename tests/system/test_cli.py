@@ -62,7 +62,8 @@ def test_thirty_a_minute(rationd, store):
     assert check(daemon, "create_connect_token", "--grant", "bob").returncode == 0
     other = check(daemon, "delete_everything", "--grant", "bob")
     assert other.returncode == 1
-    assert "(rule (default deny))" in other.stdout
+    assert "for bob (default deny)" in other.stdout
+    assert "rule" not in other.stdout
 
 
 def test_json_of_every_verdict(daemon):
@@ -124,6 +125,37 @@ def test_server_from_the_environment(daemon):
     assert wrong.returncode == 0  # the flag wins
 
 
+def test_what_is_empty_is_not_dropped(daemon):
+    """A variable that is not set must not move the call to another limit."""
+    for words in (["--session", ""], ["--session="], ["--policy", ""]):
+        done = check(daemon, "pay", "--grant", "empty", *words)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert "ERR" in done.stderr
+    assert check(daemon, "pay", "--grant", "empty", "--args", "").returncode == 2
+    assert check_json(daemon, "pay", "--grant", "empty")["remaining"] == 9
+
+
+def test_http_port(daemon):
+    """Told at once what is wrong, not after the timeout."""
+    done = run_ration("check", "free", "--grant", "g", "--timeout-ms", "60000",
+                      "--server", f"127.0.0.1:{daemon.http_port}", seconds=10)
+    assert done.returncode == 3
+    assert "this is an HTTP port; ration check speaks RESP" in done.stderr
+
+
+def test_token_from_the_environment(rationd, tmp_path):
+    (tmp_path / "good").write_text(TOKEN)
+    daemon = rationd(ARGS, flags=["--token-file", tmp_path / "good"])
+    words = ["free", "--grant", "g"]
+    assert check(daemon, *words, env={"RATION_TOKEN": TOKEN}).returncode == 0
+    wrong = check(daemon, *words, env={"RATION_TOKEN": "f" * 32})
+    assert wrong.returncode == 3 and "WRONGPASS" in wrong.stderr
+    # The file wins, and an empty variable is none.
+    assert check(daemon, *words, "--token-file", tmp_path / "good",
+                 env={"RATION_TOKEN": "f" * 32}).returncode == 0
+    assert "WRONGPASS" not in check(daemon, *words, env={"RATION_TOKEN": ""}).stderr
+
+
 def test_unix_socket(rationd, tmp_path):
     path = write_policies(tmp_path, {"p": ARGS})[0].parent / "resp"
     if len(str(path)) > 107:
@@ -172,6 +204,10 @@ def test_example_gateway(daemon):
     assert (denied.returncode, denied.stderr) == (1, "")
     assert denied.stdout.startswith("denied: not")
     assert ask("pay", "", "{}").stdout.startswith("denied: ")
+    wrong = ask("free", "g", "{a: 1}")
+    assert (wrong.returncode, wrong.stdout) == (1, "")
+    assert wrong.stderr.startswith("gateway.py: ARGS is not JSON: ")
+    assert wrong.stderr.count("\n") == 1
     unanswered = ask("free", "g", url="http://127.0.0.1:1")
     assert unanswered.returncode == 1
     assert "no answer" in unanswered.stdout
@@ -255,7 +291,7 @@ def ask(reply, *words):
     (answer(flags=3), 0, "allow  t for g: no limit [degraded] [replayed]"),
     (answer(0, "/r", "slow\ndown", 0, 1500, 1500), 1,
      r"deny  t for g (rule /r): slow\x0adown; retry in 2 s"),
-    (answer(0, "(hidden)", ""), 1, "deny  t for g (rule (hidden))"),
+    (answer(0, "(hidden)", ""), 1, "deny  t for g (hidden)"),
     (answer(0, "/r", "m", 0, -1, -1, flags=1), 1,
      "deny  t for g (rule /r): m; a retry will not help [degraded]"),
     (answer(2, "/tools/t/action", "ask \u00e9 \x9b"), 1,
@@ -316,7 +352,7 @@ def test_every_option_on_the_wire():
     (b"-NOAUTH Authentication required\r\n", 3, "NOAUTH"),
     (b"-ERR max number of clients reached\r\n", 3, "max number of clients"),
     (b"+OK\r\n", 3, "not the reply of a ration daemon"),
-    (b"HTTP/1.1 400 Bad Request\r\n\r\n", 3, "not the reply"),
+    (b"HTTP/1.1 400 Bad Request\r\n\r\n", 3, "this is an HTTP port"),
     (b"*2147483647\r\n", 3, "not the reply"),
     (b"-ERR a\x1b[31mb\r\n", 2, r"a\x1b[31mb"),
 ])
@@ -345,10 +381,21 @@ def test_silent_daemon():
     (["--nonsense"], "there is no such command"),
     (["check"], "TOOL"),
     (["check", "t"], "--grant is needed"),
-    (["check", "t", "--grant", ""], "--grant is needed"),
-    (["check", "", "--grant", "g"], "TOOL"),
+    (["check", "t", "--grant", ""], "--grant is empty"),
+    (["check", "", "--grant", "g"], "TOOL is empty"),
+    (["chekc", "t", "--grant", "g"], "did you mean 'check'?"),
+    (["check", "t", "--gran", "g"], "--gran: unknown option; did you mean --grant?"),
+    (["check", "t", "--se", "s"], "--se: unknown option"),
+    (["check", "t", "-g", "g"], "-g: unknown option"),
+    (["check", "t", "--grant", "g", "--grant", "h"], "--grant: is given twice"),
+    (["check", "t", "--grant=g", "--session", "a", "--session=b"], "--session: is given"),
+    (["check", "t", "--json", "--json", "--grant", "g"], "--json: is given twice"),
+    (["lint", "--json", "--json", "x"], "--json: is given twice"),
+    *[(["check", "t", "--grant", "g", option, "x"], f"{option}: not supported yet")
+      for option in ("--request-id", "--mode", "--ttl")],
+    (["check", "t", "--grant", "g", "--mode=peek"], "--mode: not supported yet"),
     (["check", "t", "u", "--grant", "g"], "one TOOL"),
-    (["check", "t", "--grant"], "requires an argument"),
+    (["check", "t", "--grant"], "requires a value"),
     (["check", "t", "--grant", "g", "--colour"], "--colour"),
     (["check", "t", "--grant", "g", "--json=yes"], "json"),
     (["check", "t", "--grant", "g", "--cost", "-1"], "--cost"),
@@ -410,6 +457,8 @@ def test_version_and_help():
         assert (about.returncode, about.stderr) == (0, "")
         assert about.stdout.startswith(f"usage: ration {name}")
         assert about.stdout == run_ration("help", name).stdout
+        assert about.stdout == run_ration(name, "-h").stdout
+    assert run_ration("-h").stdout == top.stdout
 
 
 def test_output_that_cannot_be_written():

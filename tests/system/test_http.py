@@ -69,7 +69,8 @@ def test_bodies_to_come(served, more):
 
 @pytest.mark.parametrize("method,path", [
     ("POST", "commit"), ("POST", "rollback"), ("POST", "renew"), ("POST", "explain"),
-    ("POST", "reset"), ("GET", "usage?grant=g")])
+    ("POST", "reset"), ("GET", "usage?grant=g"), ("GET", "reset"), ("PUT", "commit"),
+    ("POST", "usage")])
 def test_paths_to_come(served, method, path):
     assert_problem(served.request(method, f"/v1/{path}"), 501, "not supported yet")
 
@@ -78,6 +79,45 @@ def test_paths_to_come(served, method, path):
 def test_bad_timeout_field(served, timeout):
     r = served.post("/v1/check", GOOD, headers={"X-Ration-Timeout-Ms": timeout})
     assert_problem(r, 400, "X-Ration-Timeout-Ms")
+
+
+@pytest.mark.parametrize("name,value,status,piece", [
+    ("Tool", "t", 400, "/v1/auth"), ("Grant", "g", 400, "/v1/auth"),
+    ("Policy", "p", 400, "/v1/auth"), ("Session", "s", 400, "/v1/auth"),
+    ("Cost", "5", 400, "/v1/auth"), ("Colour", "red", 400, "X-Ration-Colour"),
+    ("Mode", "peek", 501, "not supported yet"), ("Mode", "x", 400, "X-Ration-Mode"),
+    ("Request-Id", "x", 501, "not supported yet"), ("Ttl", "5", 501, "not supported yet"),
+])
+def test_check_refuses_fields_that_it_would_ignore(served, name, value, status, piece):
+    """Above all peek: who asks for it does not want to be charged."""
+    grant = f"field-{name}-{value}"
+    r = served.post("/v1/check", {"tool": "t", "grant": grant},
+                    headers={f"X-Ration-{name}": value})
+    assert_problem(r, status, piece)
+    assert served.check("t", grant)[1]["limits"][0]["used"] == 1
+
+
+def test_check_takes_no_query(served):
+    assert_problem(served.post("/v1/check?mode=peek", GOOD), 400, "query")
+    assert served.post("/v1/check?", GOOD).status_code == 200
+
+
+@pytest.mark.parametrize("coding", ["gzip", "br", "identity, gzip", ""])
+def test_encoded_bodies(served, coding):
+    r = served.post("/v1/check", GOOD, headers={"Content-Encoding": coding})
+    assert_problem(r, 415, "Content-Encoding")
+    r = served.post("/v1/check", GOOD, headers={"Content-Encoding": "identity"})
+    assert r.status_code == 200
+
+
+@pytest.mark.parametrize("sent", [
+    b"PING\r\n", b"*1\r\n$4\r\nPING\r\n", b"*3\r\n$5\r\nCHECK\r\n", b"EHLO x\r\n"])
+def test_another_protocol_is_answered_at_once(served, sent):
+    with served.connect("http") as sock:
+        sock.sendall(sent)
+        answer = b"".join(iter(lambda: sock.recv(65536), b""))
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert b"this is an HTTP port" in answer
 
 
 @pytest.mark.parametrize("cost", [0, 1, 5.0, HUGE - 10**6, 1e3])
@@ -245,10 +285,12 @@ def test_auth_fields_to_come(served, name, value):
     assert_problem(served.get("/v1/auth", headers=fields), 501, "not supported yet")
 
 
-@pytest.mark.parametrize("query", ["?deny=401", "?deny=", "?deny=429x"])
+@pytest.mark.parametrize("query", [
+    "?deny=401", "?deny=", "?deny=429x", "?dny=403", "?deny=403&deny=403",
+    "?deny=403&x=1", "?deny=%4", "?deny=403&deny=401", "?403"])
 def test_auth_knows_one_other_status(served, query):
     fields = {"X-Ration-Tool": "t", "X-Ration-Grant": "g"}
-    assert_problem(served.get("/v1/auth" + query, headers=fields), 400, "deny")
+    assert_problem(served.get("/v1/auth" + query, headers=fields), 400, "query")
 
 
 # --- what else HTTP serves ----------------------------------------------------------

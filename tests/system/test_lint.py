@@ -14,12 +14,9 @@ GOOD = sorted((ROOT / "tests/policies/good").glob("*.json")) + [EXAMPLE]
 
 Fault = collections.namedtuple("Fault", "line column pointer piece")
 
-# "file:3:5: error: text [/pointer]", as compilers write it.
-LINT_LINE = re.compile(r"(?P<file>.+?):(?P<line>\d+):(?P<column>\d+): error: "
-                       r"(?P<text>.+?)(?: \[(?P<pointer>/.*)\])?")
-# rationd tells faults of every kind; its lines are "file:3:5: text (/pointer)".
-RATIOND_LINE = re.compile(r"(?P<file>.+?):(?P<line>\d+):(?P<column>\d+): "
-                          r"(?P<text>.+?)(?: \((?P<pointer>/.*)\))?")
+# "file:3:5: text (/pointer)", from ration lint and from rationd.
+LINE = re.compile(r"(?P<file>.+?):(?P<line>\d+):(?P<column>\d+): "
+                  r"(?P<text>.+?)(?: \((?P<pointer>/.*)\))?")
 
 
 def read_expected():
@@ -63,7 +60,7 @@ def test_broken(name):
     faults = [f._replace(pointer=shown(f.pointer)) for f in EXPECTED[name]]
     done = run_ration("lint", BROKEN / name)
     assert done.returncode == 1
-    assert_faults(done.stderr, LINT_LINE, BROKEN / name, faults)
+    assert_faults(done.stderr, LINE, BROKEN / name, faults)
     plural = "" if len(faults) == 1 else "s"
     assert done.stdout == f"1 file, {len(faults)} error{plural}\n"
 
@@ -73,7 +70,7 @@ def test_rationd_refuses(name):
     done = run_rationd("--check-config", "--policy", BROKEN / name)
     assert done.returncode == 78
     assert done.stdout == ""
-    assert_faults(done.stderr, RATIOND_LINE, BROKEN / name, EXPECTED[name])
+    assert_faults(done.stderr, LINE, BROKEN / name, EXPECTED[name])
 
 
 def test_rationd_does_not_serve_a_broken_document():
@@ -82,7 +79,7 @@ def test_rationd_does_not_serve_a_broken_document():
                        "127.0.0.1:0", "--listen-resp", "127.0.0.1:0")
     assert done.returncode == 78
     assert "listening" not in done.stderr
-    assert_faults(done.stderr, RATIOND_LINE, BROKEN / "key_misspelt.json",
+    assert_faults(done.stderr, LINE, BROKEN / "key_misspelt.json",
                   EXPECTED["key_misspelt.json"])
 
 
@@ -99,7 +96,7 @@ def test_lint_goes_on_behind_a_broken_file():
     files = [EXAMPLE, BROKEN / "key_misspelt.json", GOOD[0]]
     done = run_ration("lint", *files)
     assert done.returncode == 1
-    assert_faults(done.stderr, LINT_LINE, files[1], EXPECTED["key_misspelt.json"])
+    assert_faults(done.stderr, LINE, files[1], EXPECTED["key_misspelt.json"])
     first, last, total = done.stdout.splitlines()
     assert first == f"{EXAMPLE}: ok (1 tool, 1 limit)"
     assert last.startswith(f"{GOOD[0]}: ok (")
@@ -120,6 +117,20 @@ def test_lint_json():
     assert good == {"file": str(EXAMPLE), "ok": True, "tools": 1, "limits": 1,
                     "errors": [], "more": 0}
     assert answer["errors"] == len(places)
+    assert answer["unreadable"] == 0
+
+
+def test_lint_tells_what_it_could_not_read():
+    done = run_ration("lint", "--json", "/nonexistent.json", EXAMPLE, "/")
+    assert done.returncode == 2
+    answer = json.loads(done.stdout)
+    assert [(f["file"], f["ok"], "unreadable" in f) for f in answer["files"]] == [
+        ("/nonexistent.json", False, True), (str(EXAMPLE), True, False), ("/", False, True)]
+    assert "No such file" in answer["files"][0]["unreadable"]
+    assert (answer["errors"], answer["unreadable"]) == (0, 2)
+    done = run_ration("lint", "/nonexistent.json", EXAMPLE)
+    assert done.returncode == 2
+    assert done.stdout.endswith("1 file, 0 errors, 1 unreadable\n")
 
 
 def test_good_documents():
@@ -148,7 +159,7 @@ def test_lint_reads_from_a_pipe():
     done = run_ration("lint", "-", input='{"version": "1", "default": "maybe"}')
     assert done.returncode == 1
     assert done.stderr.startswith("<stdin>:1:")
-    assert "[/default]" in done.stderr
+    assert "(/default)" in done.stderr
 
 
 @pytest.mark.parametrize("words,piece", [

@@ -23,7 +23,7 @@ def test_help_and_version():
 def test_check_config(tmp_path):
     done = run_rationd("--policy", EXAMPLE, "--check-config")
     assert done.returncode == 0
-    assert done.stdout.startswith("ok\npolicy create_connect_token: 1 tools, 1 limits")
+    assert done.stdout.startswith("ok\npolicy create_connect_token: 1 tool, 1 limit,")
     broken = tmp_path / "broken.json"
     broken.write_text('{"version": "1",\n "default": "maybe"}')
     other = tmp_path / "other.json"

@@ -57,7 +57,7 @@ def test_redis_py(client):
     assert client.info("store")["store"] == "memory"
     assert client.command_count() >= 10
     assert set(client.command()) >= {"check", "ping", "info", "hello", "auth"}
-    assert client.command()["check"]["arity"] < 0
+    assert client.command()["check"]["arity"] == -3
     assert client.config_get("maxmemory") == {}
 
 
@@ -86,6 +86,40 @@ def test_pipelining_keeps_the_order(rationd, store):
         b"$%d\r\n%d\r\n" % (999 - i, len(str(i)), i) + DENIED for i in range(300))
     answer = raw(daemon, sent)
     assert re.sub(rb":\d{5,}\r\n", b":RESET\r\n", answer) == expected
+
+
+def test_redis_py_client_info(served, client):
+    with served.resp(single_connection_client=True, client_name="other") as other:
+        info = client.client_info()
+        assert info["id"] == client.client_id()
+        assert (info["db"], info["age"], info["name"]) == (0, 0, "")
+        assert [one["id"] for one in client.client_list()] == [str(info["id"])]
+        assert other.client_info()["name"] == "other"
+        assert other.client_info()["id"] != info["id"]
+
+
+def test_a_transaction_charges_nothing(served, client):
+    """redis-py's pipeline() asks for one unless told otherwise."""
+    pipe = client.pipeline()
+    for _ in range(3):
+        pipe.execute_command("CHECK", "t", "multi")
+    with pytest.raises(redis.ResponseError, match="transaction=False"):
+        pipe.execute()
+    assert client.execute_command("CHECK", "t", "multi")[3] == 999
+    pipe = client.pipeline(transaction=False)
+    pipe.execute_command("CHECK", "t", "multi")
+    assert pipe.execute()[0][3] == 998
+
+
+def test_multi_word_by_word(served):
+    answer = raw(served, words("EXEC") + words("DISCARD") + words("MULTI") +
+                 words("PING") + words("MULTI") + words("DISCARD") + words("PING") +
+                 words("multi", "x") + words("CHECK", "n", "g") + words("exec") +
+                 words("PING"))
+    assert [line.split()[0] for line in answer.splitlines()] == [
+        b"-ERR", b"-ERR", b"-ERR", b"-ERR", b"-ERR", b"+OK", b"+PONG",
+        b"-ERR", b"-ERR", b"-EXECABORT", b"+PONG"]
+    assert raw(served, words("MULTI") + words("QUIT") + words("PING")).endswith(b"\r\n+OK\r\n")
 
 
 @pytest.mark.parametrize("sent,answer", [
@@ -139,7 +173,7 @@ def test_redis_cli(served, protocol):
 
 
 @pytest.mark.parametrize("command", [
-    ["NOSUCH"], ["GET", "x"], ["EVAL", "return 1", "0"], ["FLUSHALL"], ["MULTI"],
+    ["NOSUCH"], ["GET", "x"], ["EVAL", "return 1", "0"], ["FLUSHALL"], ["EXEC"],
     ["CONFIG", "SET", "a", "b"], ["SELECT", "1"], ["SELECT", "x"], ["SELECT"], ["ECHO"],
     ["ECHO", "a", "b"], ["PING", "a", "b"], ["CLIENT"], ["CLIENT", "KILL", "x"],
     ["COMMIT", "id"], ["ROLLBACK", "id"], ["RENEW", "id", "TTL", "5"],

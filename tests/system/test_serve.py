@@ -7,12 +7,13 @@ import re
 import signal
 import socket
 import stat
+import subprocess
 
 import pytest
 import redis
 
-from harness import (EXAMPLE, Client, bound_socket, patience, run, run_ration, run_rationd,
-                     wait_for)
+from harness import (EXAMPLE, RATIOND, Client, bound_socket, built, clean_env, patience,
+                     run, run_ration, run_rationd, wait_for)
 
 TOKEN = "correct-horse-battery-staple"
 OTHER_TOKEN = "another-token-of-the-same-kind"
@@ -101,7 +102,26 @@ def test_told_and_done_is_0():
         assert flag in done.stdout
     done = run_rationd("--check-config", "--policy", EXAMPLE)
     assert (done.returncode, done.stderr) == (0, "")
-    assert "policy create_connect_token: 1 tools, 1 limits" in done.stdout
+    assert "policy create_connect_token: 1 tool, 1 limit," in done.stdout
+
+
+def test_a_fault_of_the_token_file_names_its_line_once(tmp_path):
+    (tmp_path / "tok").write_text(f"# ours\n{TOKEN}\nshort\n")
+    (tmp_path / "tok").chmod(0o600)
+    done = run_rationd("--check-config", "--policy", EXAMPLE,
+                       "--token-file", tmp_path / "tok")
+    assert done.returncode == 78
+    assert done.stderr == (f"{tmp_path}/tok:3: a token must have 16 to 1024 bytes, "
+                           "not 5\n")
+
+
+def test_what_could_not_be_printed_was_not_told():
+    for words in (["--check-config", "--policy", EXAMPLE], ["--help"], ["--version"]):
+        with open("/dev/full", "w") as full:
+            done = subprocess.run([built(RATIOND), *words], stdout=full, env=clean_env(),
+                                  stderr=subprocess.PIPE, timeout=patience(20))
+        assert done.returncode == 69
+        assert b"cannot write" in done.stderr
 
 
 def test_flags_win_over_variables_over_the_file(rationd, tmp_path):

@@ -184,7 +184,6 @@ house_teardown(void **state)
 		if (h->late.takes[i])
 			house_answer(h, i);
 	assert_int_equal(check_engine_pending(h->engine), 0);
-	assert_int_equal(h->quota.open, 0);
 	assert_int_equal(metric_get(h->cells, METRIC_RESP_CONNECTIONS), 0);
 	assert_int_equal(metric_get(h->cells, METRIC_HTTP_CONNECTIONS), 0);
 	check_engine_free(h->engine);

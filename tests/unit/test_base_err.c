@@ -75,10 +75,30 @@ test_format_leaves_out_what_is_empty(void **state)
 	err_format(&ei, out, sizeof(out));
 	assert_string_equal(out, "p.json: wrong");
 	ei.line = 3;
+	err_format(&ei, out, sizeof(out));
+	assert_string_equal(out, "p.json:3: wrong");
 	ei.column = 7;
 	snprintf(ei.pointer, sizeof(ei.pointer), "/tools/a");
 	err_format(&ei, out, sizeof(out));
 	assert_string_equal(out, "p.json:3:7: wrong (/tools/a)");
+}
+
+/* Names come from files and the environment: none may write to the terminal. */
+static void
+test_format_shows_control_characters(void **state)
+{
+	struct errinfo ei;
+	char out[512];
+
+	(void)state;
+	(void)err_set(&ei, ERR_INVALID, "a\nb\x7f \xc2\x9b" "31m \xff \xc3\xa9");
+	snprintf(ei.file, sizeof(ei.file), "p\x1b[31m.json");
+	snprintf(ei.pointer, sizeof(ei.pointer), "/a\r");
+	err_format(&ei, out, sizeof(out));
+	assert_string_equal(out,
+	    "p\\x1b[31m.json: a\\x0ab\\x7f \\xc2\\x9b31m \\xff \xc3\xa9 (/a\\x0d)");
+	err_format(&ei, out, 20); /* cut, and still ended */
+	assert_int_equal(strlen(out), 19);
 }
 
 static void
@@ -128,6 +148,7 @@ main(void)
 		cmocka_unit_test(test_set_fills_and_clears),
 		cmocka_unit_test(test_long_text_is_cut_between_characters),
 		cmocka_unit_test(test_format_leaves_out_what_is_empty),
+		cmocka_unit_test(test_format_shows_control_characters),
 		cmocka_unit_test(test_list_keeps_and_sorts),
 		cmocka_unit_test(test_list_counts_what_it_does_not_keep),
 	};

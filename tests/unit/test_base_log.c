@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* The log writes to descriptor 2: each test puts a pipe there for its while. */
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -124,6 +125,79 @@ test_long_message_stays_one_line_of_json(void **state)
 }
 
 static void
+test_text_shows_control_characters(void **state)
+{
+	char out[4096];
+
+	(void)state;
+	capture_begin();
+	log_start(LOG_INFO, LOG_TEXT);
+	log_info("base", "a\x1b[31m\nb\xc2\x9b \xc3\xa9");
+	capture_end(out, sizeof(out));
+	assert_string_equal(
+	    strchr(out, 'Z'), "Z info  base: a\\x1b[31m\\x0ab\\xc2\\x9b \xc3\xa9\n");
+}
+
+/* Escaped, each byte takes six. */
+static void
+test_a_line_fits_into_a_pipe(void **state)
+{
+	char text[2000];
+	char out[LOG_LINE_MAX + 2];
+
+	(void)state;
+	memset(text, 1, sizeof(text) - 1);
+	text[sizeof(text) - 1] = '\0';
+	capture_begin();
+	log_start(LOG_INFO, LOG_JSON);
+	log_info("base", "%s", text);
+	capture_end(out, sizeof(out));
+	assert_in_range(strlen(out), LOG_LINE_MAX / 2, LOG_LINE_MAX);
+	assert_string_equal(out + strlen(out) - 3, "\"}\n");
+}
+
+/* Fills descriptor 2, which a log line must not wait for. */
+static void
+fill_pipe(void)
+{
+	int flags = fcntl(STDERR_FILENO, F_GETFL);
+	char block[1024] = { 0 };
+
+	fcntl(STDERR_FILENO, F_SETFL, flags | O_NONBLOCK);
+	while (write(STDERR_FILENO, block, sizeof(block)) > 0) {
+	}
+	fcntl(STDERR_FILENO, F_SETFL, flags);
+}
+
+static void
+test_a_full_pipe_is_not_waited_for(void **state)
+{
+	static char out[1 << 21];
+	uint64_t before = log_dropped();
+	ssize_t n;
+
+	(void)state;
+	capture_begin();
+	log_start(LOG_INFO, LOG_TEXT);
+	fill_pipe();
+	alarm(10); /* the old way would wait for ever */
+	log_info("base", "lost");
+	log_info("base", "lost, too");
+	assert_int_equal(log_dropped() - before, 2);
+	n = read(read_fd, out, sizeof(out));
+	assert_true(n > 0);
+	log_info("base", "first");
+	log_info("base", "second");
+	alarm(0);
+	capture_end(out, sizeof(out));
+	assert_int_equal(log_dropped() - before, 2);
+	assert_non_null(strstr(out, "log: 2 lines were lost"));
+	assert_null(strstr(strstr(out, "lines were lost") + 1, "lines were lost"));
+	assert_non_null(strstr(out, "base: first\n"));
+	assert_non_null(strstr(out, "base: second\n"));
+}
+
+static void
 test_time(void **state)
 {
 	char out[LOG_TIME_MAX];
@@ -145,6 +219,9 @@ main(void)
 		cmocka_unit_test(test_text_line),
 		cmocka_unit_test(test_auto_is_json_on_a_pipe),
 		cmocka_unit_test(test_long_message_stays_one_line_of_json),
+		cmocka_unit_test(test_text_shows_control_characters),
+		cmocka_unit_test(test_a_line_fits_into_a_pipe),
+		cmocka_unit_test(test_a_full_pipe_is_not_waited_for),
 		cmocka_unit_test(test_time),
 	};
 

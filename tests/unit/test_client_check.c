@@ -29,9 +29,11 @@ test_every_option_is_sent(void **state)
 		    "$4\r\nATTR\r\n$1\r\nn\r\n$0\r\n\r\n",
 		    0 },
 		{ PEER_SEND, ALLOW, 0 },
+		/* What is empty is not dropped: the daemon has to refuse it. */
 		{ PEER_EXPECT,
-		    "*5\r\n$5\r\nCHECK\r\n$1\r\nt\r\n$1\r\ng\r\n"
-		    "$4\r\nCOST\r\n$1\r\n0\r\n",
+		    "*11\r\n$5\r\nCHECK\r\n$1\r\nt\r\n$1\r\ng\r\n"
+		    "$6\r\nPOLICY\r\n$0\r\n\r\n$7\r\nSESSION\r\n$0\r\n\r\n"
+		    "$4\r\nCOST\r\n$1\r\n0\r\n$4\r\nARGS\r\n$0\r\n\r\n",
 		    0 },
 		{ PEER_SEND, ALLOW, 0 },
 		{ PEER_SILENT, NULL, 0 },

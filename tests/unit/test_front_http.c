@@ -330,6 +330,56 @@ test_an_outer_listener_asks_for_a_token(void **state)
 	    " 200 ");
 }
 
+/* Nobody who may not ask is waited for: neither for a body nor with 100 Continue. */
+static void
+test_a_strangers_body_is_not_waited_for(void **state)
+{
+	struct house *h = *state;
+
+	house_use_tokens(h);
+	h->options.endpoints = endpoints;
+	house_open(h, &front_http, "0.0.0.0:0");
+	house_connect(h);
+	house_say(h,
+	    "POST /v1/check HTTP/1.1\r\n" HOST JSON
+	    "Content-Length: 900\r\nExpect: 100-continue\r\n\r\n");
+	house_expect_eof(h);
+	assert_int_equal(strncmp(buf_cstr(&h->got), "HTTP/1.1 401 ", 13), 0);
+	assert_has(buf_cstr(&h->got), "Connection: close\r\n");
+	close(h->client);
+	buf_clear(&h->got);
+	house_connect(h);
+	house_say(h,
+	    "POST /v1/check HTTP/1.1\r\n" HOST JSON "Authorization: Bearer " TOKEN
+	    "\r\nContent-Length: 900\r\nExpect: 100-continue\r\n\r\n");
+	house_expect(h, "HTTP/1.1 100 Continue\r\n\r\n");
+}
+
+static void
+test_a_malformed_head_gets_no_body(void **state)
+{
+	struct house *h = open_http(state);
+
+	house_say(h, "HEAD /open HTTP/1.1\r\nbad field\r\n\r\n");
+	house_expect_eof(h);
+	assert_has(buf_cstr(&h->got), " 400 ");
+	assert_string_equal(
+	    strstr(buf_cstr(&h->got), "\r\n\r\n"), "\r\n\r\n");
+}
+
+static void
+test_a_drain_answers_those_who_wait(void **state)
+{
+	struct house *h = open_http(state);
+
+	house_say(h, "GET /open HTTP/1.1\r\n" HOST "\r\n");
+	front_drain(h->front);
+	house_expect_eof(h);
+	assert_has(buf_cstr(&h->got), "HTTP/1.1 200 OK\r\n");
+	assert_has(buf_cstr(&h->got), "Connection: close\r\n");
+	assert_has(buf_cstr(&h->got), "fine\n");
+}
+
 int
 main(void)
 {
@@ -345,6 +395,9 @@ main(void)
 		IN_HOUSE(test_a_slow_request_is_told_so),
 		IN_HOUSE(test_one_client_too_many),
 		IN_HOUSE(test_a_drain_says_close),
+		IN_HOUSE(test_a_strangers_body_is_not_waited_for),
+		IN_HOUSE(test_a_malformed_head_gets_no_body),
+		IN_HOUSE(test_a_drain_answers_those_who_wait),
 		IN_HOUSE(test_an_outer_listener_asks_for_a_token),
 	};
 

@@ -333,6 +333,164 @@ test_an_outer_listener_asks_for_a_token(void **state)
 	    "+OK\r\n+PONG\r\n");
 }
 
+/* Before AUTH a command is short; after it, it may be what the options say. */
+static void
+test_a_stranger_is_kept_short(void **state)
+{
+	struct house *h = *state;
+	char echo[40] = "*2\r\n$4\r\nECHO\r\n$20000\r\n";
+
+	h->options.request_max = 100000;
+	house_use_tokens(h);
+	house_open(h, &front_resp, "0.0.0.0:0");
+	house_connect(h);
+	house_say(h, "AUTH " TOKEN "\r\n");
+	house_expect(h, "+OK\r\n");
+	house_say(h, "*3\r\n");
+	house_say(h, "$4\r\nPING\r\n$20000\r\n");
+	close(h->client);
+	house_connect(h);
+	house_say(h, echo);
+	house_expect_eof(h);
+	assert_int_equal(
+	    strncmp(buf_cstr(&h->got), "-ERR Protocol error: ", 21), 0);
+}
+
+/* Those that have asked before a drain are answered, accepted yet or not. */
+static void
+test_a_drain_answers_those_who_wait(void **state)
+{
+	struct house *h = open_resp(state);
+	int first = h->client;
+
+	house_say(h, "PING\r\n");
+	house_expect(h, "+PONG\r\n");
+	house_say(h, "CHECK free g\r\n");
+	house_connect(h);
+	house_say(h, "PING\r\nPING\r\n");
+	front_drain(h->front);
+	house_expect_eof(h);
+	assert_string_equal(buf_cstr(&h->got), "+PONG\r\n+PONG\r\n");
+	buf_clear(&h->got);
+	close(h->client);
+	h->client = first;
+	house_expect_eof(h);
+	assert_string_equal(buf_cstr(&h->got), ALLOWED);
+}
+
+static bool
+all_pongs_are_there(struct house *h)
+{
+	return h->got.len == 1000 * strlen("+PONG\r\n");
+}
+
+static int64_t most_in_a_turn;
+static int64_t seen_before;
+static uint64_t seen_turn;
+
+static void
+note_turn(void *arg)
+{
+	struct house *h = arg;
+	int64_t n = metric_get(h->cells, METRIC_RESP_REQUESTS);
+	uint64_t turn = loop_turn(h->loop);
+
+	if (turn != seen_turn)
+		seen_before = n;
+	seen_turn = turn;
+	/* The rounds of a turn count together; its first one saw what came in it. */
+	if (n - seen_before > most_in_a_turn)
+		most_in_a_turn = n - seen_before;
+}
+
+static void
+test_one_connection_takes_its_turn_only(void **state)
+{
+	struct house *h = open_resp(state);
+	struct buf pings = { 0 };
+	uint64_t before;
+
+	most_in_a_turn = seen_before = 0;
+	loop_on_turn(h->loop, note_turn, h);
+	for (int i = 0; i < 1000; i++)
+		buf_add_str(&pings, "PING\r\n");
+	before = loop_turn(h->loop);
+	house_say(h, buf_cstr(&pings));
+	house_run(h, all_pongs_are_there);
+	assert_in_range(most_in_a_turn, 1, 64);
+	assert_true(loop_turn(h->loop) - before >= 1000 / 64);
+	buf_fini(&pings);
+	loop_on_turn(h->loop, NULL, NULL);
+}
+
+/* Those that are only being closed hold descriptors, too. */
+static void
+test_closing_clients_count(void **state)
+{
+	struct house *h = *state;
+	int first;
+
+	h->quota.max = 1;
+	open_resp(state);
+	house_say(h, "QUIT\r\n");
+	house_expect_eof(h); /* its far end stays open: it lingers */
+	buf_clear(&h->got);
+	assert_int_equal(front_connections(h->front), 0);
+	first = h->client;
+	house_connect(h);
+	house_expect_eof(h);
+	assert_string_equal(
+	    buf_cstr(&h->got), "-ERR max number of clients reached\r\n");
+	close(first);
+}
+
+static bool
+all_are_refused(struct house *h)
+{
+	return metric_get(h->cells, METRIC_CONNECTIONS_REFUSED) ==
+	    FRONT_REFUSED_MAX + 8;
+}
+
+static void
+test_a_crowd_is_refused_without_a_word(void **state)
+{
+	struct house *h = *state;
+	int fds[FRONT_REFUSED_MAX + 8];
+
+	h->quota.max = 0;
+	house_open(h, &front_resp, "127.0.0.1:0");
+	for (size_t i = 0; i < ARRAY_LEN(fds); i++) {
+		house_connect(h);
+		fds[i] = h->client;
+	}
+	h->client = -1;
+	house_run(h, all_are_refused);
+	assert_in_range(loop_clients(h->loop), 1, FRONT_REFUSED_MAX);
+	for (size_t i = 0; i < ARRAY_LEN(fds); i++)
+		close(fds[i]);
+}
+
+static void
+test_client_list_has_the_caller_only(void **state)
+{
+	struct house *h = open_resp(state);
+	int first = h->client;
+
+	house_say(h, "PING\r\n");
+	house_expect(h, "+PONG\r\n");
+	house_connect(h);
+	house_say(h, "CLIENT SETNAME me\r\n");
+	house_expect(h, "+OK\r\n");
+	house_say(h, "CLIENT LIST\r\n");
+	h->want = 100;
+	house_run(h, NULL);
+	assert_non_null(strstr(buf_cstr(&h->got), " name=me "));
+	assert_ptr_equal(strstr(buf_cstr(&h->got), "id="),
+	    strstr(buf_cstr(&h->got), "id=2 "));
+	assert_null(strstr(buf_cstr(&h->got), "id=1 "));
+	close(first);
+}
+
 static void
 test_a_local_listener_asks_for_none(void **state)
 {
@@ -364,6 +522,12 @@ main(void)
 		IN_HOUSE(test_a_drain_waits_for_what_is_owed),
 		IN_HOUSE(test_an_outer_listener_asks_for_a_token),
 		IN_HOUSE(test_a_local_listener_asks_for_none),
+		IN_HOUSE(test_a_stranger_is_kept_short),
+		IN_HOUSE(test_a_drain_answers_those_who_wait),
+		IN_HOUSE(test_one_connection_takes_its_turn_only),
+		IN_HOUSE(test_closing_clients_count),
+		IN_HOUSE(test_a_crowd_is_refused_without_a_word),
+		IN_HOUSE(test_client_list_has_the_caller_only),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -294,6 +294,128 @@ test_resume_inside_on_data(void **state)
 }
 
 static void
+yield_each(struct owner *o, const char *line, size_t len)
+{
+	(void)line;
+	(void)len;
+	conn_yield(o->conn);
+}
+
+/* on_data has to stop at a yield; this one takes a line at a time. */
+static size_t
+on_data_one_line(void *arg, const char *data, size_t len)
+{
+	const char *end = memchr(data, '\n', len);
+
+	return end ? on_data(arg, data, (size_t)(end - data) + 1) : 0;
+}
+
+static size_t
+count_turns(void *arg, const char *data, size_t len)
+{
+	struct owner *o = arg;
+
+	(void)data;
+	o->opened = o->lines; /* how far the greedy one was */
+	return len;
+}
+
+/* The greedy one's lines wait in its buffer; the other one comes in between. */
+static void
+test_a_yield_lets_others_be_read(void **state)
+{
+	static const struct conn_ops greedy = { NULL, on_data_one_line, on_end };
+	static const struct conn_ops modest = { NULL, count_turns, on_end };
+	struct owner *o = *state;
+	struct conn *other;
+	int pair[2];
+	uint64_t turn;
+
+	accept_pair(o, SOCK_STREAM, &options);
+	o->conn->ops = &greedy;
+	o->on_line = yield_each;
+	assert_int_equal(
+	    socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair), 0);
+	other = conn_accept(o->loop, pair[1], &options, &modest, o);
+	tell(o, "1\n2\n3\n");
+	run_until(o, has_one);
+	turn = loop_turn(o->loop);
+	assert_int_equal(send(pair[0], "x", 1, 0), 1);
+	run_until(o, has_three);
+	assert_got(o, "1|2|3");
+	assert_int_equal(loop_turn(o->loop) - turn, 2);
+	assert_in_range(o->opened, 1, 2);
+	conn_close(other);
+	close(pair[0]);
+	close(o->far); /* what was yielded is shown before the end is told */
+	o->far = -1;
+	run_until(o, is_over);
+}
+
+static void
+test_a_yielding_conn_may_be_closed(void **state)
+{
+	struct owner *o = *state;
+
+	accept_pair(o, SOCK_STREAM, &options);
+	o->on_line = yield_each;
+	tell(o, "1\nrest");
+	run_until(o, has_one);
+	conn_close(o->conn);
+}
+
+static void
+test_read_now(void **state)
+{
+	struct owner *o = *state;
+
+	accept_pair(o, SOCK_STREAM, &options);
+	tell(o, "1\n2\n");
+	conn_read_now(o->conn);
+	assert_got(o, "1|2");
+	close(o->far);
+	o->far = -1;
+	conn_read_now(o->conn);
+	run_until(o, is_over);
+}
+
+/* Past the loop's budget the one that would keep much ends; small ones go on. */
+static void
+test_too_much_input_of_all_together(void **state)
+{
+	static const struct conn_options roomy = { .in_max = 100000,
+		.out_high = 100000 };
+	struct owner *o = *state;
+	char text[20001];
+
+	loop_limit_input(o->loop, 10000);
+	accept_pair(o, SOCK_STREAM, &roomy);
+	memset(text, 'x', sizeof(text));
+	text[3000] = '\0';
+	tell(o, text);
+	conn_read_now(o->conn);
+	assert_int_equal(o->ended, 0);
+	text[3000] = 'x';
+	text[20000] = '\0';
+	o->last_word = "crowded\n";
+	tell(o, text);
+	run_until(o, is_over);
+	assert_int_equal(o->end, CONN_END_CROWDED);
+	assert_string_equal(hear(o), "crowded\n");
+	assert_int_equal(o->loop->in_bytes > 0, loop_clients(o->loop) > 0);
+	loop_limit_input(o->loop, 1);
+	close(o->far);
+	o->ended = 0;
+	o->last_word = NULL;
+	accept_pair(o, SOCK_STREAM, &roomy);
+	tell(o, "small");
+	conn_read_now(o->conn);
+	tell(o, "\n");
+	run_until(o, has_one);
+	assert_got(o, "small");
+}
+
+static void
 answer_much(struct owner *o, const char *line, size_t len)
 {
 	char block[1000];
@@ -793,6 +915,10 @@ main(void)
 		WITH_OWNER(test_a_turn_is_one_write_and_leaves_no_buffers),
 		WITH_OWNER(test_pause_keeps_input_and_resume_shows_it),
 		WITH_OWNER(test_resume_inside_on_data),
+		WITH_OWNER(test_a_yield_lets_others_be_read),
+		WITH_OWNER(test_a_yielding_conn_may_be_closed),
+		WITH_OWNER(test_read_now),
+		WITH_OWNER(test_too_much_input_of_all_together),
 		WITH_OWNER(test_a_peer_that_does_not_read_is_not_read),
 		WITH_OWNER(test_half_close_waits_for_the_answer),
 		WITH_OWNER(test_half_close_waits_for_held_input),

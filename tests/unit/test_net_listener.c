@@ -290,6 +290,9 @@ test_an_inherited_socket(void **state)
 	snprintf(text, sizeof(text), "fd:%d", fd);
 	assert_int_equal(address_parse(text, &a, &ei), 0);
 	assert_true(address_is_local(&a));
+	assert_null(open_at(h, text, &ei)); /* it does not listen yet */
+	assert_int_equal(ei.code, ERR_IO);
+	assert_int_equal(listen(fd, 1), 0);
 	h->listener = open_at(h, text, &ei);
 	assert_non_null(h->listener);
 	close(connect_to(listener_address(h->listener)));
@@ -328,6 +331,47 @@ test_a_shortage_of_descriptors_passes(void **state)
 	run_until_accepted(h, 2);
 	close(clients[0]);
 	close(clients[1]);
+}
+
+/* Whether it is live cannot be found out without a descriptor; then it is left. */
+static void
+test_a_live_unix_socket_survives_a_shortage(void **state)
+{
+	struct house *h = *state;
+	struct rlimit old, tight;
+	char text[128];
+	struct errinfo ei;
+	int fd;
+
+	snprintf(text, sizeof(text), "unix:%s", h->path);
+	h->listener = open_at(h, text, &ei);
+	assert_non_null(h->listener);
+	fd = dup(0);
+	close(fd);
+	getrlimit(RLIMIT_NOFILE, &old);
+	tight = old;
+	tight.rlim_cur = (rlim_t)fd;
+	setrlimit(RLIMIT_NOFILE, &tight);
+	assert_null(open_at(h, text, &ei));
+	setrlimit(RLIMIT_NOFILE, &old);
+	assert_int_equal(ei.code, ERR_IO);
+	close(connect_to(text));
+}
+
+static void
+test_those_who_wait_are_accepted_at_once(void **state)
+{
+	struct house *h = *state;
+	struct errinfo ei;
+	int fds[5];
+
+	h->listener = open_at(h, "127.0.0.1:0", &ei);
+	for (int i = 0; i < 5; i++)
+		fds[i] = connect_to(listener_address(h->listener));
+	listener_accept_waiting(h->listener);
+	assert_int_equal(h->accepted, 5);
+	for (int i = 0; i < 5; i++)
+		close(fds[i]);
 }
 
 static void
@@ -377,6 +421,8 @@ main(void)
 		WITH_HOUSE(test_an_inherited_socket),
 		WITH_HOUSE(test_a_shortage_of_descriptors_passes),
 		WITH_HOUSE(test_closing_inside_on_accept),
+		WITH_HOUSE(test_a_live_unix_socket_survives_a_shortage),
+		WITH_HOUSE(test_those_who_wait_are_accepted_at_once),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

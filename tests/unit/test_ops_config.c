@@ -228,9 +228,18 @@ test_bad_flags(void **state)
 		    "--listen-http: HTTP and RESP are both switched off; nothing is "
 		    "left "
 		    "to serve" },
+		{ { "--listen-http=127.0.0.1:1", "--listen-resp=127.0.0.1:1" }, 78,
+		    "--listen-resp: 127.0.0.1:1 is listened on already" },
+		{ { "--listen-http=unix:/a", "--listen-http=unix:/a" }, 78,
+		    "--listen-http: unix:/a is listened on already" },
+		{ { "--listen-http=fd:7", "--listen-resp=fd:07" }, 78,
+		    "--listen-resp: fd:07 is listened on already" },
+		{ { "--listen-resp=LOCALHOST:5", "--listen-resp=localhost:5" }, 78,
+		    "--listen-resp: localhost:5 is listened on already" },
 		{ { "--config", "/nonexistent/x.json" }, 78,
 		    "/nonexistent/x.json: cannot open: No such file or directory" },
-		{ { "--config", "/" }, 78, "/: is a directory; a file is needed" },
+		{ { "--config", "/" }, 78,
+		    "/: is a directory; a regular file is needed" },
 	};
 
 	(void)state;
@@ -249,11 +258,12 @@ static void
 test_bad_environment(void **state)
 {
 	(void)state;
-	assert_int_equal(load((const char *[]){ "rationd", NULL },
-			     ENV("RATION_DEADLINE_MS=x", "RATION_STOR=memory",
-				 "RATION_store=memory", "RATION_VERSION=true")),
+	assert_int_equal(
+	    load((const char *[]){ "rationd", NULL },
+		ENV("RATION_DEADLINE_MS=x", "RATION_STOR=memory", "RATION_store=memory",
+		    "RATION_VERSION=true", "RATION_CHECK_CONFIG=", "RATION_version=x")),
 	    78);
-	assert_int_equal(errors.n, 4);
+	assert_int_equal(errors.n, 6);
 	assert_string_equal(fault(0),
 	    "RATION_DEADLINE_MS: \"x\" is not a whole number from 1 to 60000");
 	assert_string_equal(fault(1),
@@ -262,6 +272,12 @@ test_bad_environment(void **state)
 	assert_string_equal(fault(2),
 	    "RATION_store: unknown environment variable; did "
 	    "you mean RATION_STORE?");
+	assert_string_equal(fault(3),
+	    "RATION_VERSION: cannot be set here, it is only a flag: --version");
+	assert_string_equal(fault(4),
+	    "RATION_CHECK_CONFIG: cannot be set here, it is only a flag: "
+	    "--check-config");
+	assert_non_null(strstr(fault(5), "unknown environment variable"));
 }
 
 /* Kubernetes gives these to every pod beside a service called "ration". */
@@ -275,7 +291,7 @@ test_foreign_environment(void **state)
 		    "RATION_SERVICE_PORT_HTTP=7480", "RATION_PORT=tcp://10.0.0.1:7480",
 		    "RATION_PORT_7480_TCP_ADDR=10.0.0.1",
 		    "RATION_HTTP_SERVICE_HOST=10.0.0.1", "RATION_SERVER=x",
-		    "RATION_TOKEN=x",
+		    "RATION_TOKEN=x", "RATION_URL=http://127.0.0.1:7480",
 		    "RATION_TOKEN_FILE=", "RATION_STORE=", "RATIONX=1")),
 	    0);
 	assert_string_equal(config.store, "memory");
@@ -301,7 +317,8 @@ test_bad_files(void **state)
 		{ "{\n\"deadline_ms\": 50.5}", 1,
 		    { "FILE:2:1: deadline_ms must be a whole number" } },
 		{ "{\n\"deadline_ms\": 0,\n\"insecure\": 1}", 2,
-		    { "FILE:2:1: \"0\" is not a whole number from 1 to 60000",
+		    { "FILE:2:1: deadline_ms: \"0\" is not a whole number from 1 to "
+		      "60000",
 			"FILE:3:1: insecure must be true or false" } },
 		{ "{\"policy\": [\"a\",\n 7]}", 1,
 		    { "FILE:2:2: policy/1 must be a string, or a list of them" } },
@@ -314,7 +331,7 @@ test_bad_files(void **state)
 		{ "{\"help\": true}", 1,
 		    { "FILE:1:2: \"help\" cannot stand in a file; it is --help" } },
 		{ "{\"decision_log\": \"-\"}", 1,
-		    { "FILE:1:2: not supported yet; leave it out" } },
+		    { "FILE:1:2: decision_log: not supported yet; leave it out" } },
 		{ "[]", 1,
 		    { "FILE:1:1: the file must be a JSON object, such as {\"store\": "
 		      "\"memory\"}" } },
@@ -424,7 +441,7 @@ test_help_text(void **state)
 	buf_fini(&text);
 }
 
-/* docs/configuration.md has every key's row, with its default. */
+/* docs/configuration.md has every key's row, with its default and its range. */
 static void
 test_documents(void **state)
 {
@@ -437,10 +454,15 @@ test_documents(void **state)
 	    file_read(TEST_SOURCE_DIR "/../docs/configuration.md", 1 << 20, &text, &ei),
 	    0);
 	doc = buf_cstr(&text);
+	assert_non_null(doc);
 	for (const struct config_key *key = config_keys; key->name; key++) {
 		char row[128];
 
-		if (key->type == CONFIG_LATER)
+		if (key->type == CONFIG_NUMBER)
+			snprintf(row, sizeof(row), "| `%s` | `%s` | %lld to %lld; ",
+			    key->name, key->def, (long long)key->min,
+			    (long long)key->max);
+		else if (key->type == CONFIG_LATER)
 			snprintf(row, sizeof(row), "| `%s` | not supported yet |",
 			    key->name);
 		else if (key->def && key->type != CONFIG_BOOL)

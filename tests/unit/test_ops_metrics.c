@@ -12,6 +12,7 @@
 #include "base/attr.h"
 #include "ops/file.h"
 #include "ops/metrics.h"
+#include "ops/process.h"
 
 static struct metric_cells *cells[2];
 
@@ -33,10 +34,14 @@ done(void **state)
 	return 0;
 }
 
+static struct process_usage usage = { .resident_bytes = 4096,
+	.open_fds = 7,
+	.cpu_us = 1500000 };
+
 static const char *
 format(struct buf *out)
 {
-	struct metrics_input in = { cells, 2, 1700000000500000, 3 };
+	struct metrics_input in = { cells, 2, 1700000000500000, 3, &usage };
 	const char *text;
 
 	metrics_format(&in, out);
@@ -120,6 +125,46 @@ test_histogram_in_seconds(void **state)
 	buf_fini(&out);
 }
 
+static void
+test_what_is_not_known_is_left_out(void **state)
+{
+	struct buf out = { 0 };
+	struct process_usage kept = usage;
+	const char *text = format(&out);
+
+	(void)state;
+	assert_non_null(strstr(text, "\nprocess_open_fds 7\n"));
+	assert_non_null(strstr(text, "\nprocess_resident_memory_bytes 4096\n"));
+	assert_non_null(strstr(text, "\nprocess_cpu_seconds_total 1.5\n"));
+	assert_non_null(strstr(text, "\nration_log_dropped_total 0\n"));
+	buf_clear(&out);
+	usage.open_fds = usage.resident_bytes = -1;
+	text = format(&out);
+	assert_null(strstr(text, "process_open_fds"));
+	assert_null(strstr(text, "process_resident_memory_bytes"));
+	usage = kept;
+	buf_fini(&out);
+}
+
+/* Counting descriptors takes long when there are many: nobody can ask for it often. */
+static void
+test_figures_are_kept_a_while(void **state)
+{
+	struct process_usage use = { 0 };
+	int64_t read_us;
+
+	(void)state;
+	process_usage_renew(&use);
+	assert_true(use.open_fds > 0 && use.resident_bytes > 0);
+	read_us = use.read_us;
+	use.open_fds = 12345;
+	process_usage_renew(&use);
+	assert_int_equal(use.open_fds, 12345);
+	use.read_us = read_us - PROCESS_USAGE_KEPT_US;
+	process_usage_renew(&use);
+	assert_in_range(use.open_fds, 1, 1000);
+}
+
 /* Every series of the table, and nothing that is not there, is in the document. */
 static void
 test_documents(void **state)
@@ -168,6 +213,10 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_heads_stand_once, start, done),
 		cmocka_unit_test_setup_teardown(test_histogram_in_seconds, start, done),
 		cmocka_unit_test(test_documents),
+		cmocka_unit_test_setup_teardown(
+		    test_what_is_not_known_is_left_out, start, done),
+		cmocka_unit_test_setup_teardown(
+		    test_figures_are_kept_a_while, start, done),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

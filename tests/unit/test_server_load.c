@@ -8,7 +8,9 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <netinet/in.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "server.h"
@@ -73,8 +75,8 @@ test_example_loads(void **state)
 	(void)state;
 	assert_int_equal(LOAD(POLICY, "--store=redis://u:sesame@127.0.0.1:1/2"), 0);
 	server_summary(&server, &text);
-	assert_non_null(strstr(buf_cstr(&text),
-	    "policy create_connect_token: 1 tools, 1 limits, sha256 "));
+	assert_non_null(strstr(
+	    buf_cstr(&text), "policy create_connect_token: 1 tool, 1 limit, sha256 "));
 	assert_non_null(strstr(buf_cstr(&text), "store: redis://"));
 	assert_null(strstr(buf_cstr(&text), "sesame"));
 	assert_non_null(strstr(buf_cstr(&text), "http: 127.0.0.1:7480\n"));
@@ -132,11 +134,54 @@ test_bad_token_file(void **state)
 	assert_int_equal(LOAD(POLICY, write_tokens("short\n")), EXIT_CODE_CONFIG);
 	assert_int_equal(errors.n, 1);
 	assert_string_equal(errors.items[0].file, token_path);
+	assert_int_equal(errors.items[0].line, 1);
+	assert_int_equal(errors.items[0].column, 0);
+	assert_string_equal(
+	    errors.items[0].text, "a token must have 16 to 1024 bytes, not 5");
 	done(NULL);
 	assert_int_equal(LOAD(POLICY, "--token-file=/nonexistent"), EXIT_CODE_CONFIG);
 	assert_int_equal(errors.n, 1);
 	assert_string_equal(
 	    errors.items[0].text, "cannot open: No such file or directory");
+}
+
+static void
+assert_fd_refused(int fd, const char *what)
+{
+	char flag[40];
+
+	snprintf(flag, sizeof(flag), "--listen-http=fd:%d", fd);
+	assert_int_equal(LOAD(POLICY, flag), EXIT_CODE_CONFIG);
+	assert_int_equal(errors.n, 1);
+	assert_non_null(strstr(errors.items[0].text, what));
+	done(NULL);
+}
+
+/* Told before anything is bound, so by --check-config too. */
+static void
+test_inherited_sockets(void **state)
+{
+	struct sockaddr_in in = { .sin_family = AF_INET,
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	int udp = socket(AF_INET, SOCK_DGRAM, 0);
+	int tcp = socket(AF_INET, SOCK_STREAM, 0);
+	char flag[40];
+	int pipes[2];
+
+	(void)state;
+	assert_int_equal(pipe(pipes), 0);
+	assert_int_equal(bind(tcp, (struct sockaddr *)&in, sizeof(in)), 0);
+	assert_fd_refused(999, "no descriptor of that number was inherited");
+	assert_fd_refused(pipes[0], "it is not a socket");
+	assert_fd_refused(udp, "it is not a stream socket");
+	assert_fd_refused(tcp, "it is not a listening socket");
+	assert_int_equal(listen(tcp, 1), 0);
+	snprintf(flag, sizeof(flag), "--listen-http=fd:%d", tcp);
+	assert_int_equal(LOAD(POLICY, flag), 0);
+	close(pipes[0]);
+	close(pipes[1]);
+	close(udp);
+	close(tcp);
 }
 
 static void
@@ -160,6 +205,7 @@ main(void)
 		cmocka_unit_test_teardown(test_exposed_insecure, done),
 		cmocka_unit_test_teardown(test_exposed_with_token, done),
 		cmocka_unit_test_teardown(test_bad_token_file, done),
+		cmocka_unit_test_teardown(test_inherited_sockets, done),
 		cmocka_unit_test_teardown(test_everything_at_once, done),
 	};
 

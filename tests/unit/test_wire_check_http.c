@@ -106,8 +106,6 @@ parse_auth(const char *fields)
 static void
 test_auth(void **state)
 {
-	int64_t timeout_ms;
-
 	(void)state;
 	assert_int_equal(parse_auth(TG "Cookie: a=b\r\n"), 0);
 	assert_true(slice_eq_str(out.call.tool, "t"));
@@ -115,8 +113,7 @@ test_auth(void **state)
 	assert_int_equal(out.call.cost, 1);
 	assert_int_equal(out.call.session.len, 0);
 	assert_null(out.policy.ptr);
-	assert_int_equal(check_http_parse_timeout(&req, &timeout_ms, &ei), 0);
-	assert_int_equal(timeout_ms, 0);
+	assert_int_equal(out.timeout_ms, 0);
 	assert_int_equal(
 	    parse_auth(TG "X-Ration-Policy: p\r\nX-Ration-Session: s\r\n"
 			  "X-Ration-Cost: 0\r\nX-RATION-TIMEOUT-MS: 250\r\n"
@@ -126,8 +123,6 @@ test_auth(void **state)
 	assert_true(slice_eq_str(out.call.session, "s"));
 	assert_int_equal(out.call.cost, 0);
 	assert_int_equal(out.timeout_ms, 250);
-	assert_int_equal(check_http_parse_timeout(&req, &timeout_ms, &ei), 0);
-	assert_int_equal(timeout_ms, 250);
 }
 
 static const struct {
@@ -169,11 +164,55 @@ test_auth_refuses(void **state)
 	}
 }
 
+static int
+parse_check_fields(const char *fields)
+{
+	parse_auth(fields);
+	memset(&out, 0, sizeof(out));
+	return check_http_parse_fields(&req, &out, &ei);
+}
+
+/* The body is the question: what stands beside it must not be lost. */
+static void
+test_check_refuses(void **state)
+{
+	static const struct {
+		const char *fields;
+		int code;
+		const char *text;
+	} wrong[] = {
+		{ "X-Ration-Tool: t\r\n", ERR_INVALID, "is for /v1/auth" },
+		{ "X-Ration-Grant: g\r\n", ERR_INVALID, "is for /v1/auth" },
+		{ "X-Ration-Policy: p\r\n", ERR_INVALID, "is for /v1/auth" },
+		{ "X-Ration-Session: s\r\n", ERR_INVALID, "is for /v1/auth" },
+		{ "X-Ration-Cost: 5\r\n", ERR_INVALID, "is for /v1/auth" },
+		{ "X-Ration-Mode: peek\r\n", ERR_UNSUPPORTED, "not supported yet" },
+		{ "X-Ration-Mode: x\r\n", ERR_INVALID, "X-Ration-Mode" },
+		{ "x-ration-request-id: 1\r\n", ERR_UNSUPPORTED, "not supported yet" },
+		{ "X-Ration-Id: 1\r\n", ERR_UNSUPPORTED, "not supported yet" },
+		{ "X-Ration-Ttl: 1\r\n", ERR_UNSUPPORTED, "not supported yet" },
+		{ "X-Ration-Timeout: 1\r\n", ERR_INVALID, "unknown header field" },
+	};
+
+	(void)state;
+	assert_int_equal(parse_check_fields("X-Other: 1\r\n"), 0);
+	assert_int_equal(out.timeout_ms, 0);
+	assert_int_equal(parse_check_fields("X-Ration-Mode: enforce\r\n"
+					    "X-Ration-Timeout-Ms: 7\r\n"),
+	    0);
+	assert_int_equal(out.timeout_ms, 7);
+	for (size_t i = 0; i < ARRAY_LEN(wrong); i++) {
+		int rc = parse_check_fields(wrong[i].fields);
+
+		if (rc != wrong[i].code || !strstr(ei.text, wrong[i].text))
+			fail_msg("%s -> %d %s", wrong[i].fields, rc, ei.text);
+	}
+}
+
 static void
 test_timeout_refuses(void **state)
 {
 	static const char *const values[] = { "0", "60001", "abc", "", "1.5", "-1" };
-	int64_t timeout_ms;
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(values); i++) {
@@ -181,12 +220,11 @@ test_timeout_refuses(void **state)
 
 		r.fields[0].name = slice_str("x-ration-timeout-ms");
 		r.fields[0].value = slice_str(values[i]);
-		assert_int_equal(
-		    check_http_parse_timeout(&r, &timeout_ms, &ei), ERR_INVALID);
+		assert_int_equal(check_http_parse_fields(&r, &out, &ei), ERR_INVALID);
+		r.fields[0].value = slice_str("5");
 		r.n_fields = 2;
 		r.fields[1] = r.fields[0];
-		assert_int_equal(
-		    check_http_parse_timeout(&r, &timeout_ms, &ei), ERR_INVALID);
+		assert_int_equal(check_http_parse_fields(&r, &out, &ei), ERR_INVALID);
 		assert_non_null(strstr(ei.text, "twice"));
 	}
 }
@@ -200,6 +238,7 @@ main(void)
 		cmocka_unit_test(test_odd_names_and_large_numbers),
 		cmocka_unit_test(test_auth),
 		cmocka_unit_test(test_auth_refuses),
+		cmocka_unit_test(test_check_refuses),
 		cmocka_unit_test(test_timeout_refuses),
 	};
 

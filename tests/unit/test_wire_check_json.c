@@ -158,7 +158,7 @@ test_sizes(void **state)
 	for (int i = 0; i < 100000; i++)
 		buf_add_str(&body, "{\"a\":");
 	assert_int_equal(parse(buf_cstr(&body)), ERR_TOOBIG);
-	assert_non_null(strstr(ei.text, "nested deeper than 2048 levels"));
+	assert_non_null(strstr(ei.text, "nested deeper than 64 levels"));
 	buf_fini(&body);
 }
 

@@ -397,39 +397,76 @@ test_expect_continue(void **state)
 	assert_false(req.expect_continue);
 }
 
+/* Parameters as "name=value;", and what the last call said. */
 static const struct {
 	const char *query;
-	const char *name;
+	const char *read;
 	int rc;
-	const char *value;
 } queries[] = {
-	{ "grant=a&policy=b", "policy", 0, "b" },
-	{ "grant=a&grant=b", "grant", 0, "a" },
-	{ "gr%61nt=%41+%20%c3%A9", "grant", 0, "A  \xC3\xA9" },
-	{ "grant", "grant", 0, "" },
-	{ "grant=", "grant", 0, "" },
-	{ "&&=x&grant=a=b", "grant", 0, "a=b" },
-	{ "grants=a", "grant", ERR_NOTFOUND, "" },
-	{ "gran=a", "grant", ERR_NOTFOUND, "" },
-	{ "grant=%4", "grant", ERR_SYNTAX, "" },
-	{ "grant=%zz", "grant", ERR_SYNTAX, "" },
-	{ "%z=1&grant=x", "grant", 0, "x" },
-	{ "", "grant", ERR_NOTFOUND, "" },
+	{ "grant=a&policy=b", "grant=a;policy=b;", 0 },
+	{ "gr%61nt=%41+%20%c3%A9", "grant=A  \xC3\xA9;", 0 },
+	{ "grant", "grant=;", 0 },
+	{ "grant=", "grant=;", 0 },
+	{ "&&=x&grant=a=b&", "=x;grant=a=b;", 0 },
+	{ "grant=%4", "", ERR_SYNTAX },
+	{ "a=1&grant=%zz", "a=1;", ERR_SYNTAX },
+	{ "%z=1&grant=x", "", ERR_SYNTAX },
+	{ "&&", "", 0 },
+	{ "", "", 0 },
 };
 
 static void
 test_query(void **state)
 {
+	struct buf name = { 0 };
+	struct buf value = { 0 };
+
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(queries); i++) {
-		struct http_request r = { .query = slice_str(queries[i].query) };
-		struct buf out = { 0 };
+		struct slice rest = slice_str(queries[i].query);
+		struct buf read = { 0 };
+		int rc;
 
-		assert_int_equal(
-		    http_query_get(&r, queries[i].name, &out), queries[i].rc);
-		assert_true(slice_eq_str(buf_slice(&out), queries[i].value));
-		buf_fini(&out);
+		while ((rc = http_query_next(&rest, &name, &value)) > 0) {
+			buf_add_slice(&read, buf_slice(&name));
+			buf_add_char(&read, '=');
+			buf_add_slice(&read, buf_slice(&value));
+			buf_add_char(&read, ';');
+		}
+		assert_int_equal(rc, queries[i].rc);
+		assert_true(slice_eq_str(buf_slice(&read), queries[i].read));
+		buf_fini(&read);
 	}
+	buf_fini(&name);
+	buf_fini(&value);
+}
+
+/* A client that took this port for RESP's waits for an answer to its first line. */
+static void
+test_refuses_the_first_line_at_once(void **state)
+{
+	static const char *const lines[] = { "PING\r\n", "*1\r\n$4\r\nPI", "\r\n*2\r\n",
+		"junk junk\r\n", "GET / HTTP/1.1 x\r\n" };
+	static const char slow[] = "\r\nGET / HTTP/1.1\r\nHost";
+	struct http_reader r = { 0 };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(lines); i++) {
+		r = (struct http_reader){ 0 };
+		status = 0;
+		assert_true(http_parse(&r, lines[i], strlen(lines[i]), BODY_MAX, &store,
+				&req, &status, &ei) < 0);
+		assert_int_equal(status, 400);
+	}
+	r = (struct http_reader){ 0 };
+	for (size_t len = 0; len < sizeof(slow); len++)
+		assert_int_equal(
+		    http_parse(&r, slow, len, BODY_MAX, &store, &req, &status, &ei),
+		    ERR_AGAIN);
+	r = (struct http_reader){ 0 };
+	assert_true(
+	    http_parse(&r, "PING\r\n", 6, BODY_MAX, &store, &req, &status, &ei) < 0);
+	assert_non_null(strstr(ei.text, "this is an HTTP port"));
 }
 
 int
@@ -446,6 +483,7 @@ main(void)
 		cmocka_unit_test_teardown(test_wasteful_chunks, drop_last),
 		cmocka_unit_test_teardown(test_expect_continue, drop_last),
 		cmocka_unit_test(test_query),
+		cmocka_unit_test(test_refuses_the_first_line_at_once),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

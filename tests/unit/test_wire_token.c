@@ -45,7 +45,7 @@ static const struct {
 } bad[] = {
 	{ "", 0, "there is no token" },
 	{ "# only a comment\n\n", 0, "there is no token" },
-	{ FIRST "\nshort\n", 2, "line 2: a token must have 16 to 1024 bytes, not 5" },
+	{ FIRST "\nshort\n", 2, "a token must have 16 to 1024 bytes, not 5" },
 	{ "\n0123456789 abcdef\n", 2, "visible ASCII" },
 	{ "0123456789abcd\xC3\xA9", 1, "visible ASCII" },
 };

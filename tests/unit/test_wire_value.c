@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "base/num.h"
+#include "base/buf.h"
 #include "wire/value.h"
 
 static void
@@ -20,7 +21,7 @@ test_excerpt(void **state)
 	} cases[] = {
 		{ "", "" },
 		{ "abc", "abc" },
-		{ "a\r\n\x1b\x7f\"b", "a?????b" },
+		{ "a\r\n\x1b\x7f\"b", "a????\"b" },
 		{ "12345678901234567890123456789012",
 		    "12345678901234567890123456789012" },
 		{ "123456789012345678901234567890123",
@@ -149,10 +150,53 @@ test_json_faults(void **state)
 	memset(deep, '[', 100000);
 	assert_null(value_parse_json("ARGS", slice_make(deep, 100000), &ei));
 	assert_int_equal(ei.code, ERR_TOOBIG);
-	assert_non_null(strstr(ei.text, "nested deeper than 2048 levels"));
+	assert_non_null(strstr(ei.text, "nested deeper than 64 levels"));
 	assert_null(value_parse_json("ARGS", slice_make("{\"a\0b\":1}", 9), &ei));
 	assert_null(value_parse_json("ARGS", slice_make("{}\0", 3), &ei));
 	free(deep);
+}
+
+/* `n` members of an array, each `item`, inside `depth` objects. */
+static int
+parse_sized(size_t depth, size_t n, const char *item, struct errinfo *ei)
+{
+	struct buf text = { 0 };
+	json_t *value;
+
+	for (size_t i = 0; i < depth; i++)
+		buf_add_str(&text, "{\"a\":");
+	buf_add_char(&text, '[');
+	for (size_t i = 0; i < n; i++)
+		buf_printf(&text, "%s%s", i ? "," : "", item);
+	buf_add_char(&text, ']');
+	for (size_t i = 0; i < depth; i++)
+		buf_add_char(&text, '}');
+	value = value_parse_json("ARGS", buf_slice(&text), ei);
+	buf_fini(&text);
+	json_decref(value);
+	return value ? 0 : ei->code;
+}
+
+static void
+test_json_that_would_take_long(void **state)
+{
+	struct errinfo ei;
+
+	(void)state;
+	assert_int_equal(parse_sized(63, 1, "1", &ei), 0);
+	assert_int_equal(parse_sized(64, 1, "1", &ei), ERR_TOOBIG);
+	assert_string_equal(ei.text, "ARGS is nested deeper than 64 levels");
+	assert_int_equal(parse_sized(0, 19999, "1", &ei), 0);
+	assert_int_equal(parse_sized(0, 20001, "1", &ei), ERR_TOOBIG);
+	assert_string_equal(ei.text, "ARGS has more than 20000 values");
+	assert_int_equal(parse_sized(0, 10001, "[]", &ei), ERR_TOOBIG);
+	assert_int_equal(parse_sized(0, 7000, "{\"a\":1}", &ei), ERR_TOOBIG);
+	/* What stands in strings is text. */
+	assert_int_equal(parse_sized(0, 3000, "\",,,,[[[[{{\\\",::\"", &ei), 0);
+	/* Ends within a string, and within an escape. */
+	assert_null(value_parse_json("ARGS", slice_str("[\"abc"), &ei));
+	assert_null(value_parse_json("ARGS", slice_str("[\"abc\\"), &ei));
+	assert_int_equal(ei.code, ERR_SYNTAX);
 }
 
 static void
@@ -180,6 +224,7 @@ main(void)
 		cmocka_unit_test(test_whole),
 		cmocka_unit_test(test_json_whole),
 		cmocka_unit_test(test_json_faults),
+		cmocka_unit_test(test_json_that_would_take_long),
 		cmocka_unit_test(test_mode),
 	};
 
