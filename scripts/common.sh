@@ -37,6 +37,20 @@ configure() {
 	cmake "${args[@]}" "$@"
 }
 
+# Where clang-format is, the release that the tree is laid out with before others, which
+# may break lines elsewhere.
+clang_format_release=14
+find_clang_format() {
+	local one
+	for one in "clang-format-$clang_format_release" clang-format \
+		"/usr/lib/llvm-$clang_format_release/bin/clang-format"; do
+		if command -v "$one"; then
+			return 0
+		fi
+	done
+	return 1
+}
+
 # quietly LOG COMMAND...: shows the log only when the command fails.
 quietly() {
 	local log=$1

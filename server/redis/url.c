@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/num.h"
+#include "base/percent.h"
 #include "base/slice.h"
 
 #define REDIS_PORT "6379"
@@ -20,37 +21,16 @@ bad(struct errinfo *ei, const char *what)
 	    what);
 }
 
-static int
-hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c = (char)(c | 0x20);
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* Percent-decodes into out[size]; NUL cannot be written that way. */
 static int
 decode(struct slice in, char *out, size_t size)
 {
-	size_t len = 0;
+	ptrdiff_t len = percent_decode(in, out, size - 1);
 
-	for (size_t i = 0; i < in.len; i++) {
-		char c = in.ptr[i];
-
-		if (c == '%') {
-			int hi = i + 2 < in.len ? hex_digit(in.ptr[i + 1]) : -1;
-			int lo = hi >= 0 ? hex_digit(in.ptr[i + 2]) : -1;
-
-			if (lo < 0 || (hi == 0 && lo == 0))
-				return ERR_SYNTAX;
-			c = (char)(hi << 4 | lo);
-			i += 2;
-		}
-		if (len + 1 >= size)
-			return ERR_TOOBIG;
-		out[len++] = c;
-	}
+	if (len < 0)
+		return (int)len;
+	if (len > 0 && memchr(out, '\0', (size_t)len))
+		return ERR_SYNTAX;
 	out[len] = '\0';
 	return 0;
 }

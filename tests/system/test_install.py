@@ -96,7 +96,10 @@ def assert_works(program, daemon, prefix):
         assert done.stdout == f"go ahead, {left} left\n"
     done = run(program, "t", program.name, daemon.resp_text, env=env)
     assert done.returncode == 1
-    assert done.stdout.startswith("no: ")
+    assert re.fullmatch(r"no: .+, again in \d+ ms\n", done.stdout)
+    denied = run(program, "unlisted", "g", daemon.resp_text, env=env)
+    assert denied.returncode == 1
+    assert re.fullmatch(r"no: [^,]+\n", denied.stdout), denied.stdout
     gone = run(program, "t", "g", "127.0.0.1:1", env=env)
     assert gone.returncode == 3
     assert "refused" in gone.stderr

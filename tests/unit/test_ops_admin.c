@@ -111,9 +111,9 @@ find(const char *path)
 static const char *
 get(const char *path)
 {
-	struct http_request req = { .method = slice_str("GET"),
-		.path = slice_str(path),
-		.trusted = trusted };
+	struct http_request req = {
+		.method = slice_str("GET"), .path = slice_str(path), .trusted = trusted
+	};
 	const struct http_endpoint *e = find(path);
 
 	http_response_clear(&resp);
