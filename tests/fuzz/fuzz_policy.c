@@ -95,7 +95,7 @@ ask(const struct policy *policy, const char *tool)
 	struct ruling ruling;
 
 	for (int i = 0; i < 2; i++) {
-		policy_rule(policy, &call, &ruling);
+		policy_rule(policy, &call, NULL, &ruling);
 		require((ruling.verdict == VERDICT_ALLOW) == (ruling.rule[0] == '\0'));
 		require(ruling.verdict == VERDICT_ALLOW || ruling.n_limits == 0);
 		charge_all(&ruling, &call);

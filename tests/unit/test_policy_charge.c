@@ -45,7 +45,7 @@ limit_at(const struct policy *policy, const struct call *call, size_t i)
 {
 	struct ruling ruling;
 
-	policy_rule(policy, call, &ruling);
+	policy_rule(policy, call, NULL, &ruling);
 	assert_true(i < ruling.n_limits);
 	return ruling.limits[i];
 }

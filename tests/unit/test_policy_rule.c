@@ -12,7 +12,7 @@ rule_of(const struct policy *policy, const char *tool)
 	};
 	struct ruling ruling;
 
-	policy_rule(policy, &call, &ruling);
+	policy_rule(policy, &call, NULL, &ruling);
 	return ruling;
 }
 
