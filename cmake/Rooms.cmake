@@ -10,7 +10,8 @@ endfunction()
 
 ration_room(base PkgConfig::SODIUM)
 ration_room(limit room_base)
-ration_room(policy room_limit room_base PkgConfig::JANSSON)
+ration_room(policy room_limit room_base PkgConfig::JANSSON
+	PkgConfig::PCRE2)
 ration_room(store room_limit room_base Threads::Threads)
 ration_room(check room_policy room_store room_limit room_base)
 ration_room(wire room_check room_limit room_base PkgConfig::JANSSON)
@@ -27,7 +28,8 @@ add_library(ration_pure STATIC
 	$<TARGET_OBJECTS:room_policy> $<TARGET_OBJECTS:room_wire>)
 set_target_properties(ration_pure PROPERTIES LINKER_LANGUAGE C)
 target_include_directories(ration_pure PUBLIC ${PROJECT_SOURCE_DIR}/server)
-target_link_libraries(ration_pure PUBLIC PkgConfig::JANSSON PkgConfig::SODIUM)
+target_link_libraries(ration_pure PUBLIC PkgConfig::JANSSON PkgConfig::PCRE2
+	PkgConfig::SODIUM)
 
 # Everything but main.c.
 file(GLOB daemon_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/server/*.c)

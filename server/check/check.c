@@ -6,6 +6,7 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "check/decide.h"
+#include "policy/regex.h"
 
 #define FREE_CHECKS_MAX 4096 /* kept for reuse; more are freed */
 
@@ -47,6 +48,7 @@ struct check {
 struct check_engine {
 	struct check_options options;
 	struct policy_set *policies;
+	struct regex_scratch *scratch;
 	uint64_t epoch; /* how often the policies were swapped */
 	size_t users;   /* checks of this epoch that were not released */
 	size_t pending;
@@ -61,6 +63,11 @@ check_engine_new(const struct check_options *options, struct policy_set *policie
 
 	if (!engine)
 		return NULL;
+	engine->scratch = regex_scratch_new();
+	if (!engine->scratch) {
+		free(engine);
+		return NULL;
+	}
 	engine->options = *options;
 	engine->policies = policy_set_ref(policies);
 	return engine;
@@ -89,6 +96,7 @@ check_engine_free(struct check_engine *engine)
 		check_free(check);
 	}
 	policy_set_unref(engine->policies);
+	regex_scratch_free(engine->scratch);
 	free(engine);
 }
 
@@ -221,7 +229,8 @@ point_keys(struct check *check)
 }
 
 /* Makes the charges of an allowing ruling. ERR_NOTFOUND when the call lacks what a
- * limit counts by: the decision is made then; ERR_NOMEM. */
+ * limit counts by, ERR_INVALID when an argument is no cost: the decision is made then;
+ * ERR_NOMEM. */
 static int
 make_charges(struct check *check, const struct ruling *ruling, const struct call *call)
 {
@@ -235,14 +244,14 @@ make_charges(struct check *check, const struct ruling *ruling, const struct call
 		size_t begin = check->keys.len;
 
 		rc = policy_charge(limit, call, &check->keys, &charge, &why);
-		if (rc == ERR_NOTFOUND)
+		if (rc < 0 && rc != ERR_NOMEM)
 			decide_missing(&check->decision, limit, why.text, &check->note);
 		if (rc < 0)
 			break;
-		check->limits[i].limit = limit;
+		check->limits[i].limit = charge.limit;
 		check->limits[i].scope = charge.scope;
 		check->charges[i].key.len = check->keys.len - begin;
-		check->charges[i].limit = &limit->limit;
+		check->charges[i].limit = &charge.limit->limit;
 		check->charges[i].cost = charge.cost;
 	}
 	check->take.n = ruling->n_limits;
@@ -266,13 +275,13 @@ decide_alone(struct check *check, const struct check_request *request, int *err)
 		return true;
 	}
 	check->decision.policy = slice_str(policy_name(policy));
-	policy_rule(policy, &request->call, &ruling);
+	policy_rule(policy, &request->call, check->engine->scratch, &ruling);
 	if (ruling.verdict != VERDICT_ALLOW || ruling.n_limits == 0) {
 		decide_ruled(&check->decision, &ruling);
 		return true;
 	}
 	*err = make_charges(check, &ruling, &request->call);
-	return *err == ERR_NOTFOUND;
+	return *err < 0 && *err != ERR_NOMEM;
 }
 
 /* The decision is made. The check may be gone afterwards: `done` may release it. */

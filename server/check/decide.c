@@ -57,7 +57,7 @@ decide_missing(struct decision *d, const struct policy_limit *limit, const char 
     struct buf *note)
 {
 	set_verdict(d, VERDICT_DENY, CAUSE_POLICY, limit->rule,
-	    "the request lacks an attribute that this limit counts by");
+	    "the request lacks what this limit counts by");
 	buf_clear(note);
 	buf_add_str(note, why);
 	set_message(d, note);

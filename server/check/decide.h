@@ -19,7 +19,8 @@ void decide_no_policy(struct decision *d, struct slice asked, struct buf *note);
 /* Steps 2-7, and an allow without limits. */
 void decide_ruled(struct decision *d, const struct ruling *ruling);
 
-/* A limit's scope names what the call lacks; `why` says so and is copied. */
+/* A limit's scope, or its cost, names what the call lacks; `why` says so and is
+ * copied. */
 void decide_missing(struct decision *d, const struct policy_limit *limit,
     const char *why, struct buf *note);
 

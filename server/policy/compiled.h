@@ -5,6 +5,7 @@
 #define POLICY_COMPILED_H
 
 #include "policy/arena.h"
+#include "policy/condition.h"
 #include "policy/policy.h"
 #include "policy/reader.h"
 
@@ -15,13 +16,28 @@ struct limit_list {
 	size_t n;
 };
 
+struct entry_list {
+	struct entry *items;
+	size_t n;
+};
+
+/* All that policy_rule() needs: the entries in order, and what holds when none of them
+ * denies. */
+struct answer {
+	const struct entry *entries;
+	size_t n_entries;
+	struct ruling ruling;
+};
+
 struct policy_tool {
 	char *name;
-	bool denied;
+	enum verdict action;
 	char *reason; /* NULL without one */
+	struct entry_list require;
+	struct entry_list deny_if;
 	struct limit_list limits;
 	struct policy_limit *rate; /* rate_limit; NULL without one, or after a fault */
-	struct ruling ruling;      /* all that policy_rule() answers */
+	struct answer answer;
 };
 
 struct policy {
@@ -36,13 +52,24 @@ struct policy {
 	struct policy_tool *tools;
 	size_t n_tools;
 	size_t n_limits;
-	/* Name -> struct ruling: the hidden ones while the document is read, then the
+	/* Compiled patterns; the entries that use them live in the arena. */
+	struct regex **regexes;
+	size_t n_regexes;
+	/* Name -> struct answer: the hidden ones while the document is read, then the
 	 * listed ones. Every other tool is `unlisted`. */
 	struct map by_tool;
-	struct ruling unlisted;
-	struct ruling allowed; /* by a tool without limits of its own */
-	struct ruling hidden;
+	struct answer unlisted;
+	struct answer allowed; /* by a tool without limits of its own */
+	struct answer hidden;
 };
+
+/* Keeps a pattern until policy_free(), taking it; false (it is freed) when out of
+ * memory. */
+bool policy_keep_regex(struct policy *policy, struct regex *regex);
+
+/* condition_read.c: reads "require" or "deny_if" at the reader's place. */
+void entry_list_read(struct reader *r, json_t *list, struct policy *policy,
+    bool required, struct entry_list *out);
 
 /* policy_limit.c: reads a "limits" list or a "rate_limit" at the reader's place. */
 void limit_list_read(

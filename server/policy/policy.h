@@ -52,19 +52,32 @@ struct scope {
 	char *text; /* as decisions show it: "global", "grant", "grant&org" */
 };
 
+struct override;
+struct path;
+
 /* One limit of a document, ready to use. */
 struct policy_limit {
 	struct limit limit;
 	struct scope scope;
-	int64_t cost;   /* of every call; -1: the call's own */
-	char *counter;  /* as written */
-	char *rule;     /* JSON Pointer, "/tools/NAME/limits/COUNTER" */
+	int64_t cost;                 /* of every call; -1: the call's own */
+	const struct path *cost_from; /* NULL, or the argument that says the cost */
+	char *counter;                /* as written */
+	char *rule;                   /* JSON Pointer, "/tools/NAME/limits/COUNTER" */
 	char *message;  /* on_deny, or a default that names counter, max and window */
 	char *key_head; /* "PREFIX:POLICY:{" */
 	char *key_tail; /* "}:COUNTER:WINDOW" */
+	struct override *overrides; /* by value; a scope of one name */
+	size_t n_overrides;
+};
+
+/* The same limit with another max, for one value of its scope. */
+struct override {
+	struct slice value;
+	struct policy_limit limit;
 };
 
 struct policy;
+struct regex_scratch;
 
 struct policy_options {
 	const char *key_prefix; /* NULL: "ration" */
@@ -99,18 +112,23 @@ struct ruling {
 	size_t n_limits;
 };
 
-void policy_rule(
-    const struct policy *policy, const struct call *call, struct ruling *out);
+/* `scratch` is the calling thread's own (policy/regex.h). Without one (NULL) a pattern
+ * cannot be matched, and the entry that has it denies. */
+void policy_rule(const struct policy *policy, const struct call *call,
+    struct regex_scratch *scratch, struct ruling *out);
 
 /* What charging a limit for a call takes. */
 struct policy_charge {
+	const struct policy_limit *limit; /* the one that was asked for, or its override
+	                                     for this call; belongs to the policy */
 	int64_t cost;
 	const char *scope; /* as decisions show it; belongs to the policy */
 };
 
 /*
  * Appends the counter's key to `key` and fills *out. 0; ERR_NOTFOUND when the scope
- * names an attribute (or session) that the call lacks: ei->text names it; ERR_NOMEM.
+ * names an attribute (or session) that the call lacks: ei->text names it; ERR_INVALID
+ * when the argument that says the cost says none: ei->text says why; ERR_NOMEM.
  */
 int policy_charge(const struct policy_limit *limit, const struct call *call,
     struct buf *key, struct policy_charge *out, struct errinfo *ei) MUST_CHECK;

@@ -88,7 +88,7 @@ set_allowed(struct reader *r, const struct policy *policy, struct policy_tool *t
 	const struct policy_limit **limits;
 	size_t n = 0;
 
-	tool->ruling = policy->allowed;
+	tool->answer = policy->allowed;
 	/* Most tools have no limits of their own: they share one list. */
 	if (own == 0)
 		return true;
@@ -101,38 +101,67 @@ set_allowed(struct reader *r, const struct policy *policy, struct policy_tool *t
 		limits[n++] = tool->rate;
 	for (size_t i = 0; i < policy->all_tools.n; i++)
 		limits[n++] = &policy->all_tools.items[i];
-	tool->ruling.limits = limits;
-	tool->ruling.n_limits = n;
+	tool->answer.ruling.limits = limits;
+	tool->answer.ruling.n_limits = n;
 	return true;
 }
 
+/* The verdict of an "action" other than allow. */
 static bool
-set_denied(struct reader *r, struct policy_tool *tool)
+set_action(struct reader *r, struct policy_tool *tool)
 {
-	const char *reason =
-	    tool->reason ? tool->reason : "the policy denies this tool";
+	static const char *const messages[] = {
+		[VERDICT_DENY] = "the policy denies this tool",
+		[VERDICT_APPROVAL] = "the policy requires an approval of this call",
+	};
+	const char *reason = tool->reason ? tool->reason : messages[tool->action];
 	struct buf rule = { 0 };
 
 	buf_add_str(&rule, "/tools");
 	position_pointer_add(&rule, slice_str(tool->name));
 	buf_add_str(&rule, "/action");
-	tool->ruling = (struct ruling){ .verdict = VERDICT_DENY,
+	tool->answer.ruling = (struct ruling){ .verdict = tool->action,
 		.rule = rule.failed ? NULL : arena_copy(r->arena, buf_slice(&rule)),
 		.message = reason };
 	buf_fini(&rule);
-	return tool->ruling.rule != NULL;
+	return tool->answer.ruling.rule != NULL;
+}
+
+/* What is required comes before what is denied. */
+static bool
+set_entries(struct reader *r, struct policy_tool *tool)
+{
+	size_t n = tool->require.n + tool->deny_if.n;
+	struct entry *entries;
+
+	if (n == 0)
+		return true;
+	entries = arena_get(r->arena, n * sizeof(*entries));
+	if (!entries)
+		return false;
+	for (size_t i = 0; i < tool->require.n; i++)
+		entries[i] = tool->require.items[i];
+	for (size_t i = 0; i < tool->deny_if.n; i++)
+		entries[tool->require.n + i] = tool->deny_if.items[i];
+	tool->answer.entries = entries;
+	tool->answer.n_entries = n;
+	return true;
 }
 
 static bool
 join_tool(struct reader *r, struct policy *policy, struct policy_tool *tool)
 {
 	struct slice name = slice_str(tool->name);
-	bool ok = tool->denied ? set_denied(r, tool) : set_allowed(r, policy, tool);
+	bool ok = tool->action == VERDICT_ALLOW ? set_allowed(r, policy, tool)
+						: set_action(r, tool);
 
+	/* A tool that is denied anyway is asked nothing. */
+	if (ok && tool->action != VERDICT_DENY)
+		ok = set_entries(r, tool);
 	/* Hidden comes before all that a tool's own entry says. */
 	if (!ok || map_get(&policy->by_tool, name))
 		return ok;
-	return map_set(&policy->by_tool, name, &tool->ruling) == 0;
+	return map_set(&policy->by_tool, name, &tool->answer) == 0;
 }
 
 /* The rulings that many tools share. */
@@ -146,15 +175,15 @@ join_common(struct reader *r, struct policy *policy)
 		return false;
 	for (size_t i = 0; i < n; i++)
 		limits[i] = &policy->all_tools.items[i];
-	policy->allowed = (struct ruling){ .verdict = VERDICT_ALLOW,
+	policy->allowed.ruling = (struct ruling){ .verdict = VERDICT_ALLOW,
 		.rule = "",
 		.message = "",
 		.limits = limits,
 		.n_limits = n };
-	policy->hidden = (struct ruling){ .verdict = VERDICT_DENY,
+	policy->hidden.ruling = (struct ruling){ .verdict = VERDICT_DENY,
 		.rule = "(hidden)",
 		.message = "this tool is hidden" };
-	policy->unlisted = (struct ruling){ .verdict = VERDICT_DENY,
+	policy->unlisted.ruling = (struct ruling){ .verdict = VERDICT_DENY,
 		.rule = "(default deny)",
 		.message = "this tool is not listed in the policy" };
 	if (policy->default_allow)

@@ -5,6 +5,8 @@
 #include "base/num.h"
 #include "limit/key.h"
 #include "policy/compiled.h"
+#include "policy/override.h"
+#include "policy/path.h"
 #include "policy/position.h"
 #include "policy/quote.h"
 #include "policy/scope.h"
@@ -17,12 +19,15 @@
 #define WANT_SCOPE                                                       \
 	"\"grant\", \"session\", \"global\", an attribute's name, or a " \
 	"list of names"
+#define WANT_OVERRIDES "an object with a max for each value of the scope"
+#define WANT_ARGUMENT "an argument's path, such as \"args.amount\""
 #define WANT_SECONDS "a whole number of seconds, from 1 to 315360000"
 
 /* A limit while its keys are read. */
 struct draft {
 	struct policy_limit *limit;
 	bool has_cost;
+	json_t *overrides;
 	bool slots; /* concurrency has no window, so none is missed */
 };
 
@@ -72,16 +77,44 @@ read_scope(struct reader *r, json_t *value, void *into)
 	scope_read(r, value, &d->limit->scope);
 }
 
+/* "increment" is "cost", "increment_from" is "cost_from", and only one may stand. */
+static void
+note_cost(struct reader *r, struct draft *d)
+{
+	if (d->has_cost)
+		reader_fault(r, ERR_INVALID,
+		    "the cost is given twice; give one of cost, increment, cost_from "
+		    "and increment_from");
+	d->has_cost = true;
+}
+
 static void
 read_cost(struct reader *r, json_t *value, void *into)
 {
 	struct draft *d = into;
 
-	if (d->has_cost)
-		reader_fault(r, ERR_INVALID,
-		    "\"cost\" and \"increment\" mean the same; give one of them");
-	d->has_cost = true;
+	note_cost(r, d);
 	reader_whole(r, value, 0, NUM_MAX, &d->limit->cost);
+}
+
+static void
+read_cost_from(struct reader *r, json_t *value, void *into)
+{
+	struct draft *d = into;
+	struct path *path = arena_get(r->arena, sizeof(*path));
+
+	note_cost(r, d);
+	if (path && path_read(r, value, true, path))
+		d->limit->cost_from = path;
+}
+
+static void
+read_overrides(struct reader *r, json_t *value, void *into)
+{
+	struct draft *d = into;
+
+	d->overrides = value;
+	override_list_read(r, value, d->limit);
 }
 
 static void
@@ -133,10 +166,10 @@ static const struct reader_key limit_keys[] = {
 	{ "on_deny", KIND_STRING, false, "a message", read_on_deny },
 	{ "algorithm", KIND_STRING, false, "\"fixed\"", read_algorithm },
 	{ "mode", KIND_STRING, false, "\"enforce\"", read_mode },
-	{ .name = "overrides" },
+	{ "overrides", KIND_OBJECT, false, WANT_OVERRIDES, read_overrides },
+	{ "cost_from", KIND_STRING, false, WANT_ARGUMENT, read_cost_from },
+	{ "increment_from", KIND_STRING, false, WANT_ARGUMENT, read_cost_from },
 	{ .name = "burst" },
-	{ .name = "cost_from" },
-	{ .name = "increment_from" },
 	{ .name = "timezone" },
 	{ .name = "anchor" },
 	{ .name = "on_store_failure" },
@@ -170,16 +203,39 @@ add_message(struct buf *out, const struct policy_limit *limit)
 	scope_add_phrase(&limit->scope, out);
 }
 
+/* What holds for one value is the whole limit with another max. */
+static void
+finish_overrides(struct reader *r, struct policy_limit *limit, bool has_message)
+{
+	struct buf text = { 0 };
+
+	for (size_t i = 0; i < limit->n_overrides; i++) {
+		struct policy_limit *own = &limit->overrides[i].limit;
+		int64_t max = own->limit.max;
+
+		*own = *limit;
+		own->limit.max = max;
+		own->overrides = NULL;
+		own->n_overrides = 0;
+		if (has_message)
+			continue;
+		add_message(&text, own);
+		own->message = keep(r, &text);
+	}
+	buf_fini(&text);
+}
+
 /* The texts that a check needs, so that it need not make them. `rule` is the limit's
  * pointer and is used up. */
 static void
 limit_finish(struct reader *r, struct policy *policy, struct policy_limit *limit,
     struct buf *rule)
 {
+	bool has_message = limit->message != NULL;
 	struct buf text = { 0 };
 
 	limit->rule = keep(r, rule);
-	if (!limit->message) {
+	if (!has_message) {
 		add_message(&text, limit);
 		limit->message = keep(r, &text);
 	}
@@ -189,6 +245,7 @@ limit_finish(struct reader *r, struct policy *policy, struct policy_limit *limit
 	buf_add_str(&text, limit->limit.window.name);
 	limit->key_tail = keep(r, &text);
 	limit->key_head = policy->key_head;
+	finish_overrides(r, limit, has_message);
 	policy->n_limits++;
 	buf_fini(&text);
 }
@@ -209,6 +266,8 @@ limit_read(struct reader *r, json_t *object, struct policy *policy, struct slice
 		    "the key \"window\" is missing; it must be %s", WANT_WINDOW);
 	if (!json_object_get(object, "scope"))
 		scope_set_default(r, &limit->scope);
+	if (d.overrides)
+		override_check_scope(r, &limit->scope);
 	if (r->faults != before || r->arena->failed)
 		return;
 	buf_add_slice(&rule, list);

@@ -31,15 +31,15 @@ static void
 read_action(struct reader *r, json_t *value, void *into)
 {
 	static const struct reader_choice choices[] = {
-		{ "allow", false },
-		{ "deny", true },
-		{ "require_approval", READER_UNSUPPORTED },
+		{ "allow", VERDICT_ALLOW },
+		{ "deny", VERDICT_DENY },
+		{ "require_approval", VERDICT_APPROVAL },
 	};
 	struct tool_draft *d = into;
-	int denied = false;
+	int action = VERDICT_DENY;
 
-	reader_choose(r, value, choices, ARRAY_LEN(choices), &denied);
-	d->tool->denied = denied;
+	reader_choose(r, value, choices, ARRAY_LEN(choices), &action);
+	d->tool->action = (enum verdict)action;
 }
 
 static void
@@ -66,14 +66,33 @@ read_rate_limit(struct reader *r, json_t *value, void *into)
 	d->tool->rate = rate_limit_read(r, value, d->policy, d->tool->name);
 }
 
+static void
+read_require(struct reader *r, json_t *value, void *into)
+{
+	struct tool_draft *d = into;
+
+	entry_list_read(r, value, d->policy, true, &d->tool->require);
+}
+
+static void
+read_deny_if(struct reader *r, json_t *value, void *into)
+{
+	struct tool_draft *d = into;
+
+	entry_list_read(r, value, d->policy, false, &d->tool->deny_if);
+}
+
 static const struct reader_key tool_keys[] = {
-	{ "action", KIND_STRING, false, "\"allow\" or \"deny\"", read_action },
+	{ "action", KIND_STRING, false, "\"allow\", \"deny\" or \"require_approval\"",
+	    read_action },
 	{ "reason", KIND_STRING, false, "a message", read_reason },
 	{ "limits", KIND_ARRAY, false, "a list of limits", read_tool_limits },
 	{ "rate_limit", KIND_OBJECT, false, "an object {max, window}",
 	    read_rate_limit },
-	{ .name = "require" },
-	{ .name = "deny_if" },
+	{ "require", KIND_ARRAY, false, "a list of entries {conditions, on_deny}",
+	    read_require },
+	{ "deny_if", KIND_ARRAY, false, "a list of entries {conditions, on_deny}",
+	    read_deny_if },
 };
 
 static void
@@ -177,6 +196,7 @@ read_tools(struct reader *r, json_t *value, void *into)
 		size_t mark = reader_enter(r, slice_str(name));
 
 		d.tool = &d.policy->tools[d.policy->n_tools++];
+		d.tool->action = VERDICT_ALLOW;
 		read_tool(r, name, entry, &d);
 		reader_leave(r, mark);
 	}

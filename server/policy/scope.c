@@ -225,30 +225,37 @@ add_pair(struct buf *key, const char *encoded, struct slice value)
 	key_add_part(key, value);
 }
 
+struct slice
+scope_value(const struct scope_part *part, const struct call *call)
+{
+	bool has_session = call->session.len > 0;
+
+	switch (part->source) {
+	case SCOPE_GRANT:
+		return call->grant;
+	case SCOPE_SESSION:
+		return has_session ? call->session : slice_str(NULL);
+	case SCOPE_SESSION_OR_GRANT:
+		return has_session ? call->session : call->grant;
+	case SCOPE_ATTRIBUTE:
+		return attribute_find(call, part->name);
+	}
+	return slice_str(NULL);
+}
+
 static int
 part_add_key(const struct scope_part *part, const struct call *call, struct buf *key,
     const char **shown)
 {
-	struct slice value = slice_str(NULL);
+	struct slice value = scope_value(part, call);
 
-	switch (part->source) {
-	case SCOPE_GRANT:
-		value = call->grant;
-		break;
-	case SCOPE_SESSION:
-		value = call->session;
-		break;
-	case SCOPE_SESSION_OR_GRANT:
+	if (!value.ptr)
+		return ERR_NOTFOUND;
+	if (part->source == SCOPE_SESSION_OR_GRANT) {
 		*shown = call->session.len > 0 ? session_name : grant_name;
-		value = call->session.len > 0 ? call->session : call->grant;
 		add_pair(key, *shown, value);
 		return 0;
-	case SCOPE_ATTRIBUTE:
-		value = attribute_find(call, part->name);
-		break;
 	}
-	if (!value.ptr || (part->source == SCOPE_SESSION && value.len == 0))
-		return ERR_NOTFOUND;
 	add_pair(key, part->encoded, value);
 	return 0;
 }

@@ -26,6 +26,10 @@ void scope_add_phrase(const struct scope *scope, struct buf *out);
 /* Whether some call has the same counter in both. */
 bool scope_overlaps(const struct scope *a, const struct scope *b);
 
+/* What the call has for one part of a scope; absent (ptr NULL) when it lacks it. An
+ * attribute may be there and be empty. */
+struct slice scope_value(const struct scope_part *part, const struct call *call);
+
 /*
  * Appends the part of a key between the braces, and says how decisions show it.
  * 0, or ERR_NOTFOUND; then *missing is the part that the call lacks.

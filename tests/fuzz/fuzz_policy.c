@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Any bytes as a policy document. What loads is asked about each of its tools, and
- * must give keys that the contract allows; what does not must say where.
+ * Any bytes as a policy document and, behind a byte 0xFF, the arguments of a call. What
+ * loads is asked about each of its tools, and must give keys that the contract allows;
+ * what does not must say where.
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -12,6 +13,7 @@
 #include "base/num.h"
 #include "base/utf8.h"
 #include "policy/policy.h"
+#include "policy/regex.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -69,10 +71,12 @@ charge_all(const struct ruling *ruling, const struct call *call)
 		const struct policy_limit *limit = ruling->limits[i];
 		int rc = policy_charge(limit, call, &keys[i], &charge, &ei);
 
-		require(rc == 0 || rc == ERR_NOTFOUND);
+		require(rc == 0 || rc == ERR_NOTFOUND || rc == ERR_INVALID);
 		require(limit->rule[0] == '/' && limit->message[0] != '\0');
 		if (rc < 0)
 			continue;
+		require(charge.limit->rule == limit->rule);
+		require(charge.limit->message[0] != '\0');
 		require(charge.cost >= 0 && charge.cost <= NUM_MAX);
 		check_key(buf_slice(&keys[i]));
 		for (size_t k = 0; k < i; k++)
@@ -83,19 +87,24 @@ charge_all(const struct ruling *ruling, const struct call *call)
 }
 
 static void
-ask(const struct policy *policy, const char *tool)
+ask(const struct policy *policy, const char *tool, const json_t *args)
 {
+	static struct regex_scratch *scratch;
 	struct call_attribute attributes[] = { { slice_str("org"),
 	    slice_str("a:{b}") } };
 	struct call call = { .tool = slice_str(tool),
 		.grant = slice_str("g=&%"),
 		.attributes = attributes,
 		.n_attributes = 1,
+		.args = args,
 		.cost = 1 };
 	struct ruling ruling;
 
+	if (!scratch)
+		scratch = regex_scratch_new();
+	require(scratch != NULL);
 	for (int i = 0; i < 2; i++) {
-		policy_rule(policy, &call, &ruling);
+		policy_rule(policy, &call, scratch, &ruling);
 		require((ruling.verdict == VERDICT_ALLOW) == (ruling.rule[0] == '\0'));
 		require(ruling.verdict == VERDICT_ALLOW || ruling.n_limits == 0);
 		charge_all(&ruling, &call);
@@ -104,7 +113,7 @@ ask(const struct policy *policy, const char *tool)
 }
 
 static void
-ask_all(const struct policy *policy, const char *text, size_t len)
+ask_all(const struct policy *policy, const char *text, size_t len, const json_t *args)
 {
 	json_t *root = json_loadb(text, len, 0, NULL);
 	const char *tool;
@@ -112,27 +121,47 @@ ask_all(const struct policy *policy, const char *text, size_t len)
 
 	require(root != NULL);
 	json_object_foreach(json_object_get(root, "tools"), tool, entry)
-	    ask(policy, tool);
-	ask(policy, "a tool that is not listed");
+	    ask(policy, tool, args);
+	ask(policy, "a tool that is not listed", args);
 	json_decref(root);
+}
+
+/* What stands behind the document, or something for the usual paths; an object. */
+static json_t *
+read_args(const char *text, size_t len)
+{
+	static const char usual[] =
+	    "{\"a\": {\"b\": {\"c\": [false, 1, null]}}, \"s\": \"a-a\", \"n\": 4.5,"
+	    " \"b\": true, \"amount\": 10.5, \"reason\": \"aaaaaaaaaaaaaaaaaaaaaaaa\"}";
+	json_t *args = json_loadb(text, len, JSON_REJECT_DUPLICATES, NULL);
+
+	if (json_is_object(args))
+		return args;
+	json_decref(args);
+	return json_loads(usual, 0, NULL);
 }
 
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+	const uint8_t *cut = size ? memchr(data, 0xFF, size) : NULL;
+	size_t len = cut ? (size_t)(cut - data) : size;
+	json_t *args;
 	char *text = malloc(size ? size : 1);
 	struct errlist errors;
 	struct policy *policy;
 
 	require(text && hash_start() == 0);
 	memcpy(text, data, size);
-	policy = policy_parse("fuzz", "fuzz.json", text, size, NULL, &errors);
+	policy = policy_parse("fuzz", "fuzz.json", text, len, NULL, &errors);
+	args = read_args(text + len + (cut ? 1 : 0), size - len - (cut ? 1 : 0));
 	if (policy)
-		ask_all(policy, text, size);
+		ask_all(policy, text, len, args);
 	else
 		check_faults(&errors);
 	policy_free(policy);
 	errlist_fini(&errors);
+	json_decref(args);
 	free(text);
 	return 0;
 }

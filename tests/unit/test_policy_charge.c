@@ -3,6 +3,7 @@
 #include "policy_fixture.h"
 
 #include "base/num.h"
+#include "policy/regex.h"
 
 static struct call_attribute attributes[] = {
 	{ { "org", 3 }, { "acme", 4 } },
@@ -45,7 +46,7 @@ limit_at(const struct policy *policy, const struct call *call, size_t i)
 {
 	struct ruling ruling;
 
-	policy_rule(policy, call, &ruling);
+	policy_rule(policy, call, NULL, &ruling);
 	assert_true(i < ruling.n_limits);
 	return ruling.limits[i];
 }
@@ -237,6 +238,95 @@ costs(void **state)
 	cost_is("'window': 1, 'cost': 9007199254740991", NUM_MAX);
 }
 
+/* What args say the cost is; wanted -1: none, for the reason. */
+static void
+cost_from_args(const char *args, int64_t wanted, const char *reason)
+{
+	struct policy *policy =
+	    policy_with("p", "c", "'window': 1, 'cost_from': 'args.a.n'");
+	json_t *json = json_loads(args, 0, NULL);
+	struct call call = a_call();
+	struct policy_charge charge;
+	struct errinfo ei = { 0 };
+	struct buf key = { 0 };
+	int rc;
+
+	assert_non_null(json);
+	call.args = json;
+	buf_add_str(&key, "kept");
+	rc = policy_charge(limit_at(policy, &call, 0), &call, &key, &charge, &ei);
+	assert_int_equal(rc, wanted < 0 ? ERR_INVALID : 0);
+	if (wanted < 0) {
+		assert_non_null(strstr(ei.text, reason));
+		assert_int_equal(key.len, 4);
+	} else {
+		assert_int_equal(charge.cost, wanted);
+	}
+	buf_fini(&key);
+	json_decref(json);
+	policy_free(policy);
+}
+
+static void
+costs_of_arguments(void **state)
+{
+	(void)state;
+	cost_from_args("{\"a\":{\"n\":3}}", 3, NULL);
+	cost_from_args("{\"a\":{\"n\":2.01}}", 3, NULL);
+	cost_from_args("{\"a\":{\"n\":1e-300}}", 1, NULL);
+	cost_from_args("{\"a\":{\"n\":-0.0}}", 0, NULL);
+	cost_from_args("{\"a\":{\"n\":9007199254740991}}", NUM_MAX, NULL);
+	cost_from_args("{\"a\":{\"n\":9007199254740992}}", -1, "is over");
+	cost_from_args("{\"a\":{\"n\":1e308}}", -1, "is over");
+	cost_from_args("{\"a\":{\"n\":-1e-300}}", -1, "is negative");
+	cost_from_args("{\"a\":{\"n\":\"3\"}}", -1, "is not a number");
+	cost_from_args("{\"a\":{\"n\":null}}", -1, "is missing");
+	cost_from_args("{\"a\":[3]}", -1, "is missing");
+	cost_from_args("{}", -1, "is missing");
+}
+
+static void
+override_is(
+    const struct policy *policy, const char *grant, int64_t max, const char *message)
+{
+	struct call call = a_call();
+	struct policy_charge charge;
+	struct errinfo ei;
+	struct buf key = { 0 };
+
+	call.grant = slice_str(grant);
+	assert_int_equal(
+	    policy_charge(limit_at(policy, &call, 0), &call, &key, &charge, &ei), 0);
+	assert_int_equal(charge.limit->limit.max, max);
+	assert_string_equal(charge.limit->message, message);
+	assert_string_equal(charge.limit->rule, "/tools/t/limits/c");
+	buf_fini(&key);
+}
+
+static void
+overrides(void **state)
+{
+	struct policy *policy = policy_with("p", "c",
+	    "'window': 'hour', 'overrides': {'b': 5, 'ab': 6, 'a': 0, 'abc': 7}");
+
+	(void)state;
+	override_is(
+	    policy, "a", 0, "limit \"c\" is used up: 0 per hour for each grant");
+	override_is(
+	    policy, "ab", 6, "limit \"c\" is used up: 6 per hour for each grant");
+	override_is(
+	    policy, "abc", 7, "limit \"c\" is used up: 7 per hour for each grant");
+	override_is(
+	    policy, "b", 5, "limit \"c\" is used up: 5 per hour for each grant");
+	override_is(
+	    policy, "abcd", 3, "limit \"c\" is used up: 3 per hour for each grant");
+	override_is(
+	    policy, "0", 3, "limit \"c\" is used up: 3 per hour for each grant");
+	override_is(
+	    policy, "z", 3, "limit \"c\" is used up: 3 per hour for each grant");
+	policy_free(policy);
+}
+
 /* Under a sanitizer every allocation can be seen. */
 extern int __sanitizer_install_malloc_and_free_hooks(
     void (*on_malloc)(const volatile void *, size_t),
@@ -290,6 +380,36 @@ costs_no_malloc(void **state)
 	policy_free(policy);
 }
 
+static void
+conditions_cost_no_malloc(void **state)
+{
+	struct policy *policy = fixture_policy("p",
+	    "{'version': '1', 'default': 'deny', 'tools': {'t': {"
+	    "'require': [{'conditions': ["
+	    "{'path': 'org', 'op': 'regex', 'value': '^(a|c)+'},"
+	    "{'path': 'grant', 'op': 'in', 'value': ['x', 'alice-laptop']},"
+	    "{'path': 'args.x', 'op': 'exists', 'value': false}]}],"
+	    "'deny_if': [{'conditions': ["
+	    "{'path': 'empty', 'op': 'contains', 'value': 'a'}]}]}}}");
+	struct regex_scratch *scratch = regex_scratch_new();
+	struct call call = a_call();
+	struct ruling ruling;
+	size_t before = 0;
+
+	(void)state;
+	assert_non_null(scratch);
+	for (int i = 0; i < 100; i++) {
+		policy_rule(policy, &call, scratch, &ruling);
+		assert_int_equal(ruling.verdict, VERDICT_ALLOW);
+		/* The first match may put something by in the scratch. */
+		if (i == 0)
+			before = allocations;
+	}
+	assert_int_equal(allocations, before);
+	regex_scratch_free(scratch);
+	policy_free(policy);
+}
+
 int
 main(void)
 {
@@ -302,7 +422,10 @@ main(void)
 		cmocka_unit_test(rate_limit),
 		cmocka_unit_test(lacking_parts),
 		cmocka_unit_test(costs),
+		cmocka_unit_test(costs_of_arguments),
+		cmocka_unit_test(overrides),
 		cmocka_unit_test(costs_no_malloc),
+		cmocka_unit_test(conditions_cost_no_malloc),
 	};
 
 	return cmocka_run_group_tests(tests, fixture_start, NULL);

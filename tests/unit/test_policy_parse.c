@@ -170,7 +170,7 @@ big(void **state)
 	    (long long)(clock_mono_us() - start_us));
 	assert_int_equal(policy_tool_count(policy), 10000);
 	assert_int_equal(policy_limit_count(policy), 1001);
-	policy_rule(policy, &call, &ruling);
+	policy_rule(policy, &call, NULL, &ruling);
 	assert_int_equal(ruling.n_limits, 2);
 	assert_string_equal(ruling.limits[0]->rule, "/tools/tool_9990/limits/c9990");
 	policy_free(policy);

@@ -12,7 +12,7 @@ rule_of(const struct policy *policy, const char *tool)
 	};
 	struct ruling ruling;
 
-	policy_rule(policy, &call, &ruling);
+	policy_rule(policy, &call, NULL, &ruling);
 	return ruling;
 }
 
@@ -186,6 +186,24 @@ most_charges(void **state)
 	buf_fini(&text);
 }
 
+/* A caller without a scratch loses patterns, never checks of them. */
+static void
+pattern_without_scratch(void **state)
+{
+	struct policy *p = fixture_policy("p",
+	    HEAD "'default': 'deny', 'tools': {"
+		 "'t': {'require': [{'conditions': ["
+		 "{'path': 'grant', 'op': 'regex', 'value': 'alice'}]}]},"
+		 "'u': {'deny_if': [{'conditions': ["
+		 "{'path': 'grant', 'op': 'regex', 'value': 'bob'}]}]}}}");
+
+	(void)state;
+	assert_int_equal(rule_of(p, "t").verdict, VERDICT_DENY);
+	assert_string_equal(rule_of(p, "t").rule, "/tools/t/require/grant-regex");
+	assert_string_equal(rule_of(p, "u").rule, "/tools/u/deny_if/grant-regex");
+	policy_free(p);
+}
+
 static const struct policy_limit *
 limit_of(const struct policy *policy, const char *tool, size_t i)
 {
@@ -240,6 +258,7 @@ main(void)
 		cmocka_unit_test(all_hidden),
 		cmocka_unit_test(policy_order),
 		cmocka_unit_test(most_charges),
+		cmocka_unit_test(pattern_without_scratch),
 		cmocka_unit_test(messages),
 	};
 

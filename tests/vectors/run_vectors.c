@@ -168,7 +168,7 @@ read_request(struct run *r, json_t *from, struct check_request *out,
     struct call_attribute *attributes)
 {
 	static const char *const known[] = { "tool", "grant", "session", "policy",
-		"cost", "attributes", NULL };
+		"cost", "attributes", "args", NULL };
 	struct errinfo ei = { 0 };
 	const char *name;
 	json_t *value;
@@ -182,6 +182,7 @@ read_request(struct run *r, json_t *from, struct check_request *out,
 	out->call.session = text_of(from, "session");
 	out->policy = text_of(from, "policy");
 	out->call.attributes = attributes;
+	out->call.args = json_object_get(from, "args");
 	value = json_object_get(from, "cost");
 	out->call.cost = value ? json_integer_value(value) : 1;
 	json_object_foreach(json_object_get(from, "attributes"), name, value)

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: ISC */
+/* A value as conditions compare it: of a call, or of a document. Pure. */
+#ifndef POLICY_OPERAND_H
+#define POLICY_OPERAND_H
+
+#include <jansson.h>
+#include <stdbool.h>
+
+#include "base/slice.h"
+
+enum operand_kind {
+	OPERAND_TEXT,
+	OPERAND_NUMBER,
+	OPERAND_BOOL,
+	OPERAND_LIST,
+	OPERAND_OBJECT
+};
+
+/* Only the member of its kind counts; an object has none. */
+struct operand {
+	enum operand_kind kind;
+	bool truth;
+	double number;
+	struct slice text;  /* a view */
+	const json_t *list; /* borrowed */
+};
+
+/* A view of a JSON value that is not null. */
+struct operand operand_of(const json_t *value);
+
+/* Equal in type and value; 5 is 5.0. Lists and objects equal nothing. */
+bool operand_eq(const struct operand *a, const struct operand *b);
+
+#endif
