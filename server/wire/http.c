@@ -22,27 +22,17 @@ head_limit(const struct http_reader *r, const char *data, size_t len)
 	return r->line_len > 0 ? HTTP_HEAD_MAX : HTTP_LINE_MAX + skip;
 }
 
-/* Looks at the request line before the head's end is there, once: the client of another
- * protocol waits for an answer to what it has sent. */
-static int
-check_early(struct http_reader *r, const char *data, const struct http_fault *fault)
-{
-	const char *line = data + (data[0] == '\r' ? 2 : 0);
-	const char *newline;
-
-	if (r->line_len == 0 || r->line_checked)
-		return 0;
-	r->line_checked = true;
-	newline = memchr(line, '\n', r->line_len);
-	return http_request_line_check(
-	    slice_make(line, (size_t)(newline - line) - 1), fault);
-}
-
-/* Takes note of the line that ends at `end`. Whether it ended the head. */
+/* Takes note of the line that ends at `end`; whether it ended the head shows in head_len.
+ * The request line is judged as soon as it is whole: the client of another protocol waits
+ * for an answer to what it has sent, and what is refused must not depend on how much more
+ * has come. */
 static int
 see_line(
     struct http_reader *r, const char *data, size_t end, const struct http_fault *fault)
 {
+	size_t start = data[0] == '\r' ? 2 : 0;
+	bool first = r->line_len == 0;
+
 	if (end == 0 || data[end - 1] != '\r')
 		return http_refuse(fault, 400, "a line must end in CRLF, not in LF");
 	r->scanned = end + 1;
@@ -50,7 +40,10 @@ see_line(
 		r->head_len = end + 1;
 	else if (end > 1)
 		r->line_len = end + 1;
-	return 0;
+	if (!first || r->line_len == 0)
+		return 0;
+	return http_request_line_check(
+	    slice_make(data + start, end - 1 - start), fault);
 }
 
 /* Looks for the empty line that ends the head, going on where the last look ended, so
@@ -72,9 +65,6 @@ find_head(
 
 		if (!newline) {
 			r->scanned = visible;
-			rc = check_early(r, data, fault);
-			if (rc < 0)
-				return rc;
 			if (visible < max)
 				return again(r, len + 1);
 			if (r->line_len > 0)

@@ -52,7 +52,6 @@ struct http_reader {
 	/* further fields are http.c's own */
 	size_t line_len; /* of the request line, 0: not complete */
 	uint64_t content_length;
-	bool line_checked;
 	bool chunked;
 	bool expect_continue;
 	size_t chunk_at;      /* chunked: where the next line starts */
