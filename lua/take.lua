@@ -2,14 +2,21 @@
 -- Takes the charges of many checks in one call: of each check all or none.
 --
 -- ARGV is a list of runs, checks of one shape one after another:
---   checks in the run, limits per check, then for each limit: max, cost,
---   window length in ms, window offset in ms.
+--   checks in the run, limits per check, then for each limit one of
+--     max, cost, window length in ms, window offset in ms
+--     max, cost, 'sliding', window length, window offset
+--     capacity, cost, 'bucket', interval between two tokens in µs
+--     max, cost, 'fixed dates' or 'sliding dates', five moments in ms between which
+--       lie the windows around now. Where none of the first three is the current one,
+--       the check's error is 'DATES', and the daemon asks again with others.
 -- KEYS holds the counters of the checks in the same order, limit by limit.
 -- All numbers are whole and at most 2^53 - 1, exact in Lua's doubles.
 --
 -- Returns a flat array: the time in µs by this server's clock, then for each check one
 -- number per limit: the count after the charge, or, where the check was refused, the
 -- unchanged counts, of which the first that lacked room is given as -1 - count.
+-- A sliding limit has two numbers: the count of this window and that of the one before.
+-- A bucket's number is how many µs are left until it is full.
 -- A check that met an error has its text in the place of its first number and zeros
 -- after it; it charged nothing, and the other checks are not touched.
 --
@@ -20,37 +27,37 @@
 -- from 8.1 and later Redis; its count would be lost to the rest of the window. So:
 --   a counter born in the last moments of its window lives a little past the end;
 --   in the first moments of a window a key that expires soon is an old one, and goes.
+--
+-- The values of the other algorithms say themselves what they are of, and so may live
+-- longer than they count: 'END COUNT BEFORE' for sliding, with the end of the window
+-- in ms, and the time at which the bucket is full again, in µs.
 
 local call, keys, args = redis.call, KEYS, ARGV
 local time = call('TIME')
 local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
-local out = {time[1] * 1000000 + time[2]}
+local now_us = time[1] * 1000000 + time[2]
+local out = {now_us}
 local n_out = 1
 local charged = 0 -- limits of the check under way that hold its charge
+
+local fixed, others -- made when a limit asks for them
 
 local GUARD_MS = 250
 local NO_COUNT = 'WRONGTYPE a counter holds something that is not a count'
 
-local function read_limit(at)
-	local l = {
-		max = tonumber(args[at]),
-		cost = args[at + 1],
-		number = tonumber(args[at + 1]),
-		len = tonumber(args[at + 2]),
-	}
-	local into = (now_ms - tonumber(args[at + 3])) % l.len
-	local guard = math.min(l.len / 20, GUARD_MS)
-	local expire = now_ms - into + l.len - 1
-	if l.len - into <= guard then
+-- When the counters of a fixed limit expire, and whether its window has just begun.
+local function set_window(l, len, into)
+	local guard = math.min(len / 20, GUARD_MS)
+	local expire = now_ms - into + len - 1
+	if len - into <= guard then
 		expire = expire + math.floor(guard / 2)
 	end
+	l.len = len
 	l.expire = string.format('%.0f', expire)
 	l.fresh = into < guard
-	return l
 end
 
--- In the first moments of a window: drops a count of the window before, and one that
--- somebody took the expiry from, which would count for ever.
+-- In the first moments of a window: drops a count of the window before.
 local function drop_old(key, l)
 	local left = call('PTTL', key)
 	if left == -1 or left >= 0 and left < l.len / 2 then
@@ -101,35 +108,215 @@ local function take_one(first, last, l)
 	end
 end
 
--- The count as it is, without charging.
-local function look(key, l)
-	if l.fresh then
-		drop_old(key, l)
+-- What an algorithm does with a limit's counter: charge() says whether it fitted; both
+-- it and look() leave how the counter stands in l.used (and l.before); undo() takes
+-- back what charge() did last. Each is made only when a limit asks for it: most calls
+-- need none, and every call pays for what it defines.
+local function new_fixed()
+	local fixed = {width = 1}
+
+	-- The count as it is, without charging.
+	function fixed.look(key, l)
+		if l.fresh then
+			drop_old(key, l)
+		end
+		local used = tonumber(call('GET', key) or 0)
+		if not used or used ~= math.floor(used) or used < 0 then
+			error(NO_COUNT)
+		end
+		l.used = used
 	end
-	local used = tonumber(call('GET', key) or 0)
-	if not used or used ~= math.floor(used) or used < 0 then
-		error(NO_COUNT)
+
+	function fixed.charge(key, l)
+		if l.number == 0 then
+			fixed.look(key, l)
+			return l.used <= l.max
+		end
+		if l.fresh then
+			drop_old(key, l)
+		end
+		local used = call('INCRBY', key, l.cost)
+		if used > l.max then
+			l.used = give_back(key, l.cost)
+			return false
+		end
+		if used <= l.number then
+			begin(key, l, used)
+		end
+		l.used = used
+		return true
 	end
-	return used
+
+	function fixed.undo(key, l)
+		give_back(key, l.cost)
+	end
+
+	return fixed
 end
 
--- Charges one limit. Returns the count and whether it fitted.
-local function charge(key, l)
-	if l.number == 0 then
-		local used = look(key, l)
-		return used, used <= l.max
+-- The other algorithms; and calendar windows; returns what
+-- reads such limits by their words. All inside of one
+-- function, since of most calls none of it is needed.
+local function new_others()
+	-- Puts back the value that was read before the charge.
+	local function put_back(key, l)
+		if l.old then
+			call('SET', key, l.old, 'KEEPTTL')
+		else
+			call('DEL', key)
+		end
 	end
-	if l.fresh then
-		drop_old(key, l)
+
+	local sliding = {width = 2, undo = put_back}
+
+	-- value * part / whole, rounded up; exact also where the product is not: then
+	-- digit by digit. value is at most 2^53, part at most whole, whole below 2^40.
+	local function share_up(value, part, whole)
+		local quotient, rest = 0, 0
+		local digits = value * part < 2 ^ 53 and 1 or 5
+		for i = digits - 1, 0, -1 do
+			local digit = math.floor(value / 4096 ^ i)
+			value = value - digit * 4096 ^ i
+			local sum = rest * 4096 + digit * part
+			rest = math.fmod(sum, whole)
+			quotient = quotient * 4096 + (sum - rest) / whole
+		end
+		return rest > 0 and quotient + 1 or quotient
 	end
-	local used = call('INCRBY', key, l.cost)
-	if used > l.max then
-		return give_back(key, l.cost), false
+
+	local function read(key)
+		local text = call('GET', key)
+		if not text then
+			return text, 0, 0, 0
+		end
+		local stop, used, before = text:match('^(%d+) (%d+) (%d+)$')
+		if not stop then
+			error(NO_COUNT)
+		end
+		return text, tonumber(stop), tonumber(used), tonumber(before)
 	end
-	if used <= l.number then
-		begin(key, l, used)
+
+	function sliding.look(key, l)
+		local text, stop, used, before = read(key)
+		l.old = text
+		if stop <= now_ms then -- of an older window
+			before = stop >= l.start and used or 0
+			stop, used = l.stop, 0
+		end
+		l.own, l.own_used, l.own_before = stop, used, before
+		l.used, l.before = used, before
+		if stop > l.stop then -- time went back: all of it counts
+			l.used, l.before = used + before, 0
+		end
 	end
-	return used, true
+
+	function sliding.charge(key, l)
+		sliding.look(key, l)
+		local room = l.max - l.used - l.number
+		if room < 0 or
+			share_up(l.before, l.stop - now_ms, l.stop - l.start) > room then
+			return false
+		end
+		if l.number == 0 then
+			return true
+		end
+		local value = string.format('%.0f %.0f %.0f', l.own,
+			l.own_used + l.number, l.own_before)
+		if l.own > l.stop then
+			call('SET', key, value, 'KEEPTTL')
+		else
+			call('SET', key, value, 'PXAT', l.expire)
+		end
+		l.used = l.used + l.number
+		return true
+	end
+
+	local bucket = {width = 1, undo = put_back}
+
+	function bucket.look(key, l)
+		local text = call('GET', key)
+		local full = text and tonumber(text:match('^%d+$')) or 0
+		if text and (full == 0 or full >= 2 ^ 53) then
+			error(NO_COUNT)
+		end
+		l.old = text
+		l.used = math.max(full - now_us, 0)
+	end
+
+	function bucket.charge(key, l)
+		bucket.look(key, l)
+		local used = l.used + l.number * l.interval
+		if l.number > l.max or used > l.max * l.interval then
+			return false
+		end
+		if l.number > 0 then
+			local full = now_us + used
+			call('SET', key, string.format('%.0f', full), 'PXAT',
+				string.format('%.0f', math.ceil(full / 1000) + GUARD_MS))
+			l.used = used
+		end
+		return true
+	end
+
+	-- The windows of a limit that the daemon knows: five moments between which lie four
+	-- windows, of which one of the first three must be the current one.
+	local function find_window(at)
+		for i = at, at + 2 do
+			local start, stop = tonumber(args[i]), tonumber(args[i + 1])
+			if start <= now_ms and now_ms < stop then
+				return start, stop, tonumber(args[i + 2])
+			end
+		end
+	end
+
+	-- None of them is: the daemon has to ask again, with others.
+	local function miss()
+		error({err = 'DATES'})
+	end
+
+	local function set_sliding(l, start, stop, after)
+		l.start, l.stop = start, stop
+		l.expire = string.format('%.0f', after + GUARD_MS)
+		l.algorithm = sliding
+	end
+
+	-- How limits that begin with a word go on; returns how many arguments that takes.
+	local readers = {}
+
+	function readers.sliding(l, at)
+		local len = tonumber(args[at])
+		local start = now_ms - (now_ms - tonumber(args[at + 1])) % len
+		set_sliding(l, start, start + len, start + 2 * len)
+		return 2
+	end
+
+	function readers.bucket(l, at)
+		l.interval = tonumber(args[at])
+		l.algorithm = bucket
+		return 1
+	end
+
+	readers['fixed dates'] = function(l, at)
+		local start, stop = find_window(at)
+		if start then
+			set_window(l, stop - start, now_ms - start)
+		else
+			l.algorithm = {look = miss, charge = miss, width = 1}
+		end
+		return 5
+	end
+
+	readers['sliding dates'] = function(l, at)
+		local start, stop, after = find_window(at)
+		if start then
+			set_sliding(l, start, stop, after)
+		else
+			l.algorithm = {look = miss, charge = miss, width = 2}
+		end
+		return 5
+	end
+
+	return readers
 end
 
 -- Undoes the first `charged` limits of the check whose counters begin at `at`.
@@ -137,18 +324,16 @@ local function undo(at, limits)
 	for j = charged, 1, -1 do
 		charged = j - 1 -- never twice, also when this fails
 		if limits[j].number > 0 then
-			give_back(keys[at + j - 1], limits[j].cost)
+			limits[j].algorithm.undo(keys[at + j - 1], limits[j])
 		end
 	end
 	charged = 0
 end
 
 local function take_check(at, limits)
-	local used, fits = {}, true
 	local refused
 	for j = 1, #limits do
-		used[j], fits = charge(keys[at + j - 1], limits[j])
-		if not fits then
+		if not limits[j].algorithm.charge(keys[at + j - 1], limits[j]) then
 			refused = j
 			break
 		end
@@ -158,16 +343,20 @@ local function take_check(at, limits)
 		undo(at, limits)
 		for j = 1, #limits do
 			if j ~= refused then
-				used[j] = look(keys[at + j - 1], limits[j])
+				limits[j].algorithm.look(keys[at + j - 1], limits[j])
 			end
 		end
-		used[refused] = -1 - used[refused]
+		limits[refused].used = -1 - limits[refused].used
 	end
 	charged = 0
 	for j = 1, #limits do
-		out[n_out + j] = used[j]
+		n_out = n_out + 1
+		out[n_out] = limits[j].used
+		if limits[j].algorithm.width == 2 then
+			n_out = n_out + 1
+			out[n_out] = limits[j].before
+		end
 	end
-	n_out = n_out + #limits
 end
 
 local function take_many(first, last, limits)
@@ -189,21 +378,43 @@ end
 
 -- One run; a check that fails is undone and the run goes on behind it.
 local function take_run(first, last, limits)
-	local take, shape = take_many, limits
-	if #limits == 1 and limits[1].number > 0 then
-		take, shape = take_one, limits[1]
+	local take, shape, width = take_many, limits, 0
+	if #limits == 1 and not limits[1].algorithm and limits[1].number > 0 then
+		take, shape, width = take_one, limits[1], 1
+	else
+		for j = 1, #limits do
+			fixed = fixed or new_fixed()
+			limits[j].algorithm = limits[j].algorithm or fixed
+			width = width + limits[j].algorithm.width
+		end
 	end
-	local begun = n_out - first
-	while first <= last do
-		local ok, fault = pcall(take, first, last, shape)
+	local at, begun = first, n_out
+	while at <= last do
+		local ok, fault = pcall(take, at, last, shape)
 		if ok then
 			return
 		end
-		first = n_out - begun
-		pcall(undo, first, limits)
-		add_error(fault, #limits)
-		first = first + #limits
+		at = first + (n_out - begun) / width * #limits
+		pcall(undo, at, limits)
+		add_error(fault, width)
+		at = at + #limits
 	end
+end
+
+-- The limit whose arguments begin at `at`, and where the next one begins.
+local function read_limit(at)
+	local l = {
+		max = tonumber(args[at]),
+		cost = args[at + 1],
+		number = tonumber(args[at + 1]),
+		len = tonumber(args[at + 2]),
+	}
+	if not l.len then
+		others = others or new_others()
+		return l, at + 3 + others[args[at + 2]](l, at + 3)
+	end
+	set_window(l, l.len, (now_ms - tonumber(args[at + 3])) % l.len)
+	return l, at + 4
 end
 
 local at, key = 1, 1
@@ -212,8 +423,7 @@ while args[at] do
 	local limits = {}
 	at = at + 2
 	for j = 1, n do
-		limits[j] = read_limit(at)
-		at = at + 4
+		limits[j], at = read_limit(at)
 	end
 	take_run(key, key + checks * n - 1, limits)
 	key = key + checks * n

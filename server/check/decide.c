@@ -98,7 +98,7 @@ report(struct decision_limit *limits, const struct take *take, size_t refused)
 		const struct charge *c = &take->charges[i];
 
 		limits[i].outcome = limit_report(
-		    c->limit, c->used, c->cost, take->now_us, i == refused);
+		    c->limit, c->count, c->cost, take->now_us, i == refused);
 	}
 }
 

@@ -1,14 +1,49 @@
 /* SPDX-License-Identifier: ISC */
 #include "limit/limit.h"
 
-/*
- * fixed: one count per window. The state is of the current window while its end lies
- * after now; comparing ends, not starts, keeps the count when a clock steps back.
- */
+#include "base/num.h"
+
+/* Two counts of 2^53 and a cost, or a count times a window, fit into it. */
+__extension__ typedef __int128 wide;
+
 static int64_t
-fixed_used(const struct limit_state *s, int64_t now_us)
+ms_up(int64_t us)
 {
-	return s->end_ms * 1000 > now_us ? s->used : 0;
+	return us / 1000 + (us % 1000 > 0);
+}
+
+/* value * part / whole, for what fits again. */
+static int64_t
+share_down(int64_t value, int64_t part, int64_t whole)
+{
+	return (int64_t)((wide)value * part / whole);
+}
+
+static int64_t
+share_up(int64_t value, int64_t part, int64_t whole)
+{
+	return (int64_t)(((wide)value * part + whole - 1) / whole);
+}
+
+/* --- fixed -------------------------------------------------------------------- */
+
+/*
+ * One count per window. The state is of the current window while its end lies after
+ * now; comparing ends, not starts, keeps the count when a clock steps back.
+ */
+static struct limit_count
+fixed_read(const struct limit *l, const struct limit_state *s, int64_t now_us)
+{
+	(void)l;
+	return (struct limit_count){ s->end_ms * 1000 > now_us ? s->used : 0, 0 };
+}
+
+static bool
+fixed_fits(const struct limit *l, struct limit_count c, int64_t cost, int64_t now_us)
+{
+	(void)now_us;
+	/* Neither side can overflow: each term is at most NUM_MAX plus one cost. */
+	return c.used + cost <= l->max;
 }
 
 static void
@@ -21,27 +56,296 @@ fixed_charge(const struct limit *l, struct limit_state *s, int64_t cost, int64_t
 	s->used += cost;
 }
 
-static void
-fixed_give_back(struct limit_state *s, int64_t cost, int64_t end_ms)
+static int64_t
+window_mark(const struct limit *l, struct limit_count c, int64_t now_us)
 {
-	if (s->end_ms != end_ms)
-		return;
-	s->used = s->used > cost ? s->used - cost : 0;
+	(void)c;
+	return window_end_ms(&l->window, now_us);
 }
 
+static void
+give_back_from(int64_t *count, int64_t cost)
+{
+	*count = *count > cost ? *count - cost : 0;
+}
+
+static void
+fixed_give_back(const struct limit *l, struct limit_state *s, int64_t cost,
+    int64_t end_ms, int64_t now_us)
+{
+	(void)l;
+	(void)now_us;
+	if (s->end_ms == end_ms)
+		give_back_from(&s->used, cost);
+}
+
+static void
+fixed_report(const struct limit *l, struct limit_count c, int64_t cost, int64_t now_us,
+    struct limit_outcome *out)
+{
+	out->used = c.used;
+	out->remaining = c.used < l->max ? l->max - c.used : 0;
+	out->reset_ms = window_reset_ms(&l->window, now_us);
+	out->retry_after_ms = cost > l->max ? -1 : out->reset_ms;
+}
+
+/* --- sliding ------------------------------------------------------------------ */
+
+/*
+ * The counts of this window and of the one before, of which as much counts as the
+ * sliding span still covers of it: before * (what is left of this window) / length,
+ * rounded up. All in whole ms, as lua/take.lua does it.
+ */
+static int64_t
+sliding_weight(const struct limit *l, struct limit_count c, int64_t now_us)
+{
+	int64_t start_ms, end_ms;
+
+	if (c.before == 0)
+		return 0;
+	window_bounds(&l->window, now_us, &start_ms, &end_ms);
+	return share_up(c.before, end_ms - now_us / 1000, end_ms - start_ms);
+}
+
+/* The end of the window that the state is of. */
+static int64_t
+sliding_end_ms(const struct limit *l, const struct limit_state *s)
+{
+	return s->end_ms == 0 ? 0 : window_start_ms(&l->window, (s->end_ms - 1) * 1000);
+}
+
+static struct limit_count
+sliding_read(const struct limit *l, const struct limit_state *s, int64_t now_us)
+{
+	int64_t own_ms = sliding_end_ms(l, s);
+	int64_t start_ms, end_ms;
+
+	window_bounds(&l->window, now_us, &start_ms, &end_ms);
+	if (own_ms > end_ms) /* time went back: all of it counts */
+		return (struct limit_count){ s->used + s->before, 0 };
+	if (own_ms * 1000 > now_us)
+		return (struct limit_count){ s->used, s->before };
+	return (struct limit_count){ 0, own_ms >= start_ms ? s->used : 0 };
+}
+
+static bool
+sliding_fits(const struct limit *l, struct limit_count c, int64_t cost, int64_t now_us)
+{
+	return c.used + cost + sliding_weight(l, c, now_us) <= l->max;
+}
+
+static void
+sliding_charge(
+    const struct limit *l, struct limit_state *s, int64_t cost, int64_t now_us)
+{
+	int64_t own_ms = sliding_end_ms(l, s);
+	int64_t start_ms, end_ms;
+
+	if (own_ms * 1000 <= now_us) {
+		window_bounds(&l->window, now_us, &start_ms, &end_ms);
+		s->before = own_ms >= start_ms ? s->used : 0;
+		s->used = 0;
+		s->end_ms = window_end_ms(&l->window, end_ms * 1000);
+	}
+	s->used += cost;
+}
+
+static void
+sliding_give_back(const struct limit *l, struct limit_state *s, int64_t cost,
+    int64_t end_ms, int64_t now_us)
+{
+	int64_t own_ms = sliding_end_ms(l, s);
+
+	(void)now_us;
+	if (own_ms == end_ms)
+		give_back_from(&s->used, cost);
+	else if (own_ms && window_start_ms(&l->window, (own_ms - 1) * 1000) == end_ms)
+		give_back_from(&s->before, cost);
+}
+
+/*
+ * The first ms at which `used` is little enough, when it has become the count of the
+ * window before: that one ends at start_ms, and `room` is what may be left of it.
+ */
+static int64_t
+fits_from_ms(int64_t used, int64_t room, int64_t start_ms, int64_t end_ms)
+{
+	if (used <= room)
+		return start_ms;
+	return end_ms - share_down(room, end_ms - start_ms, used);
+}
+
+static int64_t
+sliding_retry_ms(
+    const struct limit *l, struct limit_count c, int64_t cost, int64_t now_us)
+{
+	int64_t room = l->max - cost;
+	int64_t start_ms, end_ms;
+
+	if (room < 0)
+		return -1;
+	window_bounds(&l->window, now_us, &start_ms, &end_ms);
+	if (room >= c.used)
+		return fits_from_ms(c.before, room - c.used, start_ms, end_ms) -
+		    now_us / 1000;
+	start_ms = end_ms;
+	end_ms = window_end_ms(&l->window, start_ms * 1000);
+	return fits_from_ms(c.used, room, start_ms, end_ms) - now_us / 1000;
+}
+
+static void
+sliding_report(const struct limit *l, struct limit_count c, int64_t cost,
+    int64_t now_us, struct limit_outcome *out)
+{
+	out->used = c.used + sliding_weight(l, c, now_us);
+	out->remaining = out->used < l->max ? l->max - out->used : 0;
+	out->reset_ms = window_reset_ms(&l->window, now_us);
+	out->retry_after_ms = sliding_retry_ms(l, c, cost, now_us);
+}
+
+/* --- token_bucket ------------------------------------------------------------- */
+
+/*
+ * GCRA: the one thing to know is when the bucket will be full again. A token taken
+ * moves that moment by one interval; it may lie at most capacity intervals ahead.
+ */
+static int
+bucket_prepare(struct limit *l, struct errinfo *ei)
+{
+	int64_t period_us = l->window.len_ms * 1000;
+
+	if (window_is_calendar(&l->window))
+		return err_set(ei, ERR_INVALID,
+		    "a token bucket fills evenly: its window is second, minute, hour, "
+		    "day, week or a duration, without \"timezone\" and \"anchor\"");
+	if (l->max > period_us)
+		return err_set(ei, ERR_INVALID,
+		    "a token bucket gives out at most one token a microsecond, that is "
+		    "%lld per %s",
+		    (long long)period_us, l->window.name);
+	if (l->max == 0 && l->burst > 0)
+		return err_set(ei, ERR_INVALID,
+		    "a token bucket with \"max\" 0 never fills, so it has no burst");
+	l->capacity = l->burst ? l->burst : l->max;
+	l->interval_us = l->max ? (period_us + l->max - 1) / l->max : 1;
+	if (l->capacity > BUCKET_FILL_US_MAX / l->interval_us)
+		return err_set(ei, ERR_INVALID,
+		    "a bucket of %lld tokens at %lld per %s takes more than %lld days "
+		    "to fill",
+		    (long long)l->capacity, (long long)l->max, l->window.name,
+		    (long long)(BUCKET_FILL_US_MAX / 86400000000));
+	return 0;
+}
+
+static struct limit_count
+bucket_read(const struct limit *l, const struct limit_state *s, int64_t now_us)
+{
+	(void)l;
+	return (struct limit_count){ s->used > now_us ? s->used - now_us : 0, 0 };
+}
+
+static bool
+bucket_fits(const struct limit *l, struct limit_count c, int64_t cost, int64_t now_us)
+{
+	(void)now_us;
+	return cost <= l->capacity &&
+	    c.used + cost * l->interval_us <= l->capacity * l->interval_us;
+}
+
+static void
+bucket_set(struct limit_state *s, int64_t full_us)
+{
+	s->used = full_us;
+	s->end_ms = ms_up(full_us);
+}
+
+static void
+bucket_charge(
+    const struct limit *l, struct limit_state *s, int64_t cost, int64_t now_us)
+{
+	int64_t full_us = s->used > now_us ? s->used : now_us;
+
+	/* Past what fits, time ends at NUM_MAX, which Lua can still count. */
+	if (cost > (NUM_MAX - full_us) / l->interval_us)
+		bucket_set(s, NUM_MAX);
+	else
+		bucket_set(s, full_us + cost * l->interval_us);
+}
+
+static int64_t
+bucket_mark(const struct limit *l, struct limit_count c, int64_t now_us)
+{
+	(void)l;
+	return now_us + c.used;
+}
+
+/*
+ * The bucket was never full between the charge and `full_us`, so what has not come
+ * back by itself until then may be given back; a part of more may have come back.
+ */
+static void
+bucket_give_back(const struct limit *l, struct limit_state *s, int64_t cost,
+    int64_t full_us, int64_t now_us)
+{
+	int64_t back_us = full_us - now_us;
+
+	if (back_us <= 0 || s->used <= now_us)
+		return;
+	if (cost < back_us / l->interval_us + 1 && cost * l->interval_us < back_us)
+		back_us = cost * l->interval_us;
+	bucket_set(s, s->used - back_us);
+}
+
+static void
+bucket_report(const struct limit *l, struct limit_count c, int64_t cost, int64_t now_us,
+    struct limit_outcome *out)
+{
+	int64_t room_us = l->capacity * l->interval_us - c.used;
+
+	(void)now_us;
+	out->remaining = room_us > 0 ? room_us / l->interval_us : 0;
+	out->used = l->capacity - out->remaining;
+	out->reset_ms = ms_up(c.used);
+	out->retry_after_ms =
+	    cost > l->capacity ? -1 : ms_up(cost * l->interval_us - room_us);
+}
+
+/* --- the table ---------------------------------------------------------------- */
+
 static const struct {
-	int64_t (*used)(const struct limit_state *, int64_t now_us);
+	struct limit_count (*read)(
+	    const struct limit *, const struct limit_state *, int64_t now_us);
+	bool (*fits)(
+	    const struct limit *, struct limit_count, int64_t cost, int64_t now_us);
 	void (*charge)(
 	    const struct limit *, struct limit_state *, int64_t cost, int64_t now_us);
-	void (*give_back)(struct limit_state *, int64_t cost, int64_t end_ms);
+	int64_t (*mark)(const struct limit *, struct limit_count, int64_t now_us);
+	void (*give_back)(const struct limit *, struct limit_state *, int64_t cost,
+	    int64_t mark, int64_t now_us);
+	void (*report)(const struct limit *, struct limit_count, int64_t cost,
+	    int64_t now_us, struct limit_outcome *);      /* retry as if refused */
+	int (*prepare)(struct limit *, struct errinfo *); /* NULL: nothing to do */
 } algorithms[] = {
-	[ALGORITHM_FIXED] = { fixed_used, fixed_charge, fixed_give_back },
+	[ALGORITHM_FIXED] = { fixed_read, fixed_fits, fixed_charge, window_mark,
+	    fixed_give_back, fixed_report, NULL },
+	[ALGORITHM_SLIDING] = { sliding_read, sliding_fits, sliding_charge, window_mark,
+	    sliding_give_back, sliding_report, NULL },
+	[ALGORITHM_TOKEN_BUCKET] = { bucket_read, bucket_fits, bucket_charge,
+	    bucket_mark, bucket_give_back, bucket_report, bucket_prepare },
 };
 
-int64_t
-limit_used(const struct limit *l, const struct limit_state *s, int64_t now_us)
+int
+limit_prepare(struct limit *l, struct errinfo *ei)
 {
-	return algorithms[l->algorithm].used(s, now_us);
+	return algorithms[l->algorithm].prepare
+	    ? algorithms[l->algorithm].prepare(l, ei)
+	    : 0;
+}
+
+struct limit_count
+limit_count(const struct limit *l, const struct limit_state *s, int64_t now_us)
+{
+	return algorithms[l->algorithm].read(l, s, now_us);
 }
 
 bool
@@ -54,8 +358,8 @@ bool
 limit_has_room(
     const struct limit *l, const struct limit_state *s, int64_t cost, int64_t now_us)
 {
-	/* Neither side can overflow: each term is at most NUM_MAX plus one cost. */
-	return limit_used(l, s, now_us) + cost <= l->max;
+	return algorithms[l->algorithm].fits(
+	    l, limit_count(l, s, now_us), cost, now_us);
 }
 
 void
@@ -64,22 +368,30 @@ limit_charge(const struct limit *l, struct limit_state *s, int64_t cost, int64_t
 	algorithms[l->algorithm].charge(l, s, cost, now_us);
 }
 
-void
-limit_give_back(
-    const struct limit *l, struct limit_state *s, int64_t cost, int64_t end_ms)
+int64_t
+limit_mark(const struct limit *l, struct limit_count count, int64_t now_us)
 {
-	algorithms[l->algorithm].give_back(s, cost, end_ms);
+	return algorithms[l->algorithm].mark(l, count, now_us);
+}
+
+void
+limit_give_back(const struct limit *l, struct limit_state *s, int64_t cost,
+    int64_t mark, int64_t now_us)
+{
+	algorithms[l->algorithm].give_back(l, s, cost, mark, now_us);
 }
 
 struct limit_outcome
-limit_report(
-    const struct limit *l, int64_t used, int64_t cost, int64_t now_us, bool refused)
+limit_report(const struct limit *l, struct limit_count count, int64_t cost,
+    int64_t now_us, bool refused)
 {
-	struct limit_outcome out = { .used = used };
+	struct limit_outcome out = { 0 };
+	int64_t start_ms, end_ms;
 
-	out.remaining = used < l->max ? l->max - used : 0;
-	out.reset_ms = window_reset_ms(&l->window, now_us);
-	if (refused)
-		out.retry_after_ms = cost > l->max ? -1 : out.reset_ms;
+	algorithms[l->algorithm].report(l, count, cost, now_us, &out);
+	if (!refused)
+		out.retry_after_ms = 0;
+	window_bounds(&l->window, now_us, &start_ms, &end_ms);
+	out.window_ms = end_ms - start_ms;
 	return out;
 }

@@ -13,31 +13,71 @@
 #include "limit/window.h"
 
 /* An algorithm is one row of the table in limit.c. */
-enum algorithm { ALGORITHM_FIXED };
+enum algorithm { ALGORITHM_FIXED, ALGORITHM_SLIDING, ALGORITHM_TOKEN_BUCKET };
+
+/* The longest time that a bucket may take to fill: 7300 days. */
+#define BUCKET_FILL_US_MAX (2 * WINDOW_SECONDS_MAX * 1000000)
 
 struct limit {
 	enum algorithm algorithm;
 	int64_t max; /* 0 ... NUM_MAX */
 	struct window window;
+	int64_t burst; /* token_bucket: how many at once; 0: max */
+
+	/* Of token_bucket, worked out by limit_prepare(). */
+	int64_t capacity;    /* tokens of a full bucket */
+	int64_t interval_us; /* until one token more, 1 ... */
 };
 
-/* What a store remembers of one counter. All zero: nothing was counted yet. */
+/*
+ * What a store remembers of one counter. All zero: nothing was counted yet.
+ * From end_ms on nothing of it counts any more.
+ *
+ *	                used                       before
+ *	fixed           this window's count        -
+ *	sliding         this window's count        the window's before it
+ *	token_bucket    when it is full again, µs  -
+ *
+ * end_ms is the end of this window; with sliding, which looks back, of the next one.
+ */
 struct limit_state {
 	int64_t used;
-	int64_t end_ms; /* the end of the window that `used` belongs to */
+	int64_t before;
+	int64_t end_ms;
+};
+
+/*
+ * How a counter stands at one moment, as every store tells it.
+ *
+ *	                used                       before
+ *	fixed           this window's count        0
+ *	sliding         this window's count        the window's before it
+ *	token_bucket    µs until it is full        0
+ */
+struct limit_count {
+	int64_t used;
+	int64_t before;
 };
 
 /* How one limit stands after (or, when refused, without) a charge. */
 struct limit_outcome {
 	int64_t used;           /* 0 ... ; may exceed max when max was lowered */
 	int64_t remaining;      /* never below 0 */
-	int64_t reset_ms;       /* until the window ends */
+	int64_t reset_ms;       /* until the window ends, or the bucket is full */
 	int64_t retry_after_ms; /* 0 admitted; -1 never, the cost exceeds max */
+	int64_t window_ms;      /* how long the window of this moment is */
 };
 
-/* What is counted in the window that holds now_us; an older window counts as 0.
- * Where time went back, a later window's count is kept, never rewound. */
-int64_t limit_used(const struct limit *l, const struct limit_state *s, int64_t now_us);
+/*
+ * Works out what follows from max, burst and window; to be called again where one of
+ * them was changed. 0, or ERR_INVALID when the limit cannot be kept: ei->text.
+ */
+int limit_prepare(struct limit *l, struct errinfo *ei) MUST_CHECK;
+
+/* How the counter stands at now_us; what lies in the past counts as 0.
+ * Where time went back, a later moment's count is kept, never rewound. */
+struct limit_count limit_count(
+    const struct limit *l, const struct limit_state *s, int64_t now_us);
 
 /* Whether nothing that the state remembers counts any more, under any limit: a store
  * may then forget it. */
@@ -51,14 +91,21 @@ bool limit_has_room(
 void limit_charge(
     const struct limit *l, struct limit_state *s, int64_t cost, int64_t now_us);
 
-/* Gives back what was charged in the window that ended, or will end, at end_ms.
- * Does nothing when the state has moved on; never goes below 0. */
-void limit_give_back(
-    const struct limit *l, struct limit_state *s, int64_t cost, int64_t end_ms);
+/*
+ * What limit_give_back() has to know later of a charge after which, at now_us, the
+ * counter stood at `count`: the end of the window that was charged, in ms; of a
+ * bucket the time at which it would be full again, in µs.
+ */
+int64_t limit_mark(const struct limit *l, struct limit_count count, int64_t now_us);
 
-/* The outcome for a counter that stands at `used`. `refused`: this limit is the one
+/* Gives back a charge. Does nothing where it does not count any more (the window is
+ * over, the tokens have come back by themselves); never goes below 0. */
+void limit_give_back(const struct limit *l, struct limit_state *s, int64_t cost,
+    int64_t mark, int64_t now_us);
+
+/* The outcome for a counter that stands at `count`. `refused`: this limit is the one
  * that lacked room for `cost`. */
-struct limit_outcome limit_report(
-    const struct limit *l, int64_t used, int64_t cost, int64_t now_us, bool refused);
+struct limit_outcome limit_report(const struct limit *l, struct limit_count count,
+    int64_t cost, int64_t now_us, bool refused);
 
 #endif

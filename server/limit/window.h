@@ -3,31 +3,49 @@
  * A span of time in which a limit counts, aligned so that every daemon and every
  * store cuts time at the same places: seconds, minutes, hours, days and durations at
  * multiples of their length since 1970-01-01T00:00:00Z, weeks on Monday 00:00 UTC.
+ * Months, years, and whatever has a time zone or an anchor follow the calendar: their
+ * windows are as long as the days and months are.
  * Pure; times are parameters.
  */
 #ifndef LIMIT_WINDOW_H
 #define LIMIT_WINDOW_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/attr.h"
 #include "base/err.h"
 #include "base/slice.h"
+#include "limit/zone.h"
 
 #define WINDOW_NAME_MAX 24
 #define WINDOW_SECONDS_MAX INT64_C(315360000) /* 3650 days */
 
+enum window_unit {
+	WINDOW_SPAN,  /* of len_ms and offset_ms; no calendar */
+	WINDOW_CLOCK, /* second, minute, hour: by the clock of a zone */
+	WINDOW_DAY,
+	WINDOW_WEEK,
+	WINDOW_MONTH,
+	WINDOW_YEAR
+};
+
 struct window {
-	int64_t len_ms;             /* 1,000 ... WINDOW_SECONDS_MAX * 1,000 */
+	int64_t len_ms;             /* 1,000 ... WINDOW_SECONDS_MAX * 1,000;
+	                               month and year: about */
 	int64_t offset_ms;          /* where the cuts lie: (t - offset) % len == 0 */
 	char name[WINDOW_NAME_MAX]; /* as in keys: "minute", "90s"; the one spelling
 	                               of all that mean the same window */
+	enum window_unit unit;
+	int anchor;              /* WINDOW_WEEK: its first day, 0 Monday ... 6;
+	                            WINDOW_MONTH: the same, 1 ... 28 */
+	const struct zone *zone; /* NULL: UTC; borrowed */
 };
 
 /*
- * Reads "second" ... "week", or a whole number with a unit ("90s" "15m" "6h" "30d").
- * 0; ERR_UNSUPPORTED for "month" and "year"; ERR_INVALID otherwise, with what would
- * be right in ei->text. *out is written only on success.
+ * Reads "second" ... "year", or a whole number with a unit ("90s" "15m" "6h" "30d").
+ * 0, or ERR_INVALID with what would be right in ei->text. *out is written only on
+ * success.
  */
 int window_parse(struct slice text, struct window *out, struct errinfo *ei) MUST_CHECK;
 
@@ -35,11 +53,33 @@ int window_parse(struct slice text, struct window *out, struct errinfo *ei) MUST
 int window_from_seconds(
     int64_t seconds, struct window *out, struct errinfo *ei) MUST_CHECK;
 
+/*
+ * Makes a window follow the calendar of a zone (NULL: UTC). `anchor` is as above; -1:
+ * Monday, or the first. 0, or ERR_INVALID when this window has no calendar, being a
+ * duration.
+ */
+int window_set_zone(struct window *w, const struct zone *zone, int anchor) MUST_CHECK;
+
+static inline bool
+window_is_calendar(const struct window *w)
+{
+	return w->unit != WINDOW_SPAN;
+}
+
 /* The window that holds now_us: the first ms in it and the first ms after it. */
 int64_t window_start_ms(const struct window *w, int64_t now_us);
 int64_t window_end_ms(const struct window *w, int64_t now_us);
 
-/* Time until the window's end, in ms, rounded up: 1 ... len_ms. */
+/* Both at once. */
+void window_bounds(
+    const struct window *w, int64_t now_us, int64_t *start_ms, int64_t *end_ms);
+
+/* The moments between which lie the window before now_us, that of now_us, and the two
+ * after it, in ms: what a store needs whose clock is not quite the one of now_us. */
+#define WINDOW_CUTS 5
+void window_cuts(const struct window *w, int64_t now_us, int64_t cuts_ms[WINDOW_CUTS]);
+
+/* Time until the window's end, in ms, rounded up: 1 ... */
 int64_t window_reset_ms(const struct window *w, int64_t now_us);
 
 #endif

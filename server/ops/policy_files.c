@@ -43,7 +43,7 @@ name_of_file(const char *file, struct errlist *errors)
 static struct policy *
 load_one(const char *file, const char *key_prefix, struct errlist *errors)
 {
-	struct policy_options options = { key_prefix };
+	struct policy_options options = { .key_prefix = key_prefix };
 	struct policy *policy = NULL;
 	struct buf text = { 0 };
 	struct errlist faults;

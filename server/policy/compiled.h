@@ -40,8 +40,17 @@ struct policy_tool {
 	struct answer answer;
 };
 
+/* A time zone that limits of the policy name; NULL after a fault. */
+struct policy_zone {
+	struct policy_zone *next;
+	char *name;
+	struct zone *zone; /* owned */
+};
+
 struct policy {
 	struct arena arena;
+	const struct policy_options *options; /* while the document is read */
+	struct policy_zone *zones;
 	char *name;
 	char *description;
 	char *key_head; /* "PREFIX:POLICY:{", shared by all limits */

@@ -8,6 +8,7 @@
 #include "policy/compiled.h"
 #include "policy/condition.h"
 #include "policy/path.h"
+#include "policy/policy_calendar.h"
 #include "policy/quote.h"
 #include "policy/scope.h"
 
@@ -20,6 +21,7 @@ policy_free(struct policy *policy)
 	for (size_t i = 0; i < policy->n_regexes; i++)
 		regex_free(policy->regexes[i]);
 	free(policy->regexes);
+	calendar_free(policy);
 	arena_fini(&policy->arena);
 	free(policy);
 }

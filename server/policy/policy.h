@@ -5,7 +5,7 @@
  *
  * Ownership: a policy owns all it points to and never changes after policy_parse().
  * Threads: a finished policy may be read by any number of threads.
- * Pure: no clock, no file, no socket.
+ * Pure: no clock, no file, no socket; time zones come through a callback.
  */
 #ifndef POLICY_POLICY_H
 #define POLICY_POLICY_H
@@ -66,6 +66,7 @@ struct policy_limit {
 	char *message;  /* on_deny, or a default that names counter, max and window */
 	char *key_head; /* "PREFIX:POLICY:{" */
 	char *key_tail; /* "}:COUNTER:WINDOW" */
+	char *calendar; /* "@ZONE+ANCHOR" as in WINDOW, or "" */
 	struct override *overrides; /* by value; a scope of one name */
 	size_t n_overrides;
 };
@@ -81,6 +82,11 @@ struct regex_scratch;
 
 struct policy_options {
 	const char *key_prefix; /* NULL: "ration" */
+	/* Appends the TZif file of the zone `name` to `out`. 0, or an error with ei->text.
+	 * NULL: tzdata_read(), the one file that reading a policy may touch. */
+	int (*zone_read)(
+	    void *arg, const char *name, struct buf *out, struct errinfo *ei);
+	void *zone_arg;
 };
 
 /*

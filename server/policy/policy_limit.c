@@ -7,13 +7,14 @@
 #include "policy/compiled.h"
 #include "policy/override.h"
 #include "policy/path.h"
+#include "policy/policy_calendar.h"
 #include "policy/position.h"
 #include "policy/quote.h"
 #include "policy/scope.h"
 
 #define WANT_COUNT "a whole number from 0 to 9007199254740991"
 #define WANT_WINDOW                                                                  \
-	"second, minute, hour, day or week, a duration such as "                     \
+	"second, minute, hour, day, week, month or year, a duration such as "        \
 	"\"90s\", \"15m\", \"6h\" or \"30d\", or a whole number of seconds, from 1 " \
 	"second to 3650 days"
 #define WANT_SCOPE                                                       \
@@ -21,11 +22,15 @@
 	"list of names"
 #define WANT_OVERRIDES "an object with a max for each value of the scope"
 #define WANT_ARGUMENT "an argument's path, such as \"args.amount\""
+#define WANT_ALGORITHM "\"fixed\", \"sliding\" or \"token_bucket\""
+#define WANT_BURST "a whole number from 1 to 9007199254740991"
 #define WANT_SECONDS "a whole number of seconds, from 1 to 315360000"
 
 /* A limit while its keys are read. */
 struct draft {
 	struct policy_limit *limit;
+	const char *timezone;
+	const json_t *anchor;
 	bool has_cost;
 	json_t *overrides;
 	bool slots; /* concurrency has no window, so none is missed */
@@ -46,7 +51,6 @@ read_window(struct reader *r, json_t *value, void *into)
 	struct window *window = &d->limit->limit.window;
 	struct errinfo ei;
 	int64_t seconds;
-	int rc;
 
 	if (json_is_number(value)) {
 		if (reader_whole(r, value, 1, WINDOW_SECONDS_MAX, &seconds) &&
@@ -54,10 +58,7 @@ read_window(struct reader *r, json_t *value, void *into)
 			reader_wrong(r, value);
 		return;
 	}
-	rc = window_parse(slice_str(json_string_value(value)), window, &ei);
-	if (rc == ERR_UNSUPPORTED)
-		reader_fault(r, rc, "%s", ei.text);
-	else if (rc < 0)
+	if (window_parse(slice_str(json_string_value(value)), window, &ei) < 0)
 		reader_wrong(r, value);
 }
 
@@ -130,8 +131,8 @@ read_algorithm(struct reader *r, json_t *value, void *into)
 {
 	static const struct reader_choice choices[] = {
 		{ "fixed", ALGORITHM_FIXED },
-		{ "sliding", READER_UNSUPPORTED },
-		{ "token_bucket", READER_UNSUPPORTED },
+		{ "sliding", ALGORITHM_SLIDING },
+		{ "token_bucket", ALGORITHM_TOKEN_BUCKET },
 		{ "concurrency", READER_UNSUPPORTED },
 	};
 	struct draft *d = into;
@@ -140,6 +141,32 @@ read_algorithm(struct reader *r, json_t *value, void *into)
 	d->slots = strcmp(json_string_value(value), "concurrency") == 0;
 	reader_choose(r, value, choices, ARRAY_LEN(choices), &algorithm);
 	d->limit->limit.algorithm = (enum algorithm)algorithm;
+}
+
+static void
+read_burst(struct reader *r, json_t *value, void *into)
+{
+	struct draft *d = into;
+
+	reader_whole(r, value, 1, NUM_MAX, &d->limit->limit.burst);
+}
+
+static void
+read_timezone(struct reader *r, json_t *value, void *into)
+{
+	struct draft *d = into;
+
+	(void)r;
+	d->timezone = json_string_value(value);
+}
+
+static void
+read_anchor(struct reader *r, json_t *value, void *into)
+{
+	struct draft *d = into;
+
+	(void)r;
+	d->anchor = value;
 }
 
 static void
@@ -164,14 +191,14 @@ static const struct reader_key limit_keys[] = {
 	{ "cost", KIND_NUMBER, false, WANT_COUNT, read_cost },
 	{ "increment", KIND_NUMBER, false, WANT_COUNT, read_cost },
 	{ "on_deny", KIND_STRING, false, "a message", read_on_deny },
-	{ "algorithm", KIND_STRING, false, "\"fixed\"", read_algorithm },
+	{ "algorithm", KIND_STRING, false, WANT_ALGORITHM, read_algorithm },
+	{ "burst", KIND_NUMBER, false, WANT_BURST, read_burst },
+	{ "timezone", KIND_STRING, false, "a time zone's name", read_timezone },
+	{ "anchor", KIND_NUMBER | KIND_STRING, false, WANT_ANCHOR, read_anchor },
 	{ "mode", KIND_STRING, false, "\"enforce\"", read_mode },
 	{ "overrides", KIND_OBJECT, false, WANT_OVERRIDES, read_overrides },
 	{ "cost_from", KIND_STRING, false, WANT_ARGUMENT, read_cost_from },
 	{ "increment_from", KIND_STRING, false, WANT_ARGUMENT, read_cost_from },
-	{ .name = "burst" },
-	{ .name = "timezone" },
-	{ .name = "anchor" },
 	{ .name = "on_store_failure" },
 };
 
@@ -203,6 +230,51 @@ add_message(struct buf *out, const struct policy_limit *limit)
 	scope_add_phrase(&limit->scope, out);
 }
 
+/* What several keys say together. Only once each of them was read without a fault. */
+static void
+limit_check(struct reader *r, struct limit *limit)
+{
+	size_t mark = reader_enter(r, slice_str(limit->burst ? "burst" : "max"));
+	struct errinfo ei;
+
+	if (limit->burst && limit->algorithm != ALGORITHM_TOKEN_BUCKET)
+		reader_fault(r, ERR_INVALID,
+		    "\"burst\" belongs to \"algorithm\": \"token_bucket\"");
+	else if (limit_prepare(limit, &ei) < 0)
+		reader_fault(r, ei.code, "%s", ei.text);
+	reader_leave(r, mark);
+}
+
+/* What follows the window's name in a key. */
+static void
+add_suffix(struct buf *key, const struct policy_limit *limit)
+{
+	static const char *const suffixes[] = {
+		[ALGORITHM_FIXED] = "",
+		[ALGORITHM_SLIDING] = ".sliding",
+		[ALGORITHM_TOKEN_BUCKET] = ".bucket",
+	};
+
+	buf_add_str(key, limit->calendar);
+	buf_add_str(key, suffixes[limit->limit.algorithm]);
+}
+
+/* Nothing is admitted where max is 0, whatever the burst. */
+static void
+override_prepare(struct reader *r, struct override *override)
+{
+	struct limit *limit = &override->limit.limit;
+	size_t mark = reader_enter(r, slice_str("overrides"));
+	struct errinfo ei;
+
+	reader_enter(r, override->value);
+	if (limit->max == 0)
+		limit->burst = 0;
+	if (limit_prepare(limit, &ei) < 0)
+		reader_fault(r, ei.code, "%s", ei.text);
+	reader_leave(r, mark);
+}
+
 /* What holds for one value is the whole limit with another max. */
 static void
 finish_overrides(struct reader *r, struct policy_limit *limit, bool has_message)
@@ -215,6 +287,7 @@ finish_overrides(struct reader *r, struct policy_limit *limit, bool has_message)
 
 		*own = *limit;
 		own->limit.max = max;
+		override_prepare(r, &limit->overrides[i]);
 		own->overrides = NULL;
 		own->n_overrides = 0;
 		if (has_message)
@@ -243,6 +316,7 @@ limit_finish(struct reader *r, struct policy *policy, struct policy_limit *limit
 	key_add_part(&text, slice_str(limit->counter));
 	buf_add_char(&text, ':');
 	buf_add_str(&text, limit->limit.window.name);
+	add_suffix(&text, limit);
 	limit->key_tail = keep(r, &text);
 	limit->key_head = policy->key_head;
 	finish_overrides(r, limit, has_message);
@@ -268,6 +342,9 @@ limit_read(struct reader *r, json_t *object, struct policy *policy, struct slice
 		scope_set_default(r, &limit->scope);
 	if (d.overrides)
 		override_check_scope(r, &limit->scope);
+	if (r->faults == before &&
+	    calendar_read(r, policy, limit, d.timezone, d.anchor))
+		limit_check(r, &limit->limit);
 	if (r->faults != before || r->arena->failed)
 		return;
 	buf_add_slice(&rule, list);
@@ -340,6 +417,7 @@ rate_limit_read(
 	if (!limit)
 		return NULL;
 	limit->cost = -1;
+	limit->calendar = arena_copy(r->arena, slice_str(""));
 	reader_object(r, object, rate_keys, ARRAY_LEN(rate_keys), &d);
 	if (r->faults != before || !scope_set_rate(r, &limit->scope))
 		return NULL;

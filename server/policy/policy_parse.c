@@ -245,11 +245,13 @@ read_policy(struct reader *r, struct policy *policy, const char *name,
 
 	if (!root)
 		return false;
+	policy->options = options;
 	set_names(r, policy, name, options);
 	reader_object(r, root, document_keys, ARRAY_LEN(document_keys), policy);
 	if (!policy_join(r, policy) || r->arena->failed || r->path.failed)
 		reader_fault(r, ERR_NOMEM, "out of memory");
 	json_decref(root);
+	policy->options = NULL;
 	return r->faults == 0;
 }
 

@@ -7,31 +7,19 @@
 
 #include "base/num.h"
 #include "redis/fault.h"
-#include "redis/script.h"
+#include "redis/form.h"
+#include "redis/late.h"
 
+/* How often a take may be asked again with other dates. Once is the rule. */
+#define ASK_MAX 3
 #define SHAPES_MAX 32 /* runs told apart in one batch; more just make more runs */
-
-/* What must be known of a charge after its take is gone. */
-struct late_charge {
-	size_t key_at; /* in late.keys */
-	size_t key_len;
-	int64_t cost;
-	struct window window;
-};
-
-/* A take that left after it was sent. */
-struct late {
-	size_t n;
-	char *keys;
-	struct late_charge charges[];
-};
 
 /* One check of the batch, in the order of the script's answer. At most one of the two
  * is set; neither: it left and nothing need be given back. */
 struct entry {
 	struct take *take;
 	struct late *late;
-	size_t n; /* charges */
+	size_t n; /* numbers that answer it */
 };
 
 /* Takes of one shape, as a list over take->next. */
@@ -43,8 +31,9 @@ struct run {
 
 struct batch {
 	bool sent;
-	size_t n;    /* takes gathered, or entries once sent */
-	size_t live; /* takes that did not leave */
+	int64_t around_us; /* the server's clock when it was sent, about */
+	size_t n;          /* takes gathered, or entries once sent */
+	size_t live;       /* takes that did not leave */
 	size_t keys;
 	struct run runs[SHAPES_MAX];
 	size_t n_runs;
@@ -168,34 +157,6 @@ unlink_take(struct batch *batch, struct take *take)
 
 /* --- the call ----------------------------------------------------------------- */
 
-static void
-add_bulk(struct buf *out, struct slice value)
-{
-	char *to = buf_reserve(out, value.len + NUM_TEXT_MAX + 5);
-	char *p = to;
-
-	if (!to)
-		return;
-	*p++ = '$';
-	p += num_format((int64_t)value.len, p);
-	*p++ = '\r';
-	*p++ = '\n';
-	if (value.len > 0)
-		memcpy(p, value.ptr, value.len);
-	p += value.len;
-	*p++ = '\r';
-	*p++ = '\n';
-	buf_commit(out, (size_t)(p - to));
-}
-
-static void
-add_number(struct buf *out, int64_t value)
-{
-	char text[NUM_TEXT_MAX];
-
-	add_bulk(out, slice_make(text, num_format(value, text)));
-}
-
 /* How many takes from `take` on, in its list, have its shape. */
 static size_t
 run_length(const struct take *take)
@@ -209,24 +170,42 @@ run_length(const struct take *take)
 }
 
 static void
-add_run_args(struct buf *out, const struct take *first, size_t n)
+add_run_args(
+    const struct batch *batch, struct buf *out, const struct take *first, size_t n)
 {
-	add_number(out, (int64_t)n);
-	add_number(out, (int64_t)first->n);
+	form_add_number(out, (int64_t)n);
+	form_add_number(out, (int64_t)first->n);
 	for (size_t j = 0; j < first->n; j++) {
-		const struct limit *l = first->charges[j].limit;
+		const struct charge *c = &first->charges[j];
 
-		add_number(out, l->max);
-		add_number(out, first->charges[j].cost);
-		add_number(out, l->window.len_ms);
-		add_number(out, l->window.offset_ms);
+		form_add_limit(out, c->limit, c->cost, batch->around_us);
 	}
+}
+
+static size_t
+count_run_args(const struct take *take)
+{
+	size_t n = 2;
+
+	for (size_t j = 0; j < take->n; j++)
+		n += form_of(take->charges[j].limit)->n_args;
+	return n;
+}
+
+static size_t
+count_numbers(const struct take *take)
+{
+	size_t n = 0;
+
+	for (size_t j = 0; j < take->n; j++)
+		n += form_of(take->charges[j].limit)->n_numbers;
+	return n;
 }
 
 /* Walks every stretch of one shape in the order of the call. */
 static size_t
 each_stretch(struct batch *batch, struct buf *out,
-    void (*fn)(struct buf *, const struct take *, size_t n))
+    void (*fn)(const struct batch *, struct buf *, const struct take *, size_t n))
 {
 	size_t args = 0;
 
@@ -237,8 +216,8 @@ each_stretch(struct batch *batch, struct buf *out,
 			size_t n = run_length(at);
 
 			if (fn)
-				fn(out, at, n);
-			args += 2 + 4 * at->n;
+				fn(batch, out, at, n);
+			args += count_run_args(at);
 			for (; n > 0; n--)
 				at = at->next;
 		}
@@ -247,11 +226,12 @@ each_stretch(struct batch *batch, struct buf *out,
 }
 
 static void
-add_keys(struct buf *out, const struct take *take, size_t n)
+add_keys(const struct batch *batch, struct buf *out, const struct take *take, size_t n)
 {
+	(void)batch;
 	for (; n > 0; n--, take = take->next)
 		for (size_t j = 0; j < take->n; j++)
-			add_bulk(out, take->charges[j].key);
+			form_add_bulk(out, take->charges[j].key);
 }
 
 /* The takes, in the order of the call, become the entries that its reply answers. */
@@ -262,7 +242,8 @@ fill_entries(struct batch *batch)
 
 	for (size_t i = 0; i < batch->n_runs; i++)
 		for (struct take *t = batch->runs[i].first; t; t = t->next)
-			batch->entries[n++] = (struct entry){ t, NULL, t->n };
+			batch->entries[n++] =
+			    (struct entry){ t, NULL, count_numbers(t) };
 }
 
 /* A call that was refused before it ran charged nothing: those that left are gone, the
@@ -287,19 +268,20 @@ batch_regather(struct batch *batch)
 }
 
 bool
-batch_format(struct batch *batch, struct slice sha, struct buf *out)
+batch_format(struct batch *batch, struct slice sha, int64_t around_us, struct buf *out)
 {
 	size_t args;
 
+	batch->around_us = around_us;
 	if (batch->n == 0)
 		return false;
 	args = each_stretch(batch, NULL, NULL);
 	buf_add_char(out, '*');
 	buf_add_int(out, (int64_t)(3 + batch->keys + args));
 	buf_add(out, "\r\n", 2);
-	add_bulk(out, slice_str("EVALSHA"));
-	add_bulk(out, sha);
-	add_number(out, (int64_t)batch->keys);
+	form_add_bulk(out, slice_str("EVALSHA"));
+	form_add_bulk(out, sha);
+	form_add_number(out, (int64_t)batch->keys);
 	each_stretch(batch, out, add_keys);
 	each_stretch(batch, out, add_run_args);
 	fill_entries(batch);
@@ -308,31 +290,6 @@ batch_format(struct batch *batch, struct slice sha, struct buf *out)
 }
 
 /* --- leaving ------------------------------------------------------------------ */
-
-static struct late *
-late_new(const struct take *take)
-{
-	size_t bytes = 0;
-	struct late *late;
-
-	for (size_t j = 0; j < take->n; j++)
-		bytes += take->charges[j].key.len;
-	late = malloc(sizeof(*late) + take->n * sizeof(late->charges[0]) + bytes);
-	if (!late)
-		return NULL;
-	late->n = take->n;
-	late->keys = (char *)&late->charges[take->n];
-	bytes = 0;
-	for (size_t j = 0; j < take->n; j++) {
-		const struct charge *c = &take->charges[j];
-
-		late->charges[j] = (struct late_charge){ bytes, c->key.len, c->cost,
-			c->limit->window };
-		memcpy(late->keys + bytes, c->key.ptr, c->key.len);
-		bytes += c->key.len;
-	}
-	return late;
-}
 
 static int64_t
 expire_sent(struct batch *batch, int64_t now_us,
@@ -351,7 +308,7 @@ expire_sent(struct batch *batch, int64_t now_us,
 			continue;
 		}
 		/* Out of memory: what it took stays taken, which admits less, not more. */
-		batch->entries[i].late = late_new(take);
+		batch->entries[i].late = late_new(take, batch->around_us);
 		batch->entries[i].take = NULL;
 		batch->live--;
 		fn(arg, take);
@@ -404,46 +361,6 @@ batch_fail(struct batch *batch, struct store *store, enum store_fault fault,
 
 /* --- the answer --------------------------------------------------------------- */
 
-/* Adds the words of one late take that was charged: keys first, then arguments. */
-struct give_back {
-	struct buf keys;
-	struct buf args;
-	size_t n;
-};
-
-static void
-give_back_add(struct give_back *gb, const struct late *late, int64_t now_us)
-{
-	for (size_t j = 0; j < late->n; j++) {
-		const struct late_charge *c = &late->charges[j];
-
-		if (c->cost == 0)
-			continue;
-		add_bulk(&gb->keys, slice_make(late->keys + c->key_at, c->key_len));
-		add_number(&gb->args, c->cost);
-		add_number(&gb->args, window_end_ms(&c->window, now_us));
-		add_number(&gb->args, c->window.len_ms);
-		gb->n++;
-	}
-}
-
-static void
-give_back_format(struct give_back *gb, struct buf *out)
-{
-	if (gb->n > 0) {
-		buf_printf(out, "*%zu\r\n", 3 + gb->n * 4);
-		add_bulk(out, slice_str("EVAL"));
-		add_bulk(out, slice_str(lua_give_back));
-		add_number(out, (int64_t)gb->n);
-		buf_add_slice(out, buf_slice(&gb->keys));
-		buf_add_slice(out, buf_slice(&gb->args));
-		if (gb->keys.failed || gb->args.failed)
-			buf_clear(out);
-	}
-	buf_fini(&gb->keys);
-	buf_fini(&gb->args);
-}
-
 /* Reads one check's numbers into its take. */
 static void
 apply_one(struct take *take, const struct reply_value *v, int64_t now_us)
@@ -452,12 +369,17 @@ apply_one(struct take *take, const struct reply_value *v, int64_t now_us)
 	take->now_us = now_us;
 	take->fault = FAULT_NONE;
 	for (size_t j = 0; j < take->n; j++) {
-		take->charges[j].used = v[j].number;
-		if (v[j].number < 0) {
-			take->charges[j].used = -1 - v[j].number;
+		struct charge *c = &take->charges[j];
+		size_t n = form_of(c->limit)->n_numbers;
+
+		c->count.used = v->number;
+		c->count.before = n > 1 ? v[1].number : 0;
+		if (v->number < 0) {
+			c->count.used = -1 - v->number;
 			take->status = TAKE_REFUSED;
 			take->refused = j;
 		}
+		v += n;
 	}
 	take->done(take);
 }
@@ -499,6 +421,19 @@ fail_one(struct take *take, struct store *store, struct slice text,
 	store_fail(store, take, fault, detail);
 }
 
+/* The script knew no window for the server's time: the take is asked again. */
+static void
+ask_again(struct take *take, struct store *store, struct batch_outcome *out)
+{
+	if (take->asked++ == ASK_MAX) {
+		store_fail(store, take, FAULT_OTHER,
+		    "the clock of Redis moved on faster than it could be followed");
+		return;
+	}
+	take->next = out->again;
+	out->again = take;
+}
+
 int
 batch_apply(struct batch *batch, const struct reply *reply, struct store *store,
     struct batch_outcome *out)
@@ -507,6 +442,8 @@ batch_apply(struct batch *batch, const struct reply *reply, struct store *store,
 	size_t at = 1;
 
 	out->late = out->admitted = 0;
+	out->again = NULL;
+	out->now_us = 0;
 	out->fault = FAULT_NONE;
 	buf_clear(&out->give_back);
 	if (!reply_fits(batch, reply)) {
@@ -514,17 +451,21 @@ batch_apply(struct batch *batch, const struct reply *reply, struct store *store,
 		    batch, store, FAULT_OTHER, "the script's answer makes no sense");
 		return ERR_SYNTAX;
 	}
+	out->now_us = reply->values[0].number;
 	for (size_t i = 0; i < batch->n; i++) {
 		const struct entry *e = &batch->entries[i];
 		const struct reply_value *v = &reply->values[at];
-		int64_t now_us = reply->values[0].number;
+		int64_t now_us = out->now_us;
 
 		if (e->late) {
 			out->late++;
 			if (was_admitted(v, e->n)) {
 				out->admitted++;
-				give_back_add(&gb, e->late, now_us);
+				late_give_back(&gb, e->late, v, now_us);
 			}
+		} else if (e->take && v->kind != REPLY_INT &&
+		    slice_eq_str(reply_text(reply, at), "DATES")) {
+			ask_again(e->take, store, out);
 		} else if (e->take && v->kind != REPLY_INT) {
 			fail_one(e->take, store, reply_text(reply, at), out);
 		} else if (e->take) {

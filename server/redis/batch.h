@@ -47,9 +47,12 @@ int batch_add(struct batch *batch, struct take *take) MUST_CHECK;
 void batch_regather(struct batch *batch);
 
 /*
- * Appends the EVALSHA of all takes that are still in it. False: there was nothing to send.
+ * Appends the EVALSHA of all takes that are still in it. around_us is what the server's
+ * clock shows, about: limits that follow the calendar are sent with the windows around. May be called again when the
+ * server did not know the script. False: there was nothing to send.
  */
-bool batch_format(struct batch *batch, struct slice sha, struct buf *out);
+bool batch_format(
+    struct batch *batch, struct slice sha, int64_t around_us, struct buf *out);
 
 /* Calls fn(arg, take) for each take whose deadline is at or before now_us, after it
  * left the batch. Returns the earliest deadline that is left, INT64_MAX without one. */
@@ -65,6 +68,9 @@ struct batch_outcome {
 	size_t late;          /* takes that had left and of which the reply tells */
 	size_t admitted;      /* of those, charged ones: give_back has their command */
 	struct buf give_back; /* an EVAL to send when admitted > 0 */
+	struct take *again;   /* list over next: to be added to a batch anew, since the
+	                         dates that were sent did not fit now_us */
+	int64_t now_us;       /* the server's clock; 0: the reply made no sense */
 	enum store_fault fault; /* of the first check that met an error, FAULT_NONE */
 	char detail[TAKE_DETAIL_MAX]; /* what Redis said of it */
 };

@@ -36,6 +36,7 @@ struct redis_store {
 	size_t n_spare;
 	struct loop_timer *timer; /* the earliest deadline */
 	int64_t timer_us;         /* when it will fire; INT64_MAX: not armed */
+	int64_t ahead_us;         /* Redis's clock, about, ahead of clock_mono_us() */
 	int64_t progress_us;      /* when a reply last came, or the first call went */
 	struct batch_outcome outcome;
 	int64_t told_us[FAULT_COUNT]; /* when each was last logged; 0: never */
@@ -195,7 +196,10 @@ static void on_reply(void *arg, const struct reply *reply);
 static bool
 send_batch(struct redis_store *rs, struct batch *batch)
 {
-	if (!batch_format(batch, link_take_sha(rs->link), link_out(rs->link)))
+	int64_t around_us = clock_mono_us() + rs->ahead_us;
+
+	if (!batch_format(
+		batch, link_take_sha(rs->link), around_us, link_out(rs->link)))
 		return false;
 	metric_add(rs->store.cells, METRIC_STORE_BATCHES, 1);
 	if (rs->n_sent == 0)
@@ -307,6 +311,33 @@ fail_batch(struct redis_store *rs, struct batch *batch, struct slice text)
 		link_drop(rs->link, fault, detail);
 }
 
+/* A take that is in no batch joins the one that gathers. */
+static void
+gather(struct redis_store *rs, struct take *take)
+{
+	struct batch *batch =
+	    rs->waiting < rs->waiting_max ? gathering(rs, take) : NULL;
+
+	if (!batch || batch_add(batch, take) < 0) {
+		store_fail(&rs->store, take, FAULT_OVERLOAD, NULL);
+		return;
+	}
+	rs->waiting++;
+	arm(rs, take->deadline_us);
+}
+
+/* By now it is known what Redis's clock shows. */
+static void
+gather_again(struct redis_store *rs, struct take *again)
+{
+	while (again) {
+		struct take *take = again;
+
+		again = take->next;
+		gather(rs, take);
+	}
+}
+
 static void
 on_reply(void *arg, const struct reply *reply)
 {
@@ -331,6 +362,9 @@ on_reply(void *arg, const struct reply *reply)
 	if (batch_apply(batch, reply, &rs->store, &rs->outcome) < 0)
 		link_drop(rs->link, FAULT_OTHER, "a script's answer made no sense");
 	batch_put(rs, batch);
+	if (rs->outcome.now_us)
+		rs->ahead_us = rs->outcome.now_us - rs->progress_us;
+	gather_again(rs, rs->outcome.again);
 	if (rs->outcome.fault != FAULT_NONE)
 		tell_fault(rs, rs->outcome.fault, rs->outcome.detail);
 	handle_late(rs);
@@ -368,7 +402,6 @@ static void
 redis_take(struct store *store, struct take *take)
 {
 	struct redis_store *rs = self(store);
-	struct batch *batch;
 	const char *why;
 
 	if (!link_ready(rs->link)) {
@@ -377,13 +410,8 @@ redis_take(struct store *store, struct take *take)
 		store_fail(store, take, fault, why);
 		return;
 	}
-	batch = rs->waiting < rs->waiting_max ? gathering(rs, take) : NULL;
-	if (!batch || batch_add(batch, take) < 0) {
-		store_fail(store, take, FAULT_OVERLOAD, NULL);
-		return;
-	}
-	rs->waiting++;
-	arm(rs, take->deadline_us);
+	take->asked = 0;
+	gather(rs, take);
 }
 
 static void
@@ -446,6 +474,7 @@ redis_store_new(struct loop *loop, const struct redis_store_options *options,
 	rs->waiting_max =
 	    options->waiting_max ? options->waiting_max : REDIS_WAITING_DEFAULT;
 	rs->timer_us = INT64_MAX;
+	rs->ahead_us = clock_real_us() - clock_mono_us();
 	rs->timer = loop_timer_new(loop, on_deadline, rs);
 	if (rs->timer)
 		rs->link = link_new(loop, &options->url, &link_events, rs, cells);

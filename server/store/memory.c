@@ -182,7 +182,7 @@ weigh(struct memory *m, struct take *take, struct spot *spots)
 		    shard_find(shard_of(m, spots[i].hash), c->key, spots[i].hash);
 		if (spots[i].entry)
 			state = &spots[i].entry->state;
-		c->used = limit_used(c->limit, state, take->now_us);
+		c->count = limit_count(c->limit, state, take->now_us);
 		if (refused == take->n &&
 		    !limit_has_room(c->limit, state, c->cost, take->now_us))
 			refused = i;
@@ -239,7 +239,7 @@ charge_all(struct take *take, struct spot *spots)
 		if (c->cost == 0)
 			continue;
 		limit_charge(c->limit, &spots[i].entry->state, c->cost, take->now_us);
-		c->used = limit_used(c->limit, &spots[i].entry->state, take->now_us);
+		c->count = limit_count(c->limit, &spots[i].entry->state, take->now_us);
 	}
 }
 

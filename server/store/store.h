@@ -52,7 +52,8 @@ struct charge {
 	struct slice key;          /* borrowed until done */
 	const struct limit *limit; /* borrowed until done */
 	int64_t cost;              /* 0 ... NUM_MAX */
-	int64_t used;              /* out: after the take, or unchanged by a refusal */
+	/* out: after the take, or unchanged by a refusal */
+	struct limit_count count;
 };
 
 enum take_status { TAKE_ADMITTED, TAKE_REFUSED, TAKE_FAILED };
@@ -79,6 +80,7 @@ struct take {
 	/* the store's own while the take is under way */
 	struct take *prev, *next;
 	void *owner;
+	unsigned asked; /* how often it had to be asked again */
 };
 
 struct store;

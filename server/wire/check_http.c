@@ -71,7 +71,7 @@ add_limit_fields(const struct decision_limit *dl, struct buf *out)
 	buf_add_str(out, "RateLimit-Policy: ");
 	add_sf_string(out, pl->counter);
 	add_parameter(out, 'q', pl->limit.max);
-	add_parameter(out, 'w', seconds_up(pl->limit.window.len_ms));
+	add_parameter(out, 'w', seconds_up(dl->outcome.window_ms));
 	buf_add_str(out, "\r\nRateLimit: ");
 	add_sf_string(out, pl->counter);
 	add_parameter(out, 'r', dl->outcome.remaining);

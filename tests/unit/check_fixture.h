@@ -190,7 +190,7 @@ answer(struct patient *p, enum take_status status)
 
 	p->waiting = NULL;
 	for (size_t i = 0; i < take->n; i++)
-		take->charges[i].used = 1;
+		take->charges[i].count.used = 1;
 	take->status = status;
 	take->refused = 0;
 	take->now_us = T0;

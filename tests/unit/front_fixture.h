@@ -65,7 +65,7 @@ late_answer(struct take *take)
 {
 	take->status = TAKE_ADMITTED;
 	take->now_us = INT64_C(3600) * 1000000;
-	take->charges[0].used = 1;
+	take->charges[0].count.used = 1;
 	take->done(take);
 }
 

@@ -30,11 +30,11 @@ test_counts_up_to_max(void **state)
 
 	(void)state;
 	for (int i = 0; i < 3; i++) {
-		assert_int_equal(limit_used(&l, &s, T0 + i), i);
+		assert_int_equal(limit_count(&l, &s, T0 + i).used, i);
 		assert_true(limit_has_room(&l, &s, 1, T0 + i));
 		limit_charge(&l, &s, 1, T0 + i);
 	}
-	assert_int_equal(limit_used(&l, &s, T0 + 3), 3);
+	assert_int_equal(limit_count(&l, &s, T0 + 3).used, 3);
 	assert_false(limit_has_room(&l, &s, 1, T0 + 3));
 	assert_true(limit_has_room(&l, &s, 0, T0 + 3));
 }
@@ -47,14 +47,14 @@ test_window_turns_with_the_microsecond(void **state)
 
 	(void)state;
 	limit_charge(&l, &s, 1, T0);
-	assert_int_equal(limit_used(&l, &s, T0 + MINUTE_US - 1), 1);
+	assert_int_equal(limit_count(&l, &s, T0 + MINUTE_US - 1).used, 1);
 	assert_false(limit_has_room(&l, &s, 1, T0 + MINUTE_US - 1));
 	assert_false(limit_expired(&s, T0 + MINUTE_US - 1));
-	assert_int_equal(limit_used(&l, &s, T0 + MINUTE_US), 0);
+	assert_int_equal(limit_count(&l, &s, T0 + MINUTE_US).used, 0);
 	assert_true(limit_has_room(&l, &s, 1, T0 + MINUTE_US));
 	assert_true(limit_expired(&s, T0 + MINUTE_US));
 	limit_charge(&l, &s, 1, T0 + MINUTE_US);
-	assert_int_equal(limit_used(&l, &s, T0 + MINUTE_US), 1);
+	assert_int_equal(limit_count(&l, &s, T0 + MINUTE_US).used, 1);
 	assert_true(limit_expired(&(struct limit_state){ 0 }, T0));
 }
 
@@ -66,10 +66,10 @@ test_time_going_back_keeps_the_count(void **state)
 
 	(void)state;
 	limit_charge(&l, &s, 2, T0 + MINUTE_US);
-	assert_int_equal(limit_used(&l, &s, T0), 2);
+	assert_int_equal(limit_count(&l, &s, T0).used, 2);
 	assert_false(limit_expired(&s, T0));
 	limit_charge(&l, &s, 1, T0);
-	assert_int_equal(limit_used(&l, &s, T0 + MINUTE_US), 3);
+	assert_int_equal(limit_count(&l, &s, T0 + MINUTE_US).used, 3);
 	assert_false(limit_has_room(&l, &s, 1, T0));
 }
 
@@ -82,7 +82,7 @@ test_cost_and_max_at_their_largest(void **state)
 	(void)state;
 	assert_true(limit_has_room(&l, &s, NUM_MAX, T0));
 	limit_charge(&l, &s, NUM_MAX, T0);
-	assert_true(limit_used(&l, &s, T0) == NUM_MAX);
+	assert_true(limit_count(&l, &s, T0).used == NUM_MAX);
 	assert_false(limit_has_room(&l, &s, 1, T0));
 	assert_false(limit_has_room(&l, &s, NUM_MAX, T0));
 	assert_true(limit_has_room(&l, &s, 0, T0));
@@ -97,7 +97,7 @@ test_max_changes_at_once(void **state)
 	(void)state;
 	limit_charge(&l, &s, 5, T0);
 	l.max = 3;
-	assert_int_equal(limit_used(&l, &s, T0), 5);
+	assert_int_equal(limit_count(&l, &s, T0).used, 5);
 	assert_false(limit_has_room(&l, &s, 0, T0));
 	l.max = 6;
 	assert_true(limit_has_room(&l, &s, 1, T0));
@@ -116,14 +116,14 @@ test_give_back(void **state)
 	(void)state;
 	limit_charge(&l, &s, 4, T0);
 	end_ms = window_end_ms(&l.window, T0);
-	limit_give_back(&l, &s, 3, end_ms);
-	assert_int_equal(limit_used(&l, &s, T0), 1);
-	limit_give_back(&l, &s, 3, end_ms);
-	assert_int_equal(limit_used(&l, &s, T0), 0);
+	limit_give_back(&l, &s, 3, end_ms, T0);
+	assert_int_equal(limit_count(&l, &s, T0).used, 1);
+	limit_give_back(&l, &s, 3, end_ms, T0);
+	assert_int_equal(limit_count(&l, &s, T0).used, 0);
 	/* What another window was charged stays. */
 	limit_charge(&l, &s, 2, T0 + MINUTE_US);
-	limit_give_back(&l, &s, 2, end_ms);
-	assert_int_equal(limit_used(&l, &s, T0 + MINUTE_US), 2);
+	limit_give_back(&l, &s, 2, end_ms, T0);
+	assert_int_equal(limit_count(&l, &s, T0 + MINUTE_US).used, 2);
 }
 
 static void
@@ -142,13 +142,147 @@ test_report(void **state)
 	struct limit l = per_minute(30);
 
 	(void)state;
-	assert_outcome(limit_report(&l, 1, 1, T0, false), 1, 29, 60000, 0);
-	assert_outcome(limit_report(&l, 30, 1, T0 + 1500, true), 30, 0, 59999, 59999);
-	assert_outcome(limit_report(&l, 30, 31, T0, true), 30, 0, 60000, -1);
-	assert_outcome(limit_report(&l, 0, 31, T0, true), 0, 30, 60000, -1);
-	assert_outcome(limit_report(&l, 10, 30, T0, true), 10, 20, 60000, 60000);
+	assert_outcome(limit_report(&l, (struct limit_count){ 1, 0 }, 1, T0, false), 1,
+	    29, 60000, 0);
+	assert_outcome(
+	    limit_report(&l, (struct limit_count){ 30, 0 }, 1, T0 + 1500, true), 30, 0,
+	    59999, 59999);
+	assert_outcome(limit_report(&l, (struct limit_count){ 30, 0 }, 31, T0, true),
+	    30, 0, 60000, -1);
+	assert_outcome(limit_report(&l, (struct limit_count){ 0, 0 }, 31, T0, true), 0,
+	    30, 60000, -1);
+	assert_outcome(limit_report(&l, (struct limit_count){ 10, 0 }, 30, T0, true),
+	    10, 20, 60000, 60000);
 	/* A lowered max never shows a negative rest. */
-	assert_outcome(limit_report(&l, 45, 1, T0, false), 45, 0, 60000, 0);
+	assert_outcome(limit_report(&l, (struct limit_count){ 45, 0 }, 1, T0, false),
+	    45, 0, 60000, 0);
+}
+
+static struct limit
+with_algorithm(enum algorithm algorithm, int64_t max, int64_t burst)
+{
+	struct limit l = per_minute(max);
+
+	l.algorithm = algorithm;
+	l.burst = burst;
+	assert_int_equal(limit_prepare(&l, NULL), 0);
+	return l;
+}
+
+static int64_t
+mark_of(const struct limit *l, const struct limit_state *s, int64_t now_us)
+{
+	return limit_mark(l, limit_count(l, s, now_us), now_us);
+}
+
+/* Given back in its own window, and once that is the one before. */
+static void
+test_sliding_give_back(void **state)
+{
+	struct limit l = with_algorithm(ALGORITHM_SLIDING, 10, 0);
+	struct limit_state s = { 0 };
+	int64_t mark;
+
+	(void)state;
+	limit_charge(&l, &s, 4, T0);
+	mark = mark_of(&l, &s, T0);
+	limit_give_back(&l, &s, 1, mark, T0);
+	assert_int_equal(limit_count(&l, &s, T0).used, 3);
+	limit_charge(&l, &s, 2, T0 + MINUTE_US);
+	limit_give_back(&l, &s, 2, mark, T0 + MINUTE_US);
+	assert_int_equal(limit_count(&l, &s, T0 + MINUTE_US).used, 2);
+	assert_int_equal(limit_count(&l, &s, T0 + MINUTE_US).before, 1);
+	limit_give_back(&l, &s, 2, mark, T0 + MINUTE_US);
+	assert_int_equal(limit_count(&l, &s, T0 + MINUTE_US).before, 0);
+	limit_charge(&l, &s, 2, T0 + 2 * MINUTE_US);
+	limit_give_back(&l, &s, 2, mark, T0 + 2 * MINUTE_US);
+	assert_int_equal(limit_count(&l, &s, T0 + 2 * MINUTE_US).used, 2);
+	assert_int_equal(limit_count(&l, &s, T0 + 2 * MINUTE_US).before, 2);
+	limit_give_back(&l, &(struct limit_state){ 0 }, 2, mark, T0);
+}
+
+/* A state is kept as long as it counts, and no longer. */
+static void
+test_expiry(void **state)
+{
+	struct limit sliding = with_algorithm(ALGORITHM_SLIDING, 10, 0);
+	struct limit bucket = with_algorithm(ALGORITHM_TOKEN_BUCKET, 60, 5);
+	struct limit_state s = { 0 };
+	struct limit_state b = { 0 };
+
+	(void)state;
+	limit_charge(&sliding, &s, 4, T0);
+	assert_false(limit_expired(&s, T0 + 2 * MINUTE_US - 1));
+	assert_true(limit_expired(&s, T0 + 2 * MINUTE_US));
+	limit_charge(&bucket, &b, 2, T0);
+	assert_false(limit_expired(&b, T0 + 1999999));
+	assert_true(limit_expired(&b, T0 + 2000000));
+}
+
+/* Only what has not dripped in again by itself is given back. */
+static void
+test_bucket_give_back(void **state)
+{
+	struct limit l = with_algorithm(ALGORITHM_TOKEN_BUCKET, 60, 10);
+	struct limit_state s = { 0 };
+	int64_t mark;
+
+	(void)state;
+	limit_charge(&l, &s, 5, T0);
+	mark = mark_of(&l, &s, T0);
+	assert_true(mark == T0 + 5000000);
+	limit_give_back(&l, &s, 5, mark, T0);
+	assert_int_equal(limit_count(&l, &s, T0).used, 0);
+
+	limit_charge(&l, &s, 5, T0);
+	limit_charge(&l, &s, 3, T0 + 4000000);
+	limit_give_back(&l, &s, 5, mark, T0 + 4000000);
+	assert_int_equal(limit_count(&l, &s, T0 + 4000000).used, 3000000);
+	limit_give_back(&l, &s, 5, mark, T0 + 5000000);
+	assert_int_equal(limit_count(&l, &s, T0 + 5000000).used, 2000000);
+	limit_give_back(&l, &s, 5, mark + 100, T0 + 60000000);
+	assert_int_equal(limit_count(&l, &s, T0 + 60000000).used, 0);
+}
+
+/* Charged although it does not fit, whatever the cost: it stays countable. */
+static void
+test_bucket_past_its_end(void **state)
+{
+	struct limit l = with_algorithm(ALGORITHM_TOKEN_BUCKET, 60, 10);
+	struct limit_state s = { 0 };
+	struct limit_outcome o;
+
+	(void)state;
+	limit_charge(&l, &s, NUM_MAX, T0);
+	limit_charge(&l, &s, NUM_MAX, T0);
+	assert_true(s.used == NUM_MAX);
+	o = limit_report(&l, limit_count(&l, &s, T0), 1, T0, true);
+	assert_int_equal(o.remaining, 0);
+	assert_int_equal(o.used, 10);
+	assert_true(o.retry_after_ms > 0);
+}
+
+static void
+test_prepare_refuses(void **state)
+{
+	struct limit l = with_algorithm(ALGORITHM_TOKEN_BUCKET, 60000000, 0);
+	struct errinfo ei;
+
+	(void)state;
+	assert_int_equal(l.interval_us, 1);
+	l.max++;
+	assert_int_equal(limit_prepare(&l, &ei), ERR_INVALID);
+	l = with_algorithm(ALGORITHM_TOKEN_BUCKET, 7, 0);
+	assert_int_equal(l.capacity, 7);
+	assert_int_equal(l.interval_us, 8571429);
+	l.burst = BUCKET_FILL_US_MAX / l.interval_us;
+	assert_int_equal(limit_prepare(&l, &ei), 0);
+	l.burst++;
+	assert_int_equal(limit_prepare(&l, &ei), ERR_INVALID);
+	l.max = 0;
+	assert_int_equal(limit_prepare(&l, &ei), ERR_INVALID);
+	l.burst = 0;
+	assert_int_equal(limit_prepare(&l, &ei), 0);
 }
 
 int
@@ -162,6 +296,11 @@ main(void)
 		cmocka_unit_test(test_max_changes_at_once),
 		cmocka_unit_test(test_give_back),
 		cmocka_unit_test(test_report),
+		cmocka_unit_test(test_sliding_give_back),
+		cmocka_unit_test(test_expiry),
+		cmocka_unit_test(test_bucket_give_back),
+		cmocka_unit_test(test_bucket_past_its_end),
+		cmocka_unit_test(test_prepare_refuses),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

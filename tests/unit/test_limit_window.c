@@ -6,6 +6,8 @@
 
 #include <cmocka.h>
 
+#include "base/buf.h"
+#include "base/tzdata.h"
 #include "limit/window.h"
 
 #define S INT64_C(1000)
@@ -73,7 +75,6 @@ test_parse_refuses(void **state)
 		"90S", "1w", "3651d", "315360001s", "99999999999999999999s", "minutes",
 		"Minute", " minute", "minute ", "1 m", "1h30m",
 		"9223372036854775807d" };
-	static const char *const later[] = { "month", "year" };
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
@@ -83,14 +84,6 @@ test_parse_refuses(void **state)
 		assert_int_equal(window_parse(slice_str(bad[i]), &w, &ei), ERR_INVALID);
 		assert_int_equal(w.len_ms, 7);
 		assert_non_null(strstr(ei.text, "\"15m\""));
-	}
-	for (size_t i = 0; i < ARRAY_LEN(later); i++) {
-		struct errinfo ei = { 0 };
-		struct window w;
-
-		assert_int_equal(
-		    window_parse(slice_str(later[i]), &w, &ei), ERR_UNSUPPORTED);
-		assert_non_null(strstr(ei.text, later[i]));
 	}
 }
 
@@ -163,6 +156,72 @@ test_reset_rounds_up(void **state)
 	assert_int_equal(window_reset_ms(&w, end_us), 60000);
 }
 
+/* A month is as long as it is; the other windows have no calendar of their own. */
+static void
+test_calendar(void **state)
+{
+	struct window month = window_of("month");
+	struct window day = window_of("day");
+	struct window span = window_of("90s");
+	int64_t cuts_ms[WINDOW_CUTS];
+
+	(void)state;
+	assert_true(window_is_calendar(&month));
+	assert_true(window_is_calendar(&(struct window){ .unit = WINDOW_YEAR }));
+	assert_false(window_is_calendar(&day));
+	/* 2028-02-15: January to May of a leap year */
+	window_cuts(&month, INT64_C(1834185600000000), cuts_ms);
+	assert_true(cuts_ms[0] == INT64_C(1830297600000));
+	assert_true(cuts_ms[1] - cuts_ms[0] == 31 * INT64_C(86400000));
+	assert_true(cuts_ms[2] - cuts_ms[1] == 29 * INT64_C(86400000));
+	assert_true(cuts_ms[3] - cuts_ms[2] == 31 * INT64_C(86400000));
+	assert_true(cuts_ms[4] - cuts_ms[3] == 30 * INT64_C(86400000));
+	assert_int_equal(window_set_zone(&span, NULL, -1), ERR_INVALID);
+	assert_int_equal(window_set_zone(&day, NULL, -1), 0);
+	assert_true(window_is_calendar(&day));
+	window_cuts(&day, INT64_C(1834185600000001), cuts_ms);
+	for (int i = 0; i < WINDOW_CUTS; i++)
+		assert_true(cuts_ms[i] == 1834185600000 + (i - 1) * INT64_C(86400000));
+}
+
+/* In the order of time and without gaps, each moment in its own window, over ten years
+ * of a zone; also where days are skipped, or begin at one o'clock. */
+static void
+test_windows_join(void **state)
+{
+	static const char *const names[] = { "hour", "day", "week", "month", "year" };
+	static const char *const zones[] = { "Europe/Berlin", "America/Sao_Paulo",
+		"Australia/Lord_Howe", "Pacific/Apia", "America/St_Johns" };
+
+	(void)state;
+	for (size_t z = 0; z < ARRAY_LEN(zones); z++) {
+		struct buf bytes = { 0 };
+		struct zone *zone;
+
+		assert_int_equal(tzdata_read(NULL, zones[z], &bytes, NULL), 0);
+		assert_int_equal(zone_parse(buf_slice(&bytes), &zone, NULL), 0);
+		buf_fini(&bytes);
+		for (size_t n = 0; n < ARRAY_LEN(names); n++) {
+			struct window w = window_of(names[n]);
+			int64_t start_ms, end_ms;
+			int64_t at_ms = 1293840000000; /* 2011 */
+
+			assert_int_equal(window_set_zone(&w, zone, -1), 0);
+			window_bounds(&w, at_ms * 1000, &start_ms, &end_ms);
+			while (at_ms < 1609459200000) {
+				int64_t last_ms = end_ms;
+
+				at_ms = end_ms;
+				window_bounds(&w, at_ms * 1000, &start_ms, &end_ms);
+				assert_true(start_ms == last_ms && end_ms > last_ms);
+				window_bounds(&w, end_ms * 1000 - 1, &start_ms, &at_ms);
+				assert_true(start_ms == last_ms && at_ms == end_ms);
+			}
+		}
+		zone_free(zone);
+	}
+}
+
 int
 main(void)
 {
@@ -172,6 +231,8 @@ main(void)
 		cmocka_unit_test(test_seconds_range),
 		cmocka_unit_test(test_alignment),
 		cmocka_unit_test(test_reset_rounds_up),
+		cmocka_unit_test(test_calendar),
+		cmocka_unit_test(test_windows_join),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

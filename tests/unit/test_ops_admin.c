@@ -33,7 +33,7 @@ static bool trusted; /* the caller */
 static struct policy *
 parse(const char *name)
 {
-	struct policy_options options = { NULL };
+	struct policy_options options = { 0 };
 	struct errlist errors;
 	struct policy *policy;
 

@@ -25,8 +25,10 @@ on_done(struct take *take)
 	n_done++;
 }
 
-static const struct limit minute = { ALGORITHM_FIXED, 30, { 60000, 0, "minute" } };
-static const struct limit hour = { ALGORITHM_FIXED, 100, { 3600000, 0, "hour" } };
+static const struct limit minute = { .max = 30,
+	.window = { .len_ms = 60000, .name = "minute" } };
+static const struct limit hour = { .max = 100,
+	.window = { .len_ms = 3600000, .name = "hour" } };
 
 struct fixture {
 	struct charge charges[2];
@@ -37,8 +39,8 @@ static struct take *
 make(struct fixture *f, const char *key, const char *second, int64_t cost)
 {
 	memset(f, 0, sizeof(*f));
-	f->charges[0] = (struct charge){ slice_str(key), &minute, cost, 0 };
-	f->charges[1] = (struct charge){ slice_str(second), &hour, cost, 0 };
+	f->charges[0] = (struct charge){ slice_str(key), &minute, cost, { 0 } };
+	f->charges[1] = (struct charge){ slice_str(second), &hour, cost, { 0 } };
 	f->take.charges = f->charges;
 	f->take.n = second ? 2 : 1;
 	f->take.deadline_us = 1000;
@@ -75,7 +77,7 @@ test_runs(void **state)
 	assert_int_equal(batch_add(b, make(&f[2], "c", NULL, 1)), 0);
 	assert_int_equal(batch_size(b), 3);
 	assert_true(batch_format(
-	    b, slice_str("0123456789012345678901234567890123456789"), &out));
+	    b, slice_str("0123456789012345678901234567890123456789"), NOW_US, &out));
 	call = buf_cstr(&out);
 	assert_non_null(strstr(call, "*23\r\n$7\r\nEVALSHA\r\n$40\r\n"));
 	assert_non_null(strstr(call,
@@ -102,7 +104,7 @@ test_answers(void **state)
 	assert_int_equal(batch_add(b, make(&f[0], "a", "A", 1)), 0);
 	assert_int_equal(batch_add(b, make(&f[1], "b", "B", 1)), 0);
 	assert_int_equal(batch_add(b, make(&f[2], "c", "C", 1)), 0);
-	assert_true(batch_format(b, slice_str("x"), &out));
+	assert_true(batch_format(b, slice_str("x"), NOW_US, &out));
 	assert_int_equal(
 	    batch_apply(b,
 		read_reply(reader,
@@ -112,12 +114,12 @@ test_answers(void **state)
 	    0);
 	assert_int_equal(n_done, 3);
 	assert_int_equal(f[0].take.status, TAKE_ADMITTED);
-	assert_int_equal(f[0].charges[1].used, 2);
+	assert_int_equal(f[0].charges[1].count.used, 2);
 	assert_int_equal(f[0].take.now_us, NOW_US);
 	assert_int_equal(f[1].take.status, TAKE_REFUSED);
 	assert_int_equal(f[1].take.refused, 1);
-	assert_int_equal(f[1].charges[0].used, 4);
-	assert_int_equal(f[1].charges[1].used, 100);
+	assert_int_equal(f[1].charges[0].count.used, 4);
+	assert_int_equal(f[1].charges[1].count.used, 100);
 	assert_int_equal(f[2].take.status, TAKE_FAILED);
 	assert_int_equal(f[2].take.fault, FAULT_WRONGTYPE);
 	assert_int_equal(outcome.late, 0);
@@ -150,7 +152,7 @@ test_answer_that_does_not_fit(void **state)
 
 		n_done = 0;
 		assert_int_equal(batch_add(b, make(&f, "a", NULL, 1)), 0);
-		assert_true(batch_format(b, slice_str("x"), &out));
+		assert_true(batch_format(b, slice_str("x"), NOW_US, &out));
 		assert_int_equal(
 		    batch_apply(b, read_reply(reader, replies[i]), &store, &outcome),
 		    ERR_SYNTAX);
@@ -195,7 +197,7 @@ test_leaving(void **state)
 	assert_int_equal(batch_expire(b, 1000, on_left, NULL), 2000);
 	assert_int_equal(n_left, 1);
 	assert_int_equal(batch_live(b), 3);
-	assert_true(batch_format(b, slice_str("x"), &out));
+	assert_true(batch_format(b, slice_str("x"), NOW_US, &out));
 	assert_null(memmem(out.data, out.len, "k0", 2));
 	assert_int_equal(batch_expire(b, 3500, on_left, NULL), 4000);
 	assert_int_equal(n_left, 3);
@@ -238,17 +240,17 @@ test_again(void **state)
 		assert_int_equal(batch_add(b, make(&f[i], keys[i], NULL, 1)), 0);
 		f[i].take.deadline_us = 1000 * (i + 1);
 	}
-	assert_true(batch_format(b, slice_str("x"), &out));
+	assert_true(batch_format(b, slice_str("x"), NOW_US, &out));
 	batch_expire(b, 2000, on_left, NULL);
 	batch_regather(b);
 	buf_clear(&out);
-	assert_true(batch_format(b, slice_str("y"), &out));
+	assert_true(batch_format(b, slice_str("y"), NOW_US, &out));
 	assert_null(memmem(out.data, out.len, "k0", 2));
 	assert_null(memmem(out.data, out.len, "k1", 2));
 	assert_non_null(memmem(out.data, out.len, "k2", 2));
 	batch_regather(b);
 	batch_expire(b, 3000, on_left, NULL);
-	assert_false(batch_format(b, slice_str("y"), &out));
+	assert_false(batch_format(b, slice_str("y"), NOW_US, &out));
 	assert_int_equal(batch_live(b), 0);
 	batch_free(b);
 	buf_fini(&out);
@@ -273,7 +275,7 @@ test_many_shapes(void **state)
 		snprintf(keys[i], sizeof(keys[i]), "k%d", i);
 		assert_int_equal(batch_add(b, make(&f[i], keys[i], NULL, i + 1)), 0);
 	}
-	assert_true(batch_format(b, slice_str("x"), &out));
+	assert_true(batch_format(b, slice_str("x"), NOW_US, &out));
 	buf_printf(&text, "*%d\r\n:%lld\r\n", N + 1, (long long)NOW_US);
 	/* Every shape differs, and so the order of the call is the order of the runs:
 	 * the answer tells each check its own cost. */
@@ -283,7 +285,7 @@ test_many_shapes(void **state)
 	    batch_apply(b, read_reply(reader, buf_cstr(&text)), &store, &outcome), 0);
 	assert_int_equal(n_done, N);
 	for (int i = 0; i < N; i++)
-		assert_int_equal(f[i].charges[0].used, i + 1);
+		assert_int_equal(f[i].charges[0].count.used, i + 1);
 	batch_free(b);
 	reply_reader_free(reader);
 	buf_fini(&out);

@@ -86,7 +86,7 @@ take_charges(struct store *store, struct charge *charges, size_t n, struct take 
 static struct charge
 charge_of(const struct limit *limit, const char *key, int64_t cost)
 {
-	return (struct charge){ slice_str(key), limit, cost, -1 };
+	return (struct charge){ slice_str(key), limit, cost, { -1, 0 } };
 }
 
 /* One charge; `used` is what it should report. */
@@ -98,7 +98,7 @@ take_one(struct fixture *f, const char *key, int64_t cost, int64_t used)
 	enum take_status status = take_charges(f->store, &c, 1, &take);
 
 	if (status != TAKE_FAILED) {
-		assert_true(c.used == used);
+		assert_true(c.count.used == used);
 		assert_true(take.now_us == f->now_us);
 		assert_int_equal(take.fault, FAULT_NONE);
 	}
@@ -157,21 +157,21 @@ test_all_or_none(void **state)
 	c[2] = charge_of(&f.minute, "full", 1);
 	assert_int_equal(take_charges(f.store, c, 3, &take), TAKE_REFUSED);
 	assert_int_equal(take.refused, 2);
-	assert_int_equal(c[0].used, 1);
-	assert_int_equal(c[1].used, 0);
-	assert_int_equal(c[2].used, 3);
+	assert_int_equal(c[0].count.used, 1);
+	assert_int_equal(c[1].count.used, 0);
+	assert_int_equal(c[2].count.used, 3);
 	assert_int_equal(memory_count(f.memory), 2);
 	/* The first that lacks room is named, whatever stands behind it. */
 	c[1].cost = 9;
 	assert_int_equal(take_charges(f.store, c, 3, &take), TAKE_REFUSED);
 	assert_int_equal(take.refused, 1);
-	assert_int_equal(c[2].used, 3);
+	assert_int_equal(c[2].count.used, 3);
 	c[1].cost = 2;
 	c[2].cost = 0;
 	assert_int_equal(take_charges(f.store, c, 3, &take), TAKE_ADMITTED);
-	assert_int_equal(c[0].used, 2);
-	assert_int_equal(c[1].used, 2);
-	assert_int_equal(c[2].used, 3);
+	assert_int_equal(c[0].count.used, 2);
+	assert_int_equal(c[1].count.used, 2);
+	assert_int_equal(c[2].count.used, 3);
 	fixture_close(&f);
 }
 
@@ -214,7 +214,7 @@ static void
 test_keys_are_bytes(void **state)
 {
 	struct fixture f;
-	struct charge c = { slice_make("a\0b", 3), NULL, 1, 0 };
+	struct charge c = { slice_make("a\0b", 3), NULL, 1, { 0 } };
 	struct take take;
 
 	(void)state;
@@ -224,7 +224,7 @@ test_keys_are_bytes(void **state)
 	assert_int_equal(take_one(&f, "a", 1, 1), TAKE_ADMITTED);
 	c.key = slice_make("a\0c", 3);
 	assert_int_equal(take_charges(f.store, &c, 1, &take), TAKE_ADMITTED);
-	assert_int_equal(c.used, 1);
+	assert_int_equal(c.count.used, 1);
 	assert_int_equal(memory_count(f.memory), 3);
 	fixture_close(&f);
 }
@@ -323,7 +323,7 @@ test_dead_counters_go_as_others_come(void **state)
 		snprintf(head, sizeof(head), "w%d", w);
 		c = charge_of(&day, "long-lived", 1);
 		assert_int_equal(take_charges(f.store, &c, 1, &take), TAKE_ADMITTED);
-		assert_int_equal(c.used, w + 1);
+		assert_int_equal(c.count.used, w + 1);
 		for (int i = 0; i < MANY; i++)
 			take_numbered(&f, head, i, 1);
 		for (int i = 0; i < MANY; i++)
@@ -437,7 +437,7 @@ test_threads_never_admit_too_much(void **state)
 		snprintf(key, sizeof(key), "shared-%d", k);
 		c = charge_of(&f.minute, key, 0);
 		assert_int_equal(take_charges(f.store, &c, 1, &take), TAKE_ADMITTED);
-		assert_true(c.used == admitted);
+		assert_true(c.count.used == admitted);
 		assert_true(admitted <= 1000);
 	}
 	fixture_close(&f);

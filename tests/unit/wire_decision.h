@@ -20,8 +20,8 @@ static const struct policy_limit limit_odd = {
 };
 
 static const struct decision_limit limits_denied[] = {
-	{ &limit_charges, "grant", { 30, 0, 1234, 1234 } },
-	{ &limit_odd, "grant&org", { 5, 9007199254740986, 90000, 0 } },
+	{ &limit_charges, "grant", { 30, 0, 1234, 1234, 3600000 } },
+	{ &limit_odd, "grant&org", { 5, 9007199254740986, 90000, 0, 90000 } },
 };
 
 static inline struct decision

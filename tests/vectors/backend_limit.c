@@ -52,7 +52,7 @@ limit_take(struct store *store, struct take *take)
 	for (size_t i = take->n; i-- > 0;) {
 		struct charge *c = &take->charges[i];
 
-		c->used = limit_used(c->limit, find(c->key), model.now_us);
+		c->count = limit_count(c->limit, find(c->key), model.now_us);
 		if (limit_has_room(c->limit, find(c->key), c->cost, model.now_us))
 			continue;
 		take->status = TAKE_REFUSED;
@@ -63,7 +63,7 @@ limit_take(struct store *store, struct take *take)
 
 		if (c->cost > 0)
 			limit_charge(c->limit, find(c->key), c->cost, model.now_us);
-		c->used = limit_used(c->limit, find(c->key), model.now_us);
+		c->count = limit_count(c->limit, find(c->key), model.now_us);
 	}
 	take->done(take);
 }

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: ISC */
+/* How limits are written to the scripts: one row for each algorithm. Pure. */
+#ifndef REDIS_FORM_H
+#define REDIS_FORM_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "limit/limit.h"
+
+/* Words of a command. */
+void form_add_bulk(struct buf *out, struct slice value);
+void form_add_number(struct buf *out, int64_t value);
+
+/* What lua/take.lua and lua/give_back.lua expect of an algorithm. */
+struct form {
+	const char *word; /* behind max and cost; NULL: none */
+	void (*add)(struct buf *out, const struct limit *l, int64_t around_us);
+	size_t n_args;    /* in all */
+	size_t n_numbers; /* in the reply */
+	const char *back; /* the word of lua/give_back.lua */
+};
+
+/* Never NULL. */
+const struct form *form_of(const struct limit *l);
+
+/* Appends the n_args arguments of one limit. around_us is what the server's clock
+ * shows, about: limits that follow the calendar are sent with the windows around it. */
+void form_add_limit(
+    struct buf *out, const struct limit *l, int64_t cost, int64_t around_us);
+
+#endif

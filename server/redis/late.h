@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Takes that left after they were sent, and giving back what they turn out to have
+ * been charged. Neither their keys, nor their limits, nor the policy need live on.
+ */
+#ifndef REDIS_LATE_H
+#define REDIS_LATE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/attr.h"
+#include "base/buf.h"
+#include "redis/reply.h"
+#include "store/store.h"
+
+struct late;
+
+/* What must be known of the take, which was sent with the windows around around_us.
+ * The caller frees it with free(). NULL when out of memory. */
+struct late *late_new(const struct take *take, int64_t around_us) MUST_CHECK;
+
+/* The command under way, gathered; all zero: nothing yet. */
+struct give_back {
+	struct buf keys;
+	struct buf args;
+	size_t n;
+};
+
+/* Adds a late take that was charged: `v` is its part of the reply, now_us the server's
+ * clock then. */
+void late_give_back(struct give_back *gb, const struct late *late,
+    const struct reply_value *v, int64_t now_us);
+
+/* Appends the EVAL, if anything was added and there was memory for it, and frees what
+ * was gathered. */
+void give_back_format(struct give_back *gb, struct buf *out);
+
+#endif

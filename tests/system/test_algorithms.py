@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: ISC
+"""Sliding limits and token buckets on a real Redis: late charges are given back, keys
+expire, and a key that holds something else harms nobody but its own check. What they
+answer is tested by the vectors."""
+import time
+
+import pytest
+
+from harness import ROOT, limit, policy, wait_for
+from load import read_answers, words
+
+TAKE_LUA = (ROOT / "lua/take.lua").read_text()
+GIVE_BACK_LUA = (ROOT / "lua/give_back.lua").read_text()
+
+MIX = policy(
+    mix=[limit("f", "30d", 9), limit("s", "30d", 9, algorithm="sliding"),
+         limit("b", "30d", 9, algorithm="token_bucket")],
+    f=[limit("f", "30d", 9)],
+    s=[limit("s", "30d", 9, algorithm="sliding")],
+    b=[limit("b", "30d", 9, algorithm="token_bucket")])
+
+
+YEAR = dict(window="year", timezone="Europe/Berlin")
+DATES = policy(cal=[limit("y", max=9, **YEAR),
+                    limit("z", max=9, algorithm="sliding", **YEAR)])
+
+
+def key_of(counter):
+    suffix = {"f": "", "s": ".sliding", "b": ".bucket"}[counter]
+    return f"ration:default:{{grant=g}}:{counter}:2592000s{suffix}"
+
+
+def used(daemon, tool):
+    _, body, _ = daemon.check(tool, "g", cost=0)
+    return [one["used"] for one in body["limits"]]
+
+
+def test_late_charges_are_given_back(redis_server, rationd):
+    daemon = rationd(MIX, store=redis_server.url, flags=["--deadline-ms", 2000])
+    with daemon.connect("resp") as sock:
+        sock.sendall(words("CHECK", "mix", "g"))
+        assert [a.verdict for a in read_answers(sock, 1)] == [1]
+        redis_server.pause()
+        sock.sendall(words("CHECK", "mix", "g", "TIMEOUT", 30, "COST", 2) * 3)
+        assert [a.flags for a in read_answers(sock, 3)] == [1, 1, 1]
+        redis_server.resume()
+    wait_for(lambda: daemon.metric("ration_store_given_back_total") == 9, 5,
+             "nine charges given back")
+    assert used(daemon, "mix") == [1, 1, 1]
+
+
+def test_late_charges_of_calendar_windows(redis_server, rationd):
+    """Given back by the dates that were sent, since policy and zone may be gone."""
+    daemon = rationd(DATES, store=redis_server.url, flags=["--deadline-ms", 2000])
+    with daemon.connect("resp") as sock:
+        sock.sendall(words("CHECK", "cal", "g"))
+        assert [a.verdict for a in read_answers(sock, 1)] == [1]
+        redis_server.pause()
+        sock.sendall(words("CHECK", "cal", "g", "TIMEOUT", 30, "COST", 2) * 3)
+        assert [a.flags for a in read_answers(sock, 3)] == [1, 1, 1]
+        redis_server.resume()
+    wait_for(lambda: daemon.metric("ration_store_given_back_total") == 6, 5,
+             "six charges given back")
+    assert used(daemon, "cal") == [1, 1]
+    keys = {key.decode() for key in redis_server.client().keys("*")}
+    assert keys == {"ration:default:{grant=g}:y:year@Europe%2FBerlin",
+                    "ration:default:{grant=g}:z:year@Europe%2FBerlin.sliding"}
+
+
+def test_fields_of_a_calendar_window(rationd):
+    daemon = rationd(DATES)
+    _, _, headers = daemon.check("cal", "g")
+    name, quota, seconds = headers["RateLimit-Policy"].split(";")
+    assert (name, quota) == ('"y"', "q=9")
+    assert seconds in ("w=31536000", "w=31622400")
+
+
+@pytest.mark.parametrize("counter,value", [
+    ("s", "12"), ("s", "1 2 3 4"), ("s", "a b c"), ("s", "1 -2 3"), ("s", ""),
+    ("b", "abc"), ("b", "1.5"), ("b", "-5"), ("b", ""), ("b", "9" * 17)])
+def test_a_key_that_holds_something_else(redis_server, rationd, counter, value):
+    daemon = rationd(MIX, store=redis_server.url)
+    redis = redis_server.client()
+    redis.set(key_of(counter), value, ex=1000)
+    status, body, _ = daemon.check("mix", "g")
+    assert status == 503 and body["degraded"]
+    assert "not a count" in body["message"]
+    others = {"f", "s", "b"} - {counter}
+    assert all(used(daemon, other) == [0] for other in others), "half charged"
+    assert redis.get(key_of(counter)).decode() == value
+    assert daemon.check("f", "g")[0] == 200
+
+
+def test_a_key_of_another_type(redis_server, rationd):
+    daemon = rationd(MIX, store=redis_server.url)
+    redis_server.client().rpush(key_of("b"), "x")
+    assert daemon.check("mix", "g")[0] == 503
+    assert used(daemon, "f") == [0] and used(daemon, "s") == [0]
+
+
+def test_every_key_expires(redis_server, rationd):
+    daemon = rationd(policy(
+        t=[limit("s", "second", 5, algorithm="sliding"),
+           limit("b", "second", 5, algorithm="token_bucket"),
+           limit("f", "second", 1)]), store=redis_server.url)
+    redis = redis_server.client()
+    end = time.monotonic() + 1.2
+    while time.monotonic() < end:
+        daemon.check("t", "g")
+        assert all(0 <= redis.pttl(key) <= 3000 or not redis.exists(key)
+                   for key in redis.keys("*"))
+    wait_for(lambda: redis.dbsize() == 0, 5, "no key is left")
+
+
+# --- the scripts by themselves ---------------------------------------------------------
+
+def now_us(redis):
+    seconds, us = redis.time()
+    return seconds * 10**6 + us
+
+
+def give_back(redis, key, *args):
+    return redis.eval(GIVE_BACK_LUA, 1, key, *args)
+
+
+def test_give_back_to_a_sliding_count(redis_server):
+    redis = redis_server.client()
+    redis.set("k", "1000 7 5", ex=100)
+    assert give_back(redis, "k", 2, 1000, 2000, "sliding") == 1
+    assert redis.get("k") == b"1000 5 5"
+    assert give_back(redis, "k", 3, 500, 1000, "sliding") == 1
+    assert redis.get("k") == b"1000 5 2"
+    assert give_back(redis, "k", 9, 500, 1000, "sliding") == 1
+    assert redis.get("k") == b"1000 5 0"
+    assert give_back(redis, "k", 9, 1000, 2000, "sliding") == 1
+    assert redis.get("k") == b"1000 0 0"
+    redis.set("k", "1000 7 5", ex=100)
+    assert give_back(redis, "k", 2, 1500, 2500, "sliding") == 0
+    assert redis.get("k") == b"1000 7 5" and 0 < redis.ttl("k") <= 100
+    assert give_back(redis, "gone", 2, 1000, 2000, "sliding") == 0
+    assert not redis.exists("gone")
+
+
+def test_give_back_to_a_bucket(redis_server):
+    redis = redis_server.client()
+    second, full = 10**6, now_us(redis) + 100 * 10**6
+    redis.set("k", full, ex=100)
+    assert give_back(redis, "k", 5 * second, full - 10 * second, 0, "bucket") == 1
+    assert int(redis.get("k")) == full - 5 * second
+    # Of 80 seconds of tokens more than 40 have come back by themselves already.
+    assert give_back(redis, "k", 80 * second, now_us(redis) + 40 * second, 0,
+                     "bucket") == 1
+    left = int(redis.get("k"))
+    assert full - 45 * second <= left < full - 44 * second and redis.ttl("k") > 0
+    assert give_back(redis, "k", second, now_us(redis) - 1, 0, "bucket") == 0
+    assert int(redis.get("k")) == left
+    assert give_back(redis, "gone", second, full, 0, "bucket") == 0
+    assert not redis.exists("gone")
+
+
+def test_an_error_in_a_run_of_sliding_checks(redis_server):
+    """One of three checks of a run fails; its neighbours are answered in their places."""
+    redis = redis_server.client()
+    redis.rpush("b2", "x")
+    keys = ["s1", "b1", "s2", "b2", "s3", "b3"]
+    answer = redis.eval(TAKE_LUA, len(keys), *keys, 3, 2,
+                        10, 1, "sliding", 2592000000, 0, 10, 1, "bucket", 1000000)
+    assert answer[1:4] == [1, 0, 1000000] and answer[7:] == [1, 0, 1000000]
+    assert b"WRONGTYPE" in answer[4] and answer[5:7] == [0, 0]
+    assert not redis.exists("s2") and redis.exists("s1", "b1", "s3", "b3") == 4
