@@ -222,6 +222,12 @@ stop_accepting(struct front *front)
  * let in, then everybody's requests that have arrived are taken. A conn that is read or settled may end, and end others with it, so each is moved to
  * another list before. */
 void
+front_set_tokens(struct front *front, const struct token_set *tokens)
+{
+	front->options.tokens = tokens;
+}
+
+void
 front_drain(struct front *front)
 {
 	struct front_conn_list heard = LIST_HEAD_INITIALIZER(heard);

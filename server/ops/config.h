@@ -43,6 +43,7 @@ struct config_list {
 struct config {
 	char *config; /* NULL without a file */
 	struct config_list policy;
+	bool watch;
 	char *store; /* "memory" or a URL that redis_url_parse() takes */
 	char *key_prefix;
 	int64_t store_max_counters;

@@ -80,6 +80,13 @@ const struct config_key config_keys[] = {
 	    .check = check_path,
 	    .help = "A policy document; may repeat. The policy's name is the file's "
 		    "name without folder and .json. At least one is needed." },
+	{ .name = "watch",
+	    .type = CONFIG_BOOL,
+	    .where = CONFIG_EVERYWHERE,
+	    .offset = IN_CONFIG(watch),
+	    .def = "true",
+	    .help = "Read the policies and the token file again when one of them "
+		    "changes; --watch=false: only on SIGHUP." },
 	{ .name = "store",
 	    .type = CONFIG_STRING,
 	    .where = CONFIG_EVERYWHERE,

@@ -465,7 +465,7 @@ test_documents(void **state)
 		else if (key->type == CONFIG_LATER)
 			snprintf(row, sizeof(row), "| `%s` | not supported yet |",
 			    key->name);
-		else if (key->def && key->type != CONFIG_BOOL)
+		else if (key->def && strcmp(key->def, "false") != 0)
 			snprintf(
 			    row, sizeof(row), "| `%s` | `%s` |", key->name, key->def);
 		else
