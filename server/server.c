@@ -31,6 +31,19 @@ load_store(struct server *s, struct errlist *errors)
 	errlist_add_info(errors, "--store", &ei);
 }
 
+static void
+open_decision_log(struct server *s, struct errlist *errors)
+{
+	const char *file = s->config->decision_log;
+	struct errinfo ei;
+
+	if (!file || s->config->check_config)
+		return;
+	s->decision_log = log_writer_open(file, &ei);
+	if (!s->decision_log)
+		errlist_add_info(errors, "--decision-log", &ei);
+}
+
 /* Beyond this host, somebody must have thought of who may call. */
 static int
 check_exposure(
@@ -81,6 +94,7 @@ server_load(struct server *s, const struct config *config, struct errlist *error
 	load_store(s, errors);
 	check_listeners(s, &config->listen_http, "--listen-http", errors);
 	check_listeners(s, &config->listen_resp, "--listen-resp", errors);
+	open_decision_log(s, errors);
 	return errors->n + errors->more == 0 ? EXIT_CODE_OK : EXIT_CODE_CONFIG;
 }
 
@@ -174,6 +188,8 @@ on_reload(void *arg)
 {
 	struct server *s = arg;
 
+	if (s->decision_log)
+		log_writer_reopen(s->decision_log);
 	if (s->phase != SERVER_SERVING)
 		return;
 	log_info("server", "SIGHUP: reading the policies again");
@@ -225,7 +241,8 @@ open_worker(struct server *s, struct errinfo *ei)
 		.cells = &s->cells,
 		.n_cells = 1,
 		.started_us = s->started_us,
-		.reload = &s->report };
+		.reload = &s->report,
+		.decision_log = s->decision_log };
 	int rc = worker_open(&s->worker, 0, &shared, ei);
 
 	if (rc < 0)
@@ -277,6 +294,7 @@ server_close(struct server *s)
 	if (s->drain_timer)
 		loop_timer_free(s->drain_timer);
 	worker_close(&s->worker);
+	log_writer_close(s->decision_log);
 	memory_free(s->memory);
 	documents_fini(&s->documents);
 	reload_report_fini(&s->report);

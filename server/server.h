@@ -30,6 +30,7 @@ struct server {
 	struct worker worker; /* one thread yet */
 	struct signals_handler signals;
 	struct loop_timer *drain_timer;
+	struct log_writer *decision_log; /* NULL without --decision-log */
 	struct reload *reload;
 	struct reload_report report; /* of the last reload */
 	enum server_phase phase;

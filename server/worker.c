@@ -43,6 +43,8 @@ end_turn(void *arg)
 	struct worker *w = arg;
 
 	store_flush(w->store);
+	if (w->decisions)
+		decision_log_flush(w->decisions);
 	if (w->started && store_ready(w->store, NULL) != w->ready)
 		log_readiness(w);
 	if (w->on_turn)
@@ -67,6 +69,14 @@ open_engine(struct worker *w)
 		.cells = w->cells,
 		.deadline_ms = w->shared.config->deadline_ms };
 
+	if (w->shared.decision_log) {
+		w->decisions = decision_log_new(w->shared.decision_log, w->cells);
+		if (!w->decisions)
+			return NULL;
+		options.keep = decision_log_keep;
+		options.observe = decision_log_observe;
+		options.observe_arg = w->decisions;
+	}
 	return check_engine_new(&options, w->shared.policies);
 }
 
@@ -208,6 +218,7 @@ worker_close(struct worker *w)
 	store_close(w->store);
 	if (w->engine)
 		check_engine_free(w->engine);
+	decision_log_free(w->decisions);
 	admin_free(w->admin);
 	loop_free(w->loop);
 	memset(w, 0, sizeof(*w));

@@ -19,6 +19,7 @@
 #include "net/loop.h"
 #include "ops/admin.h"
 #include "ops/config.h"
+#include "ops/decision_log.h"
 #include "policy/set.h"
 #include "redis/url.h"
 #include "store/memory.h"
@@ -35,6 +36,7 @@ struct worker_shared {
 	size_t n_cells;
 	int64_t started_us; /* clock_real_us() at the process's start */
 	const struct reload_report *reload;
+	struct log_writer *decision_log; /* NULL: decisions are not logged */
 };
 
 struct worker {
@@ -45,6 +47,7 @@ struct worker {
 
 	struct loop *loop;
 	struct store *store;
+	struct decision_log *decisions; /* NULL: not logged */
 	struct check_engine *engine;
 	struct admin *admin;
 	struct front *fronts[2]; /* HTTP, RESP; NULL when switched off */

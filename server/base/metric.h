@@ -89,7 +89,11 @@
 	X(RELOAD_SUCCESS, "ration_policy_last_reload_success", GAUGE, "",              \
 	    "1 when the last reload went well or none was asked for, else 0.")         \
 	X(RELOAD_SUCCESS_TIME, "ration_policy_last_reload_success_timestamp_seconds",  \
-	    GAUGE, "", "When the policies in force were read, in seconds since 1970.")
+	    GAUGE, "", "When the policies in force were read, in seconds since 1970.") \
+	X(DECISION_LINES, "ration_decision_log_lines_total", COUNTER, "",              \
+	    "Decisions that were to be logged.")                                       \
+	X(DECISION_LINES_LOST, "ration_decision_log_lost_total", COUNTER, "",          \
+	    "Decisions of these that could not be written.")
 
 enum metric {
 #define X(id, name, kind, labels, help) METRIC_##id,

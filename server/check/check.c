@@ -30,7 +30,9 @@ struct check {
 	int64_t started_us;
 	void (*done)(struct check *check, void *arg);
 	void *arg;
+	const struct policy *policy; /* NULL: there is none of that name */
 	struct decision decision;
+	struct buf kept;  /* the observer's */
 	struct buf names; /* the request's own, copied */
 	struct buf keys;  /* of all charges, one after another */
 	struct buf note;  /* a composed message */
@@ -76,6 +78,7 @@ check_engine_new(const struct check_options *options, struct policy_set *policie
 static void
 check_free(struct check *check)
 {
+	buf_fini(&check->kept);
 	buf_fini(&check->names);
 	buf_fini(&check->keys);
 	buf_fini(&check->note);
@@ -269,6 +272,7 @@ decide_alone(struct check *check, const struct check_request *request, int *err)
 	struct ruling ruling;
 
 	*err = 0;
+	check->policy = policy;
 	if (!policy) {
 		decide_no_policy(
 		    &check->decision, check->decision.policy, &check->note);
@@ -336,6 +340,11 @@ check_start(struct check_engine *engine, const struct check_request *request,
 	check->done = done;
 	check->arg = arg;
 	rc = keep_names(check, request);
+	if (engine->options.keep) {
+		buf_clear(&check->kept);
+		engine->options.keep(
+		    engine->options.observe_arg, request, &check->kept);
+	}
 	if (rc == 0)
 		decided = decide_alone(check, request, &rc);
 	if (decided) {
@@ -370,6 +379,18 @@ int64_t
 check_started_us(const struct check *check)
 {
 	return check->started_us;
+}
+
+const struct policy *
+check_policy(const struct check *check)
+{
+	return check->policy;
+}
+
+struct slice
+check_kept(const struct check *check)
+{
+	return check->kept.failed ? slice_make(NULL, 0) : buf_slice(&check->kept);
 }
 
 void

@@ -64,6 +64,7 @@ struct config {
 	int64_t drain_timeout_ms;
 	int64_t log_level;  /* an enum log_level */
 	int64_t log_format; /* an enum log_style */
+	char *decision_log; /* a file, or "-"; NULL without one */
 
 	bool check_config;
 	bool version;

@@ -3,7 +3,7 @@
 import json
 import re
 
-from harness import EXAMPLE, run_rationd, wait_for
+from harness import EXAMPLE, run_rationd
 
 
 def test_help_and_version():

@@ -41,7 +41,7 @@ def test_usage_is_64(words):
     (["--policy", EXAMPLE, "--store", "rediss://h:1"], "not supported yet"),
     (["--policy", EXAMPLE, "--deadline-ms", "0"], "--deadline-ms"),
     (["--policy", EXAMPLE, "--workers", "2"], "not supported yet"),
-    (["--policy", EXAMPLE, "--decision-log", "-"], "not supported yet"),
+    (["--policy", EXAMPLE, "--local-share", "1"], "not supported yet"),
     (["--policy", EXAMPLE, "--token-file", "/nonexistent"], "/nonexistent"),
     (["--policy", EXAMPLE, "--config", "/nonexistent"], "/nonexistent"),
     (["--policy", EXAMPLE, "--key-prefix", "a:b"], "--key-prefix"),
