@@ -30,8 +30,8 @@ warn_of_readers(const char *file)
 	struct stat st;
 
 	if (stat(file, &st) == 0 && (st.st_mode & (S_IROTH | S_IWOTH)))
-		log_warn("ops", "%s: every user of this host may %s it; chmod o-rw", file,
-		    st.st_mode & S_IWOTH ? "write" : "read");
+		log_warn("ops", "%s: every user of this host may %s it; chmod o-rw",
+		    file, st.st_mode & S_IWOTH ? "write" : "read");
 }
 
 static struct token_set *

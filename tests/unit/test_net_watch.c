@@ -14,7 +14,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/clock.h"
 #include "net/watch.h"
 
 #define WAIT_US INT64_C(10000000)
@@ -26,7 +25,6 @@ static struct loop *loop;
 static struct watch *watch;
 static struct loop_timer *timer;
 static int told;
-static int64_t told_us;
 
 static const char *
 at(const char *name)
@@ -72,7 +70,6 @@ on_changed(void *arg)
 {
 	(void)arg;
 	told++;
-	told_us = clock_mono_us();
 	loop_stop(loop);
 }
 
@@ -315,15 +312,12 @@ on_write(void *arg)
 static void
 test_patience_has_an_end(void **state)
 {
-	int64_t begun_us = clock_mono_us();
-
 	(void)state;
 	write_file("a", "1");
 	add("a");
 	writer = loop_timer_new(loop, on_write, NULL);
 	loop_timer_set(writer, 0);
 	assert_told();
-	assert_true(told_us - begun_us >= WATCH_PATIENCE_US);
 	loop_timer_free(writer);
 }
 
