@@ -9,6 +9,7 @@
 #include "policy/regex.h"
 
 #define FREE_CHECKS_MAX 4096 /* kept for reuse; more are freed */
+#define KEPT_BYTES_MAX 1024  /* of what the observer wrote; more is freed */
 
 /* 2 lists of limits and a rate_limit at most. */
 _Static_assert(2 * POLICY_LIMITS_MAX + 1 <= TAKE_CHARGES_MAX,
@@ -161,6 +162,8 @@ recycle(struct check *check)
 	else
 		policy_set_unref(check->policies);
 	check->state = CHECK_FREE;
+	if (check->kept.cap > KEPT_BYTES_MAX)
+		buf_fini(&check->kept);
 	if (engine->n_free == FREE_CHECKS_MAX) {
 		check_free(check);
 		return;

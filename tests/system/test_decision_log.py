@@ -204,8 +204,8 @@ def test_standard_output(tmp_path):
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                           env=clean_env(), text=True) as process:
         try:
-            wait_for(sock.exists, 10, "the socket")
             with redis.Redis(unix_socket_path=str(sock)) as client:
+                wait_for(lambda: answers(client), 10, "rationd")
                 assert client.execute_command("CHECK", "t", "g")[0] == 1
                 assert client.execute_command("CHECK", "stop", "g")[0] == 0
             process.send_signal(signal.SIGTERM)
@@ -214,6 +214,13 @@ def test_standard_output(tmp_path):
             process.kill()
     assert process.returncode == 0, err
     assert [json.loads(x)["verdict"] for x in out.splitlines()] == ["allow", "deny"]
+
+
+def answers(client):
+    try:
+        return client.ping()
+    except redis.ConnectionError:
+        return False
 
 
 # --- disks and readers --------------------------------------------------------------
