@@ -68,7 +68,7 @@ int front_listen(
 const char *front_address(const struct front *front, size_t i);
 
 /* Other tokens for those who show one from now on (RESP: who has shown one on his
- * connection need not again). Not NULL, and NULL only where it was NULL before. */
+ * connection need not again). Borrowed; NULL where it was NULL, and only there. */
 void front_set_tokens(struct front *front, const struct token_set *tokens);
 
 /* Stops accepting; connections close when all their requests are answered: idle ones
