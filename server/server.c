@@ -3,18 +3,13 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "base/clock.h"
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/visible.h"
 #include "net/listener.h"
-#include "ops/file.h"
-#include "ops/policy_files.h"
 #include "ops/process.h"
-
-#define TOKEN_FILE_MAX 65536
 
 /* --- loading: everything that can be wrong before a socket is bound --------------- */
 
@@ -37,48 +32,16 @@ load_store(struct server *s, struct errlist *errors)
 }
 
 static void
-load_policies(struct server *s, struct errlist *errors)
+open_decision_log(struct server *s, struct errlist *errors)
 {
+	const char *file = s->config->decision_log;
 	struct errinfo ei;
 
-	if (s->config->policy.n > 0) {
-		s->policies = policy_files_load(
-		    &s->config->policy, s->config->key_prefix, errors);
+	if (!file || s->config->check_config)
 		return;
-	}
-	err_set(&ei, ERR_INVALID,
-	    "no policy is given; name at least one document, as in "
-	    "--policy examples/policies/create_connect_token.json");
-	errlist_add_info(errors, "--policy", &ei);
-}
-
-static void
-warn_of_readers(const char *file)
-{
-	struct stat st;
-
-	if (stat(file, &st) == 0 && (st.st_mode & (S_IROTH | S_IWOTH)))
-		log_warn("server", "%s: every user of this host may %s it; chmod o-rw",
-		    file, st.st_mode & S_IWOTH ? "write" : "read");
-}
-
-static void
-load_tokens(struct server *s, struct errlist *errors)
-{
-	const char *file = s->config->token_file;
-	struct buf text = { 0 };
-	struct errinfo ei;
-
-	if (!file)
-		return;
-	warn_of_readers(file);
-	if (file_read(file, TOKEN_FILE_MAX, &text, &ei) == 0)
-		s->tokens = token_set_parse(text.data ? text.data : "", text.len, &ei);
-	if (!s->tokens)
-		errlist_add_info(errors, file, &ei);
-	if (text.data)
-		explicit_bzero(text.data, text.len);
-	buf_fini(&text);
+	s->decision_log = log_writer_open(file, &ei);
+	if (!s->decision_log)
+		errlist_add_info(errors, "--decision-log", &ei);
 }
 
 /* Beyond this host, somebody must have thought of who may call. */
@@ -127,11 +90,11 @@ server_load(struct server *s, const struct config *config, struct errlist *error
 		errlist_add_info(errors, "rationd", &ei);
 		return EXIT_CODE_DEPENDENCY;
 	}
-	load_policies(s, errors);
+	documents_load(&s->documents, config, errors);
 	load_store(s, errors);
-	load_tokens(s, errors);
 	check_listeners(s, &config->listen_http, "--listen-http", errors);
 	check_listeners(s, &config->listen_resp, "--listen-resp", errors);
+	open_decision_log(s, errors);
 	return errors->n + errors->more == 0 ? EXIT_CODE_OK : EXIT_CODE_CONFIG;
 }
 
@@ -153,8 +116,8 @@ plural(size_t n)
 void
 server_summary(const struct server *s, struct buf *out)
 {
-	for (size_t i = 0; i < policy_set_count(s->policies); i++) {
-		const struct policy *p = policy_set_at(s->policies, i);
+	for (size_t i = 0; i < policy_set_count(s->documents.policies); i++) {
+		const struct policy *p = policy_set_at(s->documents.policies, i);
 
 		buf_add_str(out, "policy ");
 		visible_add(out, slice_str(policy_name(p)));
@@ -166,7 +129,7 @@ server_summary(const struct server *s, struct buf *out)
 	buf_printf(out, "store: %s\n", s->memory ? "memory" : s->redis.shown);
 	add_list(out, "http", &s->config->listen_http);
 	add_list(out, "resp", &s->config->listen_resp);
-	buf_printf(out, "token: %s\n", s->tokens ? "asked for" : "none");
+	buf_printf(out, "token: %s\n", s->documents.tokens ? "asked for" : "none");
 }
 
 /* --- serving -------------------------------------------------------------------- */
@@ -223,23 +186,63 @@ on_stop(void *arg, const char *signal_name)
 static void
 on_reload(void *arg)
 {
-	(void)arg;
-	log_warn("server",
-	    "SIGHUP: reload is not supported yet; restart to read the "
-	    "policies again");
+	struct server *s = arg;
+
+	if (s->decision_log)
+		log_writer_reopen(s->decision_log);
+	if (s->phase != SERVER_SERVING)
+		return;
+	log_info("server", "SIGHUP: reading the policies again");
+	reload_request(s->reload, RELOAD_SIGNAL);
+}
+
+static const struct policy_set *
+current_policies(void *arg)
+{
+	return ((struct server *)arg)->documents.policies;
+}
+
+/* Checks under way keep the policies that they began with. */
+static void
+swap_documents(void *arg, struct documents *next)
+{
+	struct server *s = arg;
+	struct documents old = s->documents;
+
+	s->documents = *next;
+	worker_set_policies(&s->worker, next->policies);
+	worker_set_tokens(&s->worker, next->tokens);
+	documents_fini(&old);
+	*next = (struct documents){ 0 };
+}
+
+static struct reload *
+open_reload(struct server *s)
+{
+	struct reload_options options = { .loop = s->worker.loop,
+		.config = s->config,
+		.cells = s->cells,
+		.report = &s->report,
+		.current = current_policies,
+		.swap = swap_documents,
+		.arg = s };
+
+	return reload_new(&options);
 }
 
 static int
 open_worker(struct server *s, struct errinfo *ei)
 {
 	struct worker_shared shared = { .config = s->config,
-		.policies = s->policies,
+		.policies = s->documents.policies,
 		.memory = s->memory,
 		.redis = s->memory ? NULL : &s->redis,
-		.tokens = s->tokens,
+		.tokens = s->documents.tokens,
 		.cells = &s->cells,
 		.n_cells = 1,
-		.started_us = s->started_us };
+		.started_us = s->started_us,
+		.reload = &s->report,
+		.decision_log = s->decision_log };
 	int rc = worker_open(&s->worker, 0, &shared, ei);
 
 	if (rc < 0)
@@ -248,7 +251,9 @@ open_worker(struct server *s, struct errinfo *ei)
 	s->worker.on_turn_arg = s;
 	s->signals = (struct signals_handler){ on_stop, on_reload, s };
 	s->drain_timer = loop_timer_new(s->worker.loop, on_drain_timeout, s);
-	if (!s->drain_timer || signals_start(s->worker.loop, &s->signals) < 0)
+	s->reload = open_reload(s);
+	if (!s->drain_timer || !s->reload ||
+	    signals_start(s->worker.loop, &s->signals) < 0)
 		return err_set(ei, ERR_NOMEM, "out of memory");
 	return 0;
 }
@@ -262,15 +267,15 @@ server_run(struct server *s)
 	process_raise_files(s->config->max_connections);
 	process_ignore_sigpipe();
 	log_info("server", "rationd %s, %zu %s, store %s", RATION_VERSION,
-	    policy_set_count(s->policies),
-	    policy_set_count(s->policies) == 1 ? "policy" : "policies",
+	    policy_set_count(s->documents.policies),
+	    policy_set_count(s->documents.policies) == 1 ? "policy" : "policies",
 	    s->memory ? "memory" : s->redis.shown);
 	rc = open_worker(s, &ei);
 	if (rc < 0) {
 		log_error("server", "%s", ei.text);
 		return rc == ERR_NOMEM ? EXIT_CODE_DEPENDENCY : EXIT_CODE_BIND;
 	}
-	if (s->config->insecure && !s->tokens)
+	if (s->config->insecure && !s->documents.tokens)
 		log_warn("server", "--insecure: whoever reaches a listener is served");
 	worker_note_start(&s->worker);
 	rc = loop_run(s->worker.loop);
@@ -285,13 +290,14 @@ server_run(struct server *s)
 void
 server_close(struct server *s)
 {
+	reload_free(s->reload);
 	if (s->drain_timer)
 		loop_timer_free(s->drain_timer);
 	worker_close(&s->worker);
+	log_writer_close(s->decision_log);
 	memory_free(s->memory);
-	token_set_free(s->tokens);
-	if (s->policies)
-		policy_set_unref(s->policies);
+	documents_fini(&s->documents);
+	reload_report_fini(&s->report);
 	free(s->cells);
 	explicit_bzero(&s->redis, sizeof(s->redis));
 	memset(s, 0, sizeof(*s));

@@ -12,6 +12,8 @@
 #include "base/attr.h"
 #include "base/err.h"
 #include "ops/config.h"
+#include "ops/documents.h"
+#include "ops/reload.h"
 #include "ops/signals.h"
 #include "worker.h"
 
@@ -19,16 +21,18 @@ enum server_phase { SERVER_SERVING, SERVER_DRAINING, SERVER_STOPPED };
 
 struct server {
 	const struct config *config; /* borrowed */
-	struct policy_set *policies;
-	struct token_set *tokens; /* NULL without --token-file */
-	struct memory *memory;    /* NULL with Redis */
-	struct redis_url redis;   /* valid when memory is NULL */
+	struct documents documents;  /* in force */
+	struct memory *memory;       /* NULL with Redis */
+	struct redis_url redis;      /* valid when memory is NULL */
 	struct metric_cells *cells;
 	int64_t started_us;
 
 	struct worker worker; /* one thread yet */
 	struct signals_handler signals;
 	struct loop_timer *drain_timer;
+	struct log_writer *decision_log; /* NULL without --decision-log */
+	struct reload *reload;
+	struct reload_report report; /* of the last reload */
 	enum server_phase phase;
 	int exit_code;
 };

@@ -43,6 +43,8 @@ end_turn(void *arg)
 	struct worker *w = arg;
 
 	store_flush(w->store);
+	if (w->decisions)
+		decision_log_flush(w->decisions);
 	if (w->started && store_ready(w->store, NULL) != w->ready)
 		log_readiness(w);
 	if (w->on_turn)
@@ -67,6 +69,14 @@ open_engine(struct worker *w)
 		.cells = w->cells,
 		.deadline_ms = w->shared.config->deadline_ms };
 
+	if (w->shared.decision_log) {
+		w->decisions = decision_log_new(w->shared.decision_log, w->cells);
+		if (!w->decisions)
+			return NULL;
+		options.keep = decision_log_keep;
+		options.observe = decision_log_observe;
+		options.observe_arg = w->decisions;
+	}
 	return check_engine_new(&options, w->shared.policies);
 }
 
@@ -80,7 +90,8 @@ open_admin(struct worker *w)
 		.cells = w->shared.cells,
 		.n_cells = w->shared.n_cells,
 		.worker = w->index,
-		.started_us = w->shared.started_us };
+		.started_us = w->shared.started_us,
+		.reload = w->shared.reload };
 
 	return admin_new(&options);
 }
@@ -145,6 +156,15 @@ open_fronts(struct worker *w, struct errinfo *ei)
 	return 0;
 }
 
+/* Only one worker counts them: the cells are added up. */
+static void
+note_policies(struct worker *w)
+{
+	if (w->index == 0)
+		metric_set(w->cells, METRIC_POLICIES,
+		    (int64_t)policy_set_count(w->shared.policies));
+}
+
 int
 worker_open(struct worker *w, size_t index, const struct worker_shared *shared,
     struct errinfo *ei)
@@ -158,11 +178,27 @@ worker_open(struct worker *w, size_t index, const struct worker_shared *shared,
 	if (!(w->loop = loop_new()) || !(w->store = open_store(w)) ||
 	    !(w->engine = open_engine(w)) || !(w->admin = open_admin(w)))
 		return err_set(ei, ERR_NOMEM, "out of memory or file descriptors");
-	metric_set(w->cells, METRIC_POLICIES,
-	    index == 0 ? (int64_t)policy_set_count(shared->policies) : 0);
+	note_policies(w);
 	loop_on_turn(w->loop, end_turn, w);
 	loop_limit_input(w->loop, (size_t)shared->config->max_buffered_bytes);
 	return open_fronts(w, ei);
+}
+
+void
+worker_set_policies(struct worker *w, struct policy_set *policies)
+{
+	w->shared.policies = policies;
+	check_engine_set_policies(w->engine, policies);
+	note_policies(w);
+}
+
+void
+worker_set_tokens(struct worker *w, const struct token_set *tokens)
+{
+	w->shared.tokens = tokens;
+	for (size_t i = 0; i < ARRAY_LEN(w->fronts); i++)
+		if (w->fronts[i])
+			front_set_tokens(w->fronts[i], tokens);
 }
 
 void
@@ -182,6 +218,7 @@ worker_close(struct worker *w)
 	store_close(w->store);
 	if (w->engine)
 		check_engine_free(w->engine);
+	decision_log_free(w->decisions);
 	admin_free(w->admin);
 	loop_free(w->loop);
 	memset(w, 0, sizeof(*w));

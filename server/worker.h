@@ -19,6 +19,7 @@
 #include "net/loop.h"
 #include "ops/admin.h"
 #include "ops/config.h"
+#include "ops/decision_log.h"
 #include "policy/set.h"
 #include "redis/url.h"
 #include "store/memory.h"
@@ -34,6 +35,8 @@ struct worker_shared {
 	struct metric_cells *const *cells; /* one block per worker */
 	size_t n_cells;
 	int64_t started_us; /* clock_real_us() at the process's start */
+	const struct reload_report *reload;
+	struct log_writer *decision_log; /* NULL: decisions are not logged */
 };
 
 struct worker {
@@ -44,6 +47,7 @@ struct worker {
 
 	struct loop *loop;
 	struct store *store;
+	struct decision_log *decisions; /* NULL: not logged */
 	struct check_engine *engine;
 	struct admin *admin;
 	struct front *fronts[2]; /* HTTP, RESP; NULL when switched off */
@@ -61,6 +65,11 @@ struct worker {
 int worker_open(struct worker *w, size_t index, const struct worker_shared *shared,
     struct errinfo *ei) MUST_CHECK;
 void worker_close(struct worker *w);
+
+/* Swaps what the next checks and callers are judged by. The tokens are borrowed and must
+ * outlive the worker or the next swap; the policies are ref'd. */
+void worker_set_policies(struct worker *w, struct policy_set *policies);
+void worker_set_tokens(struct worker *w, const struct token_set *tokens);
 
 /* Logs whether charges can be taken; from then on every change of it is logged. */
 void worker_note_start(struct worker *w);

@@ -81,7 +81,19 @@
 	X(FAULT_WRONGTYPE, "ration_store_faults_total", COUNTER,                       \
 	    "class=\"wrongtype\"", "")                                                 \
 	X(FAULT_OTHER, "ration_store_faults_total", COUNTER, "class=\"other\"", "")    \
-	X(POLICIES, "ration_policies", GAUGE, "", "Policies in force.")
+	X(POLICIES, "ration_policies", GAUGE, "", "Policies in force.")                \
+	X(RELOADS_OK, "ration_policy_reloads_total", COUNTER, "result=\"ok\"",         \
+	    "Reloads of the policies, by result.")                                     \
+	X(RELOADS_REFUSED, "ration_policy_reloads_total", COUNTER,                     \
+	    "result=\"refused\"", "")                                                  \
+	X(RELOAD_SUCCESS, "ration_policy_last_reload_success", GAUGE, "",              \
+	    "1 when the last reload went well or none was asked for, else 0.")         \
+	X(RELOAD_SUCCESS_TIME, "ration_policy_last_reload_success_timestamp_seconds",  \
+	    GAUGE, "", "When the policies in force were read, in seconds since 1970.") \
+	X(DECISION_LINES, "ration_decision_log_lines_total", COUNTER, "",              \
+	    "Decisions that were to be logged.")                                       \
+	X(DECISION_LINES_LOST, "ration_decision_log_lost_total", COUNTER, "",          \
+	    "Decisions of these that could not be written.")
 
 enum metric {
 #define X(id, name, kind, labels, help) METRIC_##id,

@@ -9,6 +9,7 @@
 #include "policy/regex.h"
 
 #define FREE_CHECKS_MAX 4096 /* kept for reuse; more are freed */
+#define KEPT_BYTES_MAX 1024  /* of what the observer wrote; more is freed */
 
 /* 2 lists of limits and a rate_limit at most. */
 _Static_assert(2 * POLICY_LIMITS_MAX + 1 <= TAKE_CHARGES_MAX,
@@ -30,7 +31,9 @@ struct check {
 	int64_t started_us;
 	void (*done)(struct check *check, void *arg);
 	void *arg;
+	const struct policy *policy; /* NULL: there is none of that name */
 	struct decision decision;
+	struct buf kept;  /* the observer's */
 	struct buf names; /* the request's own, copied */
 	struct buf keys;  /* of all charges, one after another */
 	struct buf note;  /* a composed message */
@@ -76,6 +79,7 @@ check_engine_new(const struct check_options *options, struct policy_set *policie
 static void
 check_free(struct check *check)
 {
+	buf_fini(&check->kept);
 	buf_fini(&check->names);
 	buf_fini(&check->keys);
 	buf_fini(&check->note);
@@ -158,6 +162,8 @@ recycle(struct check *check)
 	else
 		policy_set_unref(check->policies);
 	check->state = CHECK_FREE;
+	if (check->kept.cap > KEPT_BYTES_MAX)
+		buf_fini(&check->kept);
 	if (engine->n_free == FREE_CHECKS_MAX) {
 		check_free(check);
 		return;
@@ -269,6 +275,7 @@ decide_alone(struct check *check, const struct check_request *request, int *err)
 	struct ruling ruling;
 
 	*err = 0;
+	check->policy = policy;
 	if (!policy) {
 		decide_no_policy(
 		    &check->decision, check->decision.policy, &check->note);
@@ -336,6 +343,11 @@ check_start(struct check_engine *engine, const struct check_request *request,
 	check->done = done;
 	check->arg = arg;
 	rc = keep_names(check, request);
+	if (engine->options.keep) {
+		buf_clear(&check->kept);
+		engine->options.keep(
+		    engine->options.observe_arg, request, &check->kept);
+	}
 	if (rc == 0)
 		decided = decide_alone(check, request, &rc);
 	if (decided) {
@@ -370,6 +382,18 @@ int64_t
 check_started_us(const struct check *check)
 {
 	return check->started_us;
+}
+
+const struct policy *
+check_policy(const struct check *check)
+{
+	return check->policy;
+}
+
+struct slice
+check_kept(const struct check *check)
+{
+	return check->kept.failed ? slice_make(NULL, 0) : buf_slice(&check->kept);
 }
 
 void

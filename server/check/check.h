@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "base/attr.h"
+#include "base/buf.h"
 #include "base/metric.h"
 #include "check/decision.h"
 #include "check/request.h"
@@ -31,6 +32,10 @@ struct check_options {
 	 * log. `check` may be asked with the functions below. */
 	void (*observe)(void *arg, const struct check *check);
 	void *observe_arg;
+	/* Sees every request before it is decided and may write into `kept` what the
+	 * observer will want to know of it: its arguments are gone by then. With the
+	 * same argument; NULL: nothing is kept. */
+	void (*keep)(void *arg, const struct check_request *request, struct buf *kept);
 };
 
 /* `policies` is ref'd. NULL when out of memory. */
@@ -64,6 +69,10 @@ bool check_is_done(const struct check *check);
 const struct decision *check_decision(const struct check *check);
 /* clock_mono_us() at the start. */
 int64_t check_started_us(const struct check *check);
+/* The policy that decided, until the release; NULL: there is none of that name. */
+const struct policy *check_policy(const struct check *check);
+/* What check_options.keep wrote; empty when it was too much for the memory. */
+struct slice check_kept(const struct check *check);
 
 /* Gives the check back. When it is still under way `done` will not run any more, and
  * the check is reclaimed when the store has answered. */

@@ -218,6 +218,12 @@ stop_accepting(struct front *front)
 	}
 }
 
+void
+front_set_tokens(struct front *front, const struct token_set *tokens)
+{
+	front->options.tokens = tokens;
+}
+
 /* Nobody who has asked already goes unheard: first those in the listeners' queues are
  * let in, then everybody's requests that have arrived are taken. A conn that is read or settled may end, and end others with it, so each is moved to
  * another list before. */

@@ -67,6 +67,10 @@ int front_listen(
 /* The i-th listener's bound address, NULL past the last. */
 const char *front_address(const struct front *front, size_t i);
 
+/* Other tokens for those who show one from now on (RESP: who has shown one on his
+ * connection need not again). Borrowed; NULL where it was NULL, and only there. */
+void front_set_tokens(struct front *front, const struct token_set *tokens);
+
 /* Stops accepting; connections close when all their requests are answered: idle ones
  * now, HTTP with "Connection: close". */
 void front_drain(struct front *front);

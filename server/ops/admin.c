@@ -137,6 +137,7 @@ answer_policies(void *arg, const struct http_request *req, struct http_response 
 	for (size_t i = 0; i < policy_set_count(set); i++)
 		add_policy(&j, set, policy_set_at(set, i));
 	json_text_close(&j, ']');
+	reload_report_format(&j, "last_reload", admin->options.reload);
 	json_text_close(&j, '}');
 	buf_add_char(&resp->body, '\n');
 }

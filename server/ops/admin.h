@@ -17,6 +17,7 @@
 #include "base/metric.h"
 #include "base/slice.h"
 #include "check/check.h"
+#include "ops/reload.h"
 #include "store/memory.h"
 #include "store/store.h"
 #include "wire/http.h"
@@ -30,8 +31,9 @@ struct admin_options {
 	const char *store_shown;     /* borrowed; where it is, without secrets */
 	struct metric_cells *const *cells; /* borrowed, all workers' */
 	size_t n_cells;
-	size_t worker;      /* which block is this worker's */
-	int64_t started_us; /* clock_real_us() at the process's start */
+	size_t worker;                      /* which block is this worker's */
+	int64_t started_us;                 /* clock_real_us() at the process's start */
+	const struct reload_report *reload; /* borrowed; NULL: reload is not told of */
 };
 
 /* `options` is copied. NULL when out of memory. */

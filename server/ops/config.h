@@ -43,6 +43,7 @@ struct config_list {
 struct config {
 	char *config; /* NULL without a file */
 	struct config_list policy;
+	bool watch;
 	char *store; /* "memory" or a URL that redis_url_parse() takes */
 	char *key_prefix;
 	int64_t store_max_counters;
@@ -63,6 +64,7 @@ struct config {
 	int64_t drain_timeout_ms;
 	int64_t log_level;  /* an enum log_level */
 	int64_t log_format; /* an enum log_style */
+	char *decision_log; /* a file, or "-"; NULL without one */
 
 	bool check_config;
 	bool version;

@@ -80,6 +80,13 @@ const struct config_key config_keys[] = {
 	    .check = check_path,
 	    .help = "A policy document; may repeat. The policy's name is the file's "
 		    "name without folder and .json. At least one is needed." },
+	{ .name = "watch",
+	    .type = CONFIG_BOOL,
+	    .where = CONFIG_EVERYWHERE,
+	    .offset = IN_CONFIG(watch),
+	    .def = "true",
+	    .help = "Read the policies and the token file again when one of them "
+		    "changes; --watch=false: only on SIGHUP." },
 	{ .name = "store",
 	    .type = CONFIG_STRING,
 	    .where = CONFIG_EVERYWHERE,
@@ -260,7 +267,15 @@ const struct config_key config_keys[] = {
 	    .choices = "auto|text|json",
 	    .metavar = "FORMAT",
 	    .help = "auto, text or json; auto is text on a terminal, else json." },
-	{ .name = "decision-log", .type = CONFIG_LATER, .where = CONFIG_EVERYWHERE },
+	{ .name = "decision-log",
+	    .type = CONFIG_STRING,
+	    .where = CONFIG_EVERYWHERE,
+	    .offset = IN_CONFIG(decision_log),
+	    .metavar = "FILE",
+	    .check = check_path,
+	    .help = "Append one JSON object a line for every decision: who, what and "
+		    "why, with the names of arguments and never their values; - is "
+		    "the standard output. SIGHUP opens the file again." },
 
 	{ .name = "check-config",
 	    .group = "Instead of serving",

@@ -2,13 +2,8 @@
 """The daemon as a process: its configuration, what it says of itself."""
 import json
 import re
-import signal
 
-from harness import EXAMPLE, run_rationd, wait_for
-
-
-def messages(daemon):
-    return [line["message"] for line in daemon.log_lines()]
+from harness import EXAMPLE, run_rationd
 
 
 def test_help_and_version():
@@ -46,13 +41,6 @@ def test_config_file_and_environment(tmp_path):
     done = run_rationd("--config", file, "--check-config")
     assert done.returncode == 78
     assert f"{file}:2:3: " in done.stderr and "listen_http" in done.stderr
-
-
-def test_sighup_changes_nothing(rationd):
-    daemon = rationd()
-    daemon.signal(signal.SIGHUP)
-    wait_for(lambda: any("reload is not supported yet" in m for m in messages(daemon)))
-    assert daemon.check("create_connect_token", "g")[0] == 200
 
 
 def test_starts_before_redis(rationd, redis_factory):

@@ -106,9 +106,22 @@ on_observe(void *arg, const struct check *check)
 	struct fixture *f = arg;
 
 	assert_non_null(check_decision(check)->tool.ptr);
+	/* What was kept of this very request, and the policy that decided. */
+	assert_true(slice_eq(check_kept(check), check_decision(check)->tool));
+	if (check_policy(check))
+		assert_true(slice_eq_str(
+		    check_decision(check)->policy, policy_name(check_policy(check))));
 	/* Before the owner. */
 	assert_int_equal(f->observed, f->done);
 	f->observed++;
+}
+
+static inline void
+on_keep(void *arg, const struct check_request *request, struct buf *kept)
+{
+	assert_non_null(arg);
+	assert_int_equal(kept->len, 0);
+	buf_add_slice(kept, request->call.tool);
 }
 
 static inline void
@@ -126,7 +139,12 @@ static inline void
 fixture_open(struct fixture *f, struct store *store)
 {
 	struct memory_options mo = { 0, fixture_now_us, f };
-	struct check_options co = { NULL, NULL, 50, on_observe, f };
+	struct check_options co = {
+		.deadline_ms = 50,
+		.observe = on_observe,
+		.observe_arg = f,
+		.keep = on_keep,
+	};
 
 	memset(f, 0, sizeof(*f));
 	f->now_us = T0;

@@ -29,6 +29,7 @@ static struct check_engine *engine;
 static struct admin *admin;
 static struct http_response resp;
 static bool trusted; /* the caller */
+static struct reload_report report;
 
 static struct policy *
 parse(const char *name)
@@ -72,6 +73,7 @@ open_admin(bool broken)
 	options.store = store;
 	options.memory = memory;
 	options.cells = &cells;
+	options.reload = &report;
 	admin = admin_new(&options);
 	assert_non_null(admin);
 }
@@ -189,6 +191,33 @@ test_metrics_and_version(void **state)
 }
 
 static void
+test_last_reload(void **state)
+{
+	json_t *root;
+	json_t *last;
+
+	(void)state;
+	open_admin(false);
+	report.result = RELOAD_REFUSED;
+	report.trigger = RELOAD_WATCH;
+	report.time_us = INT64_C(1767225600123456);
+	errlist_init(&report.errors, "p.json");
+	errlist_add(
+	    &report.errors, ERR_INVALID, 3, 4, "/tools/a~1b", "not \"%s\"", "so");
+	report.errors.more = 5;
+	root = json_loads(get("/v1/policies"), 0, NULL);
+	last = json_pack("{s:s, s:s, s:s, s:b, s:[{s:s, s:i, s:i, s:s, s:s}], s:i}",
+	    "time", "2026-01-01T00:00:00.123Z", "trigger", "watch", "result", "refused",
+	    "changed", 0, "errors", "file", "p.json", "line", 3, "column", 4, "pointer",
+	    "/tools/a~1b", "message", "not \"so\"", "more_errors", 5);
+	assert_non_null(last);
+	assert_true(json_equal(json_object_get(root, "last_reload"), last));
+	json_decref(last);
+	json_decref(root);
+	reload_report_fini(&report);
+}
+
+static void
 test_policies(void **state)
 {
 	json_t *root;
@@ -198,6 +227,7 @@ test_policies(void **state)
 	open_admin(false);
 	root = json_loads(get("/v1/policies"), 0, NULL);
 	assert_int_equal(json_array_size(json_object_get(root, "policies")), 2);
+	assert_true(json_is_null(json_object_get(root, "last_reload")));
 	one = json_array_get(json_object_get(root, "policies"), 0);
 	assert_string_equal(json_string_value(json_object_get(one, "name")), "default");
 	assert_string_equal(
@@ -274,6 +304,7 @@ main(void)
 		cmocka_unit_test_teardown(test_what_is_open, close_admin),
 		cmocka_unit_test_teardown(test_metrics_and_version, close_admin),
 		cmocka_unit_test_teardown(test_policies, close_admin),
+		cmocka_unit_test_teardown(test_last_reload, close_admin),
 		cmocka_unit_test_teardown(test_one_policy, close_admin),
 		cmocka_unit_test_teardown(test_info, close_admin),
 	};

@@ -212,8 +212,8 @@ test_bad_flags(void **state)
 		    "--workers: more than one worker is not supported yet; use 1" },
 		{ { "--workers", "0" }, 78,
 		    "--workers: \"0\" is not a whole number from 1 to 256" },
-		{ { "--decision-log", "-" }, 78,
-		    "--decision-log: not supported yet; leave it out" },
+		{ { "--decision-log=" }, 78,
+		    "--decision-log: is empty; a file's path is needed" },
 		{ { "--on-store-failure", "allow" }, 78,
 		    "--on-store-failure: not supported yet; leave it out" },
 		{ { "--deny-cache-ms=0" }, 78,
@@ -330,8 +330,8 @@ test_bad_files(void **state)
 		    { "FILE:1:2: \"config\" cannot stand in a file; it is --config" } },
 		{ "{\"help\": true}", 1,
 		    { "FILE:1:2: \"help\" cannot stand in a file; it is --help" } },
-		{ "{\"decision_log\": \"-\"}", 1,
-		    { "FILE:1:2: decision_log: not supported yet; leave it out" } },
+		{ "{\"dedup_ttl\": \"1\"}", 1,
+		    { "FILE:1:2: dedup_ttl: not supported yet; leave it out" } },
 		{ "[]", 1,
 		    { "FILE:1:1: the file must be a JSON object, such as {\"store\": "
 		      "\"memory\"}" } },
@@ -465,7 +465,7 @@ test_documents(void **state)
 		else if (key->type == CONFIG_LATER)
 			snprintf(row, sizeof(row), "| `%s` | not supported yet |",
 			    key->name);
-		else if (key->def && key->type != CONFIG_BOOL)
+		else if (key->def && strcmp(key->def, "false") != 0)
 			snprintf(
 			    row, sizeof(row), "| `%s` | `%s` |", key->name, key->def);
 		else

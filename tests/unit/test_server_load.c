@@ -113,7 +113,7 @@ test_exposed_insecure(void **state)
 {
 	(void)state;
 	assert_int_equal(LOAD(POLICY, "--listen-http=0.0.0.0:0", "--insecure"), 0);
-	assert_null(server.tokens);
+	assert_null(server.documents.tokens);
 }
 
 static void
@@ -123,8 +123,9 @@ test_exposed_with_token(void **state)
 	assert_int_equal(LOAD(POLICY, "--listen-http=0.0.0.0:0",
 			     write_tokens("# one\n0123456789abcdef\n")),
 	    0);
-	assert_non_null(server.tokens);
-	assert_true(token_set_has(server.tokens, slice_str("0123456789abcdef")));
+	assert_non_null(server.documents.tokens);
+	assert_true(
+	    token_set_has(server.documents.tokens, slice_str("0123456789abcdef")));
 }
 
 static void

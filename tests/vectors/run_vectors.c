@@ -387,8 +387,9 @@ run_case(
 	static const char *const known[] = { "name", "note", "policy", "policies",
 		"steps", NULL };
 	struct run r = { .file = file, .ops = ops, .store = store };
-	struct check_options options = { &r.recorder, store->cells, DEADLINE_MS, NULL,
-		NULL };
+	struct check_options options = {
+		.store = &r.recorder, .cells = store->cells, .deadline_ms = DEADLINE_MS
+	};
 	struct policy_set *set = NULL;
 
 	r.name = json_string_value(json_object_get(one, "name"));

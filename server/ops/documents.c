@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: ISC */
+#include "ops/documents.h"
+
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/log.h"
+#include "ops/file.h"
+#include "ops/policy_files.h"
+
+#define TOKEN_FILE_MAX 65536
+
+static struct policy_set *
+load_policies(const struct config *config, struct errlist *errors)
+{
+	struct errinfo ei;
+
+	if (config->policy.n > 0)
+		return policy_files_load(&config->policy, config->key_prefix, errors);
+	err_set(&ei, ERR_INVALID,
+	    "no policy is given; name at least one document, as in "
+	    "--policy examples/policies/create_connect_token.json");
+	errlist_add_info(errors, "--policy", &ei);
+	return NULL;
+}
+
+static void
+warn_of_readers(const char *file)
+{
+	struct stat st;
+
+	if (stat(file, &st) == 0 && (st.st_mode & (S_IROTH | S_IWOTH)))
+		log_warn("ops", "%s: every user of this host may %s it; chmod o-rw",
+		    file, st.st_mode & S_IWOTH ? "write" : "read");
+}
+
+static struct token_set *
+load_tokens(const char *file, struct errlist *errors)
+{
+	struct token_set *tokens = NULL;
+	struct buf text = { 0 };
+	struct errinfo ei;
+
+	warn_of_readers(file);
+	if (file_read(file, TOKEN_FILE_MAX, &text, &ei) == 0)
+		tokens = token_set_parse(text.data ? text.data : "", text.len, &ei);
+	if (!tokens)
+		errlist_add_info(errors, file, &ei);
+	if (text.data)
+		explicit_bzero(text.data, text.len);
+	buf_fini(&text);
+	return tokens;
+}
+
+void
+documents_load(
+    struct documents *docs, const struct config *config, struct errlist *errors)
+{
+	docs->policies = load_policies(config, errors);
+	docs->tokens =
+	    config->token_file ? load_tokens(config->token_file, errors) : NULL;
+}
+
+void
+documents_fini(struct documents *docs)
+{
+	policy_set_unref(docs->policies);
+	token_set_free(docs->tokens);
+	*docs = (struct documents){ 0 };
+}

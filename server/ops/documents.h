@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: ISC */
+/* The files that may change while rationd runs: the policies and the token file. */
+#ifndef OPS_DOCUMENTS_H
+#define OPS_DOCUMENTS_H
+
+#include "base/err.h"
+#include "ops/config.h"
+#include "policy/set.h"
+#include "wire/token.h"
+
+struct documents {
+	struct policy_set *policies;
+	struct token_set *tokens; /* NULL without --token-file */
+};
+
+/*
+ * Reads and parses all of them, whatever is wrong with one; every fault is added to
+ * `errors`. The caller owns what was found, which is all when no fault was added, and
+ * calls documents_fini() after success and failure alike.
+ * Threads: any; only reads `config`.
+ */
+void documents_load(
+    struct documents *docs, const struct config *config, struct errlist *errors);
+void documents_fini(struct documents *docs);
+
+#endif
