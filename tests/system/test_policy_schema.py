@@ -2,14 +2,12 @@
 """docs/policy.schema.json judges documents as the parser does, as far as a schema can."""
 import copy
 import json
-import os
 import re
-import subprocess
 
 import jsonschema
 import pytest
 
-from harness import RATION, ROOT, built, run_ration
+from harness import ROOT, run_ration
 
 FILE = ROOT / "docs/policy.schema.json"
 SCHEMA = json.loads(FILE.read_text("utf-8"))
@@ -117,10 +115,26 @@ def test_broken():
 
 # --- the parser and the schema side by side ------------------------------------------
 
-# Every key is there at least once, so that every rule is met.
-SEEDS = [json.loads(file.read_text("utf-8")) for file in GOOD
-         if file.stem in ("actions", "allow_all", "approval", "conditions", "modes",
-                          "costs_and_overrides", "numbers_whole_by_value", "scopes")]
+def limit(**keys):
+    """A document with one limit."""
+    whole = {"counter": "c", "window": "day", "max": 1, **keys}
+    return {"version": "1", "default": "deny", "all_tools": {"limits": [whole]}}
+
+
+# Keys are added to these too; but a rule that joins two keys needs a seed with one of them.
+SEEDS = [
+    {"version": "1", "default": "deny", "description": "d", "hide": ["h"],
+     "tools": {"t": {"action": "deny", "reason": "r", "limits": [],
+                     "rate_limit": {"max": 1, "window": 60}}}},
+    {"version": "1", "default": "deny", "tools": {"t": {
+        "require": [{"on_deny": "m", "conditions": [
+            {"path": "args.a", "op": op, "value": value} for op, value in (
+                ("eq", "x"), ("in", ["x", 1]), ("lt", 1), ("regex", "x"),
+                ("contains", True), ("exists", True))]}],
+        "deny_if": [{"conditions": []}]}}},
+    limit(), limit(scope=["grant", "org"], on_deny="m"), limit(scope="org"),
+    limit(overrides={"x": 1}), limit(overrides={"x": 1}, scope=["org"]),
+]
 ODD = [None, True, False, 0, 1, -1, 1.5, 16.0, 2**53 - 1, 2**53, "", "x", "1", "*",
        "global", "tool", "month", "90s", "3651d", "args.a", "args..a", "args", "regex", "eq",
        [], [1], ["x"], ["x", "x"], ["tool"], [None], [{}], {}, {"x": 1}, {"": 1}]
@@ -144,21 +158,32 @@ def changed(document, place, change):
     return document
 
 
+# Of which kind the members of a list, or of an object, are.
+KINDS = {"limits": "limit", "tools": "tool", "require": "entry", "deny_if": "entry",
+         "conditions": "condition"}
+
+
+def additions(document, place):
+    """The keys that the object at this place may have, each with all kinds of values."""
+    kind = SCHEMA if not place else {"properties": {}}
+    if len(place) > 1 and place[-2] in KINDS:
+        kind = SCHEMA["$defs"][KINDS[place[-2]]]
+    for key, words in kind["properties"].items():
+        for value in ODD + words.get("enum", []) + words.get("examples", []):
+            yield changed(document, place + (key,), lambda n, k: n.__setitem__(k, value))
+
+
 def mutants():
-    """One change each: a member taken away, renamed or given another value, and keys of
-    limits added to limits that lack them."""
+    """One change each: a member taken away, renamed, added or given another value."""
     for seed in SEEDS:
+        yield from additions(seed, ())
         for place in places(seed):
             yield changed(seed, place, lambda n, k: n.pop(k))
             for value in ODD:
                 yield changed(seed, place, lambda n, k: n.__setitem__(k, value))
             if isinstance(place[-1], str):
                 yield changed(seed, place, lambda n, k: n.__setitem__("zz", n.pop(k)))
-            if place[-2:-1] == ("limits",):
-                for key in SCHEMA["$defs"]["limit"]["properties"]:
-                    for value in ODD:
-                        yield changed(seed, place,
-                                      lambda n, k: n[k].__setitem__(key, value))
+            yield from additions(seed, place)
 
 
 # What the parser tells of a document that the schema takes, by what a schema cannot say.
@@ -176,9 +201,7 @@ def lint(folder, documents):
         names.append(name)
     said = []
     for i in range(0, len(names), 500):
-        done = subprocess.run([built(RATION), "lint", "--json", *names[i:i + 500]],
-                              cwd=folder, capture_output=True, text=True, timeout=120,
-                              env={**os.environ})
+        done = run_ration("lint", "--json", *names[i:i + 500], cwd=folder)
         assert done.returncode in (0, 1), done.stderr
         said += [[e["text"] for e in file["errors"]]
                  for file in json.loads(done.stdout)["files"]]
