@@ -191,4 +191,4 @@ def test_lint_of_a_big_document(tmp_path):
     (tmp_path / "big.json").write_text(json.dumps(document, indent=1))
     done = run_ration("lint", tmp_path / "big.json")
     assert done.returncode == 1
-    assert "[/tools/tool_9999/limit]" in done.stderr
+    assert "(/tools/tool_9999/limit)" in done.stderr
