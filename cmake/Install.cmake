@@ -50,3 +50,6 @@ install(FILES ${man}/libration.3 DESTINATION ${CMAKE_INSTALL_MANDIR}/man3
 	COMPONENT devel)
 install(FILES ${completion}/rationd DESTINATION ${completion_dir} COMPONENT daemon)
 install(FILES ${completion}/ration DESTINATION ${completion_dir} COMPONENT cli)
+# Editors check policies by it.
+install(FILES ${PROJECT_SOURCE_DIR}/docs/policy.schema.json
+	DESTINATION ${CMAKE_INSTALL_DATADIR}/ration COMPONENT cli)

@@ -86,6 +86,12 @@ void limit_list_read(
 struct policy_limit *rate_limit_read(
     struct reader *r, json_t *object, struct policy *policy, const char *tool);
 
+/* The keys of each kind of object; in policy_parse.c, policy_limit.c and
+ * condition_read.c. */
+extern const struct reader_table document_table, all_tools_table, tool_table;
+extern const struct reader_table limit_table, rate_limit_table;
+extern const struct reader_table entry_table, condition_table;
+
 /* policy_join.c: once all is read, compares the lists that one call may meet, and
  * prepares each tool's ruling (only where there was no fault). False when out of
  * memory. */

@@ -360,3 +360,7 @@ entry_list_read(struct reader *r, json_t *list, struct policy *policy, bool requ
 	r->arena->failed |= path.failed;
 	buf_fini(&path);
 }
+
+const struct reader_table entry_table = { "entry", entry_keys, ARRAY_LEN(entry_keys) };
+const struct reader_table condition_table = { "condition", condition_keys,
+	ARRAY_LEN(condition_keys) };

@@ -429,3 +429,7 @@ rate_limit_read(
 	buf_fini(&text);
 	return limit->key_tail ? limit : NULL;
 }
+
+const struct reader_table limit_table = { "limit", limit_keys, ARRAY_LEN(limit_keys) };
+const struct reader_table rate_limit_table = { "rate_limit", rate_keys,
+	ARRAY_LEN(rate_keys) };

@@ -277,3 +277,9 @@ policy_parse(const char *name, const char *file, const char *text, size_t len,
 	policy_free(policy);
 	return NULL;
 }
+
+const struct reader_table document_table = { "document", document_keys,
+	ARRAY_LEN(document_keys) };
+const struct reader_table all_tools_table = { "all_tools", all_tools_keys,
+	ARRAY_LEN(all_tools_keys) };
+const struct reader_table tool_table = { "tool", tool_keys, ARRAY_LEN(tool_keys) };

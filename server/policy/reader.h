@@ -51,6 +51,14 @@ struct reader_key {
 	void (*read)(struct reader *r, json_t *value, void *into);
 };
 
+/* What objects of one kind may have, told outside of the file that reads them:
+ * docs/policy.schema.json is held against it. */
+struct reader_table {
+	const char *kind;
+	const struct reader_key *keys;
+	size_t n_keys;
+};
+
 /* Reads each member of `object` by its row; faults for unknown keys, wrong kinds,
  * and required keys that are missing. */
 void reader_object(struct reader *r, json_t *object, const struct reader_key *keys,

@@ -86,13 +86,22 @@ batch_has_room(const struct batch *batch, const struct take *take)
 
 /* --- gathering ---------------------------------------------------------------- */
 
+/* Large policies say the same of many counters: such limits are one to the script. All
+ * bytes are compared, so that no field can be forgotten; padding that differs, or what
+ * is left behind the end of a name, only makes one run more. */
+static bool
+same_limit(const struct limit *a, const struct limit *b)
+{
+	return a == b || memcmp(a, b, sizeof(*a)) == 0;
+}
+
 static bool
 same_shape(const struct take *a, const struct take *b)
 {
 	if (a->n != b->n)
 		return false;
 	for (size_t i = 0; i < a->n; i++)
-		if (a->charges[i].limit != b->charges[i].limit ||
+		if (!same_limit(a->charges[i].limit, b->charges[i].limit) ||
 		    a->charges[i].cost != b->charges[i].cost)
 			return false;
 	return true;

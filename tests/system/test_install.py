@@ -164,3 +164,5 @@ def test_whole_installation(tmp_path):
         assert (tmp_path / "share/man" / page).exists()
     for name in ("ration", "rationd"):
         assert (tmp_path / "share/bash-completion/completions" / name).exists()
+    schema = tmp_path / "share/ration/policy.schema.json"
+    assert schema.read_bytes() == (ROOT / "docs/policy.schema.json").read_bytes()

@@ -173,3 +173,22 @@ def test_lint_usage(words, piece):
     done = run_ration("lint", *words)
     assert done.returncode == 2
     assert piece in done.stderr
+
+
+def test_lint_of_a_big_document(tmp_path):
+    """10,000 tools, 1,000 of them with a limit, and hidden names: it ends, and counts."""
+    limit = {"window": "hour", "max": 1, "scope": ["grant", "org"]}
+    tools = {f"tool_{i}": {} for i in range(10000)}
+    for i in range(0, 10000, 10):
+        tools[f"tool_{i}"] = {"limits": [{"counter": f"c{i}", **limit}]}
+    document = {"version": "1", "default": "deny", "tools": tools,
+                "hide": [f"hidden_{i}" for i in range(10000)]}
+    (tmp_path / "big.json").write_text(json.dumps(document, indent=1))
+    done = run_ration("lint", tmp_path / "big.json")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith(f"{tmp_path}/big.json: ok (10000 tools, 1000 limits)")
+    tools["tool_9999"] = {"limit": []}
+    (tmp_path / "big.json").write_text(json.dumps(document, indent=1))
+    done = run_ration("lint", tmp_path / "big.json")
+    assert done.returncode == 1
+    assert "(/tools/tool_9999/limit)" in done.stderr

@@ -90,6 +90,35 @@ test_runs(void **state)
 	buf_fini(&out);
 }
 
+/* Limits that say the same are one shape, whosever they are. */
+static void
+test_limits_alike(void **state)
+{
+	struct limit other, less = minute;
+	struct batch *b = batch_new();
+	struct fixture f[3];
+	struct buf out = { 0 };
+
+	(void)state;
+	memcpy(&other, &minute, sizeof(other));
+	less.max = 29;
+	assert_int_equal(batch_add(b, make(&f[0], "a", NULL, 1)), 0);
+	(void)make(&f[1], "b", NULL, 1);
+	f[1].charges[0].limit = &less;
+	assert_int_equal(batch_add(b, &f[1].take), 0);
+	(void)make(&f[2], "c", NULL, 1);
+	f[2].charges[0].limit = &other;
+	assert_int_equal(batch_add(b, &f[2].take), 0);
+	assert_true(batch_format(b, slice_str("x"), &out));
+	assert_non_null(strstr(buf_cstr(&out),
+	    "$1\r\n3\r\n$1\r\na\r\n$1\r\nc\r\n$1\r\nb\r\n"
+	    "$1\r\n2\r\n$1\r\n1\r\n$2\r\n30\r\n$1\r\n1\r\n$5\r\n60000\r\n$1\r\n0\r\n"
+	    "$1\r\n1\r\n$1\r\n1\r\n$2\r\n29\r\n$1\r\n1\r\n$5\r\n60000\r\n$1\r\n0\r\n"));
+	batch_fail(b, &store, FAULT_OTHER, NULL);
+	batch_free(b);
+	buf_fini(&out);
+}
+
 static void
 test_answers(void **state)
 {
@@ -297,6 +326,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_runs),
+		cmocka_unit_test(test_limits_alike),
 		cmocka_unit_test(test_answers),
 		cmocka_unit_test(test_answer_that_does_not_fit),
 		cmocka_unit_test(test_leaving),
