@@ -48,8 +48,8 @@ void batch_regather(struct batch *batch);
 
 /*
  * Appends the EVALSHA of all takes that are still in it. around_us is what the server's
- * clock shows, about: limits that follow the calendar are sent with the windows around. May be called again when the
- * server did not know the script. False: there was nothing to send.
+ * clock shows, about: limits that follow the calendar are sent with the windows around.
+ * False: there was nothing to send.
  */
 bool batch_format(
     struct batch *batch, struct slice sha, int64_t around_us, struct buf *out);

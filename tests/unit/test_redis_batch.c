@@ -109,7 +109,7 @@ test_limits_alike(void **state)
 	(void)make(&f[2], "c", NULL, 1);
 	f[2].charges[0].limit = &other;
 	assert_int_equal(batch_add(b, &f[2].take), 0);
-	assert_true(batch_format(b, slice_str("x"), &out));
+	assert_true(batch_format(b, slice_str("x"), NOW_US, &out));
 	assert_non_null(strstr(buf_cstr(&out),
 	    "$1\r\n3\r\n$1\r\na\r\n$1\r\nc\r\n$1\r\nb\r\n"
 	    "$1\r\n2\r\n$1\r\n1\r\n$2\r\n30\r\n$1\r\n1\r\n$5\r\n60000\r\n$1\r\n0\r\n"
