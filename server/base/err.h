@@ -70,8 +70,7 @@ int errlist_add(struct errlist *list, int code, int line, int column,
     const char *pointer, const char *fmt, ...) PRINTF_LIKE(6, 7);
 
 /* Adds a fault that is written already, as one of `file`. */
-void errlist_add_info(
-    struct errlist *list, const char *file, const struct errinfo *ei);
+void errlist_add_info(struct errlist *list, const char *file, const struct errinfo *ei);
 
 /* Orders by line, then column, keeping the order of equals. */
 void errlist_sort(struct errlist *list);

@@ -84,8 +84,8 @@ static bool
 write_line(const struct buf *line)
 {
 	struct pollfd ready = { .fd = STDERR_FILENO, .events = POLLOUT };
-	ssize_t n = send(
-	    STDERR_FILENO, line->data, line->len, MSG_DONTWAIT | MSG_NOSIGNAL);
+	ssize_t n =
+	    send(STDERR_FILENO, line->data, line->len, MSG_DONTWAIT | MSG_NOSIGNAL);
 
 	/* A socket may have less room than a line when it is ready; a pipe has not. */
 	if (n < 0 && errno == ENOTSOCK && poll(&ready, 1, 0) == 1 &&
@@ -120,7 +120,8 @@ tell_dropped(void)
 
 	if (now == dropped_told)
 		return;
-	snprintf(text, sizeof(text), "%llu lines were lost: nothing was read from stderr",
+	snprintf(text, sizeof(text),
+	    "%llu lines were lost: nothing was read from stderr",
 	    (unsigned long long)(now - dropped_told));
 	if (put(LOG_WARN, "log", text))
 		dropped_told = now;

@@ -48,12 +48,12 @@ struct exchange {
 };
 
 struct resp_state {
-	size_t need;  /* least input worth another parse */
-	int64_t id;   /* of CLIENT ID */
+	size_t need;                /* least input worth another parse */
+	int64_t id;                 /* of CLIENT ID */
 	int64_t opened_us, last_us; /* on the loop's clock */
-	int protocol; /* 2 or 3 */
+	int protocol;               /* 2 or 3 */
 	bool in_multi; /* a MULTI was refused: what it holds must not be run */
-	char *name;   /* CLIENT SETNAME; owned, NULL without one */
+	char *name;    /* CLIENT SETNAME; owned, NULL without one */
 };
 
 struct http_state {

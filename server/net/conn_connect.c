@@ -119,8 +119,10 @@ begin(struct conn *conn, const struct address *to, struct errinfo *ei)
 	t->lookup = resolve_start(conn->loop, to->host[0] ? to->host : "localhost",
 	    to->port, on_looked_up, conn);
 	if (!t->lookup)
-		return err_set(ei, ERR_NOMEM, "no memory, thread or descriptor to look "
-		    "up %s", to->text);
+		return err_set(ei, ERR_NOMEM,
+		    "no memory, thread or descriptor to look "
+		    "up %s",
+		    to->text);
 	return 0;
 }
 

@@ -57,7 +57,7 @@ struct conn {
 	struct conn_options options;
 	struct conn_targets *targets;
 
-	struct buf in; /* what the owner did not consume */
+	struct buf in;     /* what the owner did not consume */
 	size_t in_counted; /* of its memory, in loop->in_bytes */
 	struct buf out;
 	size_t out_sent; /* of out, from its front */

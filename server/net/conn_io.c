@@ -232,8 +232,7 @@ conn_read_now(struct conn *conn)
 {
 	size_t left = conn->options.in_max / LOOP_READ_MAX + 1;
 
-	while (conn->state == CONN_OPEN && left-- > 0 && read_once(conn)) {
-	}
+	while (conn->state == CONN_OPEN && left-- > 0 && read_once(conn)) {}
 }
 
 void

@@ -180,8 +180,8 @@ end_turn(struct loop *loop)
 			loop->turn_fn(loop->turn_arg);
 		conns_flush(loop);
 		conns_show_again(loop);
-	} while ((loop->n_dirty > 0 || loop->n_again > 0) &&
-	    ++rounds < LOOP_ROUNDS_MAX);
+	} while (
+	    (loop->n_dirty > 0 || loop->n_again > 0) && ++rounds < LOOP_ROUNDS_MAX);
 	collect_garbage(loop);
 }
 

@@ -51,7 +51,7 @@ struct loop {
 	struct conn_queue later; /* those that yielded until the next turn */
 	size_t n_later;
 	uint64_t turn;
-	size_t in_bytes; /* memory of what accepted conns keep of their input */
+	size_t in_bytes;     /* memory of what accepted conns keep of their input */
 	size_t in_bytes_max; /* 0: no limit */
 	struct loop_timer *sweep; /* runs while there are conns */
 

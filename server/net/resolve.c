@@ -17,7 +17,7 @@
 /* Held by the loop's side and by the thread; whoever lets go last frees it. */
 struct job {
 	_Atomic int holders;
-	int fd; /* readable when the answer is there */
+	int fd;                /* readable when the answer is there */
 	_Atomic bool answered; /* orders the next two between the threads */
 	int rc;
 	struct addrinfo *list; /* of whoever reads it first; NULL when taken */

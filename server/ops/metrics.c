@@ -112,8 +112,8 @@ add_process(const struct metrics_input *in, struct buf *out)
 {
 	add_if_known(out, "process_resident_memory_bytes", "Resident memory.",
 	    in->usage->resident_bytes);
-	add_if_known(out, "process_open_fds", "Open file descriptors.",
-	    in->usage->open_fds);
+	add_if_known(
+	    out, "process_open_fds", "Open file descriptors.", in->usage->open_fds);
 	add_head(out, "process_start_time_seconds", "gauge",
 	    "When the process started, in seconds since 1970.");
 	buf_add_str(out, "process_start_time_seconds ");
@@ -142,7 +142,7 @@ metrics_format(const struct metrics_input *in, struct buf *out)
 	buf_printf(out, "ration_build_info{version=\"%s\"} 1\n", RATION_VERSION);
 	add_head(out, "ration_log_dropped_total", "counter",
 	    "Lines of the log that stderr did not take.");
-	buf_printf(out, "ration_log_dropped_total %llu\n",
-	    (unsigned long long)log_dropped());
+	buf_printf(
+	    out, "ration_log_dropped_total %llu\n", (unsigned long long)log_dropped());
 	add_process(in, out);
 }

@@ -286,9 +286,11 @@ on_info_memory(void *arg, const struct reply *reply)
 		return;
 	max = info_value(reply_text(reply, 0), "maxmemory");
 	policy = info_value(reply_text(reply, 0), "maxmemory_policy");
-	if (max.len == 0 || slice_eq_str(max, "0") || slice_eq_str(policy, "noeviction"))
+	if (max.len == 0 || slice_eq_str(max, "0") ||
+	    slice_eq_str(policy, "noeviction"))
 		return;
-	log_warn("redis", "%s: maxmemory-policy is %.*s: when memory is short counters "
+	log_warn("redis",
+	    "%s: maxmemory-policy is %.*s: when memory is short counters "
 	    "are thrown away and more is admitted than max; set noeviction",
 	    link->url.shown, SLICE_ARG(policy));
 }

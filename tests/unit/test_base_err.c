@@ -91,7 +91,9 @@ test_format_shows_control_characters(void **state)
 	char out[512];
 
 	(void)state;
-	(void)err_set(&ei, ERR_INVALID, "a\nb\x7f \xc2\x9b" "31m \xff \xc3\xa9");
+	(void)err_set(&ei, ERR_INVALID,
+	    "a\nb\x7f \xc2\x9b"
+	    "31m \xff \xc3\xa9");
 	snprintf(ei.file, sizeof(ei.file), "p\x1b[31m.json");
 	snprintf(ei.pointer, sizeof(ei.pointer), "/a\r");
 	err_format(&ei, out, sizeof(out));

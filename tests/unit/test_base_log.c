@@ -164,8 +164,7 @@ fill_pipe(void)
 	char block[1024] = { 0 };
 
 	fcntl(STDERR_FILENO, F_SETFL, flags | O_NONBLOCK);
-	while (write(STDERR_FILENO, block, sizeof(block)) > 0) {
-	}
+	while (write(STDERR_FILENO, block, sizeof(block)) > 0) {}
 	fcntl(STDERR_FILENO, F_SETFL, flags);
 }
 

@@ -363,8 +363,7 @@ test_a_malformed_head_gets_no_body(void **state)
 	house_say(h, "HEAD /open HTTP/1.1\r\nbad field\r\n\r\n");
 	house_expect_eof(h);
 	assert_has(buf_cstr(&h->got), " 400 ");
-	assert_string_equal(
-	    strstr(buf_cstr(&h->got), "\r\n\r\n"), "\r\n\r\n");
+	assert_string_equal(strstr(buf_cstr(&h->got), "\r\n\r\n"), "\r\n\r\n");
 }
 
 static void

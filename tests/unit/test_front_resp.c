@@ -352,8 +352,7 @@ test_a_stranger_is_kept_short(void **state)
 	house_connect(h);
 	house_say(h, echo);
 	house_expect_eof(h);
-	assert_int_equal(
-	    strncmp(buf_cstr(&h->got), "-ERR Protocol error: ", 21), 0);
+	assert_int_equal(strncmp(buf_cstr(&h->got), "-ERR Protocol error: ", 21), 0);
 }
 
 /* Those that have asked before a drain are answered, accepted yet or not. */
@@ -485,8 +484,8 @@ test_client_list_has_the_caller_only(void **state)
 	h->want = 100;
 	house_run(h, NULL);
 	assert_non_null(strstr(buf_cstr(&h->got), " name=me "));
-	assert_ptr_equal(strstr(buf_cstr(&h->got), "id="),
-	    strstr(buf_cstr(&h->got), "id=2 "));
+	assert_ptr_equal(
+	    strstr(buf_cstr(&h->got), "id="), strstr(buf_cstr(&h->got), "id=2 "));
 	assert_null(strstr(buf_cstr(&h->got), "id=1 "));
 	close(first);
 }

@@ -334,8 +334,7 @@ test_a_yield_lets_others_be_read(void **state)
 	accept_pair(o, SOCK_STREAM, &options);
 	o->conn->ops = &greedy;
 	o->on_line = yield_each;
-	assert_int_equal(
-	    socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair), 0);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair), 0);
 	other = conn_accept(o->loop, pair[1], &options, &modest, o);
 	tell(o, "1\n2\n3\n");
 	run_until(o, has_one);

@@ -34,9 +34,9 @@ done(void **state)
 	return 0;
 }
 
-static struct process_usage usage = { .resident_bytes = 4096,
-	.open_fds = 7,
-	.cpu_us = 1500000 };
+static struct process_usage usage = {
+	.resident_bytes = 4096, .open_fds = 7, .cpu_us = 1500000
+};
 
 static const char *
 format(struct buf *out)

@@ -115,7 +115,8 @@ test_faults_of_all_files(void **state)
 	assert_string_equal(
 	    errors.items[2].text, "cannot open: No such file or directory");
 	assert_string_equal(errors.items[3].file, folder);
-	assert_string_equal(errors.items[3].text, "is a directory; a regular file is needed");
+	assert_string_equal(
+	    errors.items[3].text, "is a directory; a regular file is needed");
 }
 
 static void
