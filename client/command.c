@@ -76,8 +76,8 @@ validate(const struct ration_request *q, struct failure *f)
 	return 0;
 }
 
-int
-ration_command_check(struct command *c, const struct ration_request *q,
+static int
+command_of(struct command *c, const char *name, const struct ration_request *q,
     int64_t decide_ms, struct failure *f)
 {
 	struct words w = { .n = 0 };
@@ -91,7 +91,7 @@ ration_command_check(struct command *c, const struct ration_request *q,
 		snprintf(cost, sizeof(cost), "%" PRId64, q->cost);
 	if (decide_ms > 0)
 		snprintf(timeout, sizeof(timeout), "%" PRId64, decide_ms);
-	add(&w, "CHECK");
+	add(&w, name);
 	add(&w, q->tool);
 	add(&w, q->grant);
 	add_option(&w, "POLICY", q->policy);
@@ -104,6 +104,36 @@ ration_command_check(struct command *c, const struct ration_request *q,
 		add(&w, q->attributes[i].name);
 		add(&w, q->attributes[i].value);
 	}
+	return format(c, &w, f);
+}
+
+int
+ration_command_check(struct command *c, const struct ration_request *q,
+    int64_t decide_ms, struct failure *f)
+{
+	return command_of(c, "CHECK", q, decide_ms, f);
+}
+
+int
+ration_command_explain(struct command *c, const struct ration_request *q,
+    int64_t decide_ms, struct failure *f)
+{
+	return command_of(c, "EXPLAIN", q, decide_ms, f);
+}
+
+int
+ration_command_usage(struct command *c, const struct ration_request *q,
+    int64_t decide_ms, struct failure *f)
+{
+	struct words w = { .n = 0 };
+
+	(void)decide_ms;
+	if (!q->grant || !q->grant[0])
+		return ration_failure_set(
+		    f, RATION_ERR_ARGUMENT, "a request needs a grant");
+	add(&w, "USAGE");
+	add(&w, q->grant);
+	add_option(&w, "POLICY", q->policy);
 	return format(c, &w, f);
 }
 

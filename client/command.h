@@ -19,6 +19,11 @@ struct command {
  * take; 0 leaves that to it. */
 int ration_command_check(struct command *c, const struct ration_request *request,
     int64_t decide_ms, struct failure *f);
+/* The same questions without a charge; of a usage only grant and policy count. */
+int ration_command_explain(struct command *c, const struct ration_request *request,
+    int64_t decide_ms, struct failure *f);
+int ration_command_usage(struct command *c, const struct ration_request *request,
+    int64_t decide_ms, struct failure *f);
 int ration_command_auth(struct command *c, const char *token, struct failure *f);
 void ration_command_fini(struct command *c);
 

@@ -227,10 +227,14 @@ decide_ms(const struct ration_request *q, int64_t deadline_us)
 	return left_ms * 9 / 10 > 1 ? left_ms * 9 / 10 : 1;
 }
 
-/* Makes sure of a connection, sends the check, reads the reply. *sent as above. */
+/* A question as a command: ration_command_check() and its like. */
+typedef int command_fn(struct command *c, const struct ration_request *request,
+    int64_t decide_ms, struct failure *f);
+
+/* Makes sure of a connection, sends the question, reads the reply. *sent as above. */
 static int
-try_check(
-    struct ration *r, const struct ration_request *q, int64_t deadline_us, size_t *sent)
+try_ask(struct ration *r, command_fn *command, const struct ration_request *q,
+    int64_t deadline_us, size_t *sent)
 {
 	struct command c = { NULL, 0 };
 	int rc;
@@ -238,20 +242,20 @@ try_check(
 	*sent = 0;
 	rc = r->fd < 0 ? open_connection(r, deadline_us) : 0;
 	if (rc == 0)
-		rc =
-		    ration_command_check(&c, q, decide_ms(q, deadline_us), &r->failure);
+		rc = command(&c, q, decide_ms(q, deadline_us), &r->failure);
+	r->reader.wants_text = command != ration_command_check;
 	if (rc == 0)
 		rc = exchange(r, &c, deadline_us, sent);
+	r->reader.wants_text = false;
 	ration_command_fini(&c);
 	return rc;
 }
 
-int
-ration_check(struct ration *r, const struct ration_request *request,
-    struct ration_answer *answer)
+/* Asks, and leaves the reply in r->reader. */
+static int
+ask(struct ration *r, command_fn *command, const struct ration_request *request)
 {
 	struct ration_request q = RATION_REQUEST_INIT;
-	struct ration_answer a = RATION_ANSWER_INIT;
 	int64_t timeout_ms;
 	int64_t deadline_us;
 	bool kept;
@@ -261,8 +265,6 @@ ration_check(struct ration *r, const struct ration_request *request,
 	r->failure.text[0] = '\0';
 	if (!adopt(&q, sizeof(q), sizeof(q), request))
 		return bad_size(&r->failure, "struct ration_request");
-	if (answer->size < sizeof(a))
-		return bad_size(&r->failure, "struct ration_answer");
 	timeout_ms = timeout_of(q.timeout_ms, r->timeout_ms);
 	if (timeout_ms < 0)
 		return bad_timeout(&r->failure);
@@ -270,10 +272,23 @@ ration_check(struct ration *r, const struct ration_request *request,
 	if (r->fd >= 0 && !ration_sock_is_quiet(r->fd))
 		drop(r);
 	kept = r->fd >= 0;
-	rc = try_check(r, &q, deadline_us, &sent);
+	rc = try_ask(r, command, &q, deadline_us, &sent);
 	/* Not a byte had left: the check cannot have been charged. */
 	if (rc == RATION_ERR_CLOSED && kept && sent == 0)
-		rc = try_check(r, &q, deadline_us, &sent);
+		rc = try_ask(r, command, &q, deadline_us, &sent);
+	return rc;
+}
+
+int
+ration_check(struct ration *r, const struct ration_request *request,
+    struct ration_answer *answer)
+{
+	struct ration_answer a = RATION_ANSWER_INIT;
+	int rc;
+
+	if (answer->size < sizeof(a))
+		return bad_size(&r->failure, "struct ration_answer");
+	rc = ask(r, ration_command_check, request);
 	if (rc == 0)
 		rc = ration_command_answer(&r->reader, &a, &r->failure);
 	if (rc == RATION_ERR_PROTOCOL)
@@ -284,6 +299,35 @@ ration_check(struct ration *r, const struct ration_request *request,
 	a.size = answer->size;
 	memcpy(answer, &a, sizeof(a));
 	return 0;
+}
+
+static int
+ask_for_json(struct ration *r, command_fn *command,
+    const struct ration_request *request, const char **json)
+{
+	int rc = ask(r, command, request);
+
+	if (rc == 0 && r->reader.kind != REPLY_TEXT)
+		rc = ration_failure_set(&r->failure, RATION_ERR_PROTOCOL,
+		    "the reply is not the text that was asked for");
+	if (rc == RATION_ERR_PROTOCOL)
+		drop(r);
+	if (rc == 0)
+		*json = ration_reply_text(&r->reader, 0);
+	return rc;
+}
+
+int
+ration_explain(
+    struct ration *r, const struct ration_request *request, const char **json)
+{
+	return ask_for_json(r, ration_command_explain, request, json);
+}
+
+int
+ration_usage(struct ration *r, const struct ration_request *request, const char **json)
+{
+	return ask_for_json(r, ration_command_usage, request, json);
 }
 
 const char *

@@ -50,6 +50,8 @@ on_string(const redisReadTask *task, char *text, size_t len)
 		rr->kind = REPLY_ERROR;
 	else if (task->type == REDIS_REPLY_STATUS && !task->parent)
 		rr->kind = REPLY_SIMPLE;
+	else if (task->type == REDIS_REPLY_STRING && !task->parent && rr->wants_text)
+		rr->kind = REPLY_TEXT;
 	else if (task->type != REDIS_REPLY_STRING || !task->parent)
 		return refuse(rr, RATION_ERR_PROTOCOL);
 	if (memchr(text, '\0', len))

@@ -9,6 +9,8 @@
 --     max, cost, 'fixed dates' or 'sliding dates', five moments in ms between which
 --       lie the windows around now. Where none of the first three is the current one,
 --       the check's error is 'DATES', and the daemon asks again with others.
+-- Where the number of checks is below zero, that many checks only look: they charge
+-- nothing, and their answer is the counts as they are.
 -- KEYS holds the counters of the checks in the same order, limit by limit.
 -- All numbers are whole and at most 2^53 - 1, exact in Lua's doubles.
 --
@@ -330,6 +332,18 @@ local function undo(at, limits)
 	charged = 0
 end
 
+-- Answers one check.
+local function tell(limits)
+	for j = 1, #limits do
+		n_out = n_out + 1
+		out[n_out] = limits[j].used
+		if limits[j].algorithm.width == 2 then
+			n_out = n_out + 1
+			out[n_out] = limits[j].before
+		end
+	end
+end
+
 local function take_check(at, limits)
 	local refused
 	for j = 1, #limits do
@@ -349,19 +363,22 @@ local function take_check(at, limits)
 		limits[refused].used = -1 - limits[refused].used
 	end
 	charged = 0
-	for j = 1, #limits do
-		n_out = n_out + 1
-		out[n_out] = limits[j].used
-		if limits[j].algorithm.width == 2 then
-			n_out = n_out + 1
-			out[n_out] = limits[j].before
-		end
-	end
+	tell(limits)
 end
 
 local function take_many(first, last, limits)
 	for at = first, last, #limits do
 		take_check(at, limits)
+	end
+end
+
+-- Checks that only look.
+local function look_many(first, last, limits)
+	for at = first, last, #limits do
+		for j = 1, #limits do
+			limits[j].algorithm.look(keys[at + j - 1], limits[j])
+		end
+		tell(limits)
 	end
 end
 
@@ -377,9 +394,10 @@ local function add_error(fault, n)
 end
 
 -- One run; a check that fails is undone and the run goes on behind it.
-local function take_run(first, last, limits)
-	local take, shape, width = take_many, limits, 0
-	if #limits == 1 and not limits[1].algorithm and limits[1].number > 0 then
+local function take_run(first, last, limits, looks)
+	local take, shape, width = looks and look_many or take_many, limits, 0
+	if not looks and #limits == 1 and not limits[1].algorithm
+		and limits[1].number > 0 then
 		take, shape, width = take_one, limits[1], 1
 	else
 		for j = 1, #limits do
@@ -425,7 +443,9 @@ while args[at] do
 	for j = 1, n do
 		limits[j], at = read_limit(at)
 	end
-	take_run(key, key + checks * n - 1, limits)
+	local looks = checks < 0
+	checks = math.abs(checks)
+	take_run(key, key + checks * n - 1, limits, looks)
 	key = key + checks * n
 end
 return out

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* ration check: one check, one line, one exit status. */
+/* ration check, explain and usage: one question to a daemon, one exit status. */
 #include "cli.h"
 
 #include <errno.h>
@@ -14,6 +14,7 @@
 #include "base/num.h"
 #include "base/slice.h"
 #include "ration/ration.h"
+#include "show.h"
 #include "writer.h"
 
 #define TOKEN_FILE_MAX 65536 /* bytes */
@@ -21,6 +22,7 @@
 
 /* The command line, read. Borrows argv; owns args and attribute names. */
 struct ask {
+	const struct cli_command *command;
 	struct ration_request request;
 	struct ration_attribute attributes[RATION_ATTRIBUTES_MAX];
 	json_t *args; /* NULL without any */
@@ -73,11 +75,12 @@ set_json(void *into, const char *value)
 }
 
 static int
-set_number(const char *name, const char *value, int64_t min, int64_t max, int64_t *out)
+set_number(const struct ask *ask, const char *name, const char *value, int64_t min,
+    int64_t max, int64_t *out)
 {
 	if (num_parse(slice_str(value), out) == 0 && *out >= min && *out <= max)
 		return 0;
-	return cli_usage(&cli_check,
+	return cli_usage(ask->command,
 	    "--%s: %s is not a whole number from %" PRId64 " to %" PRId64, name, value,
 	    min, max);
 }
@@ -88,7 +91,7 @@ set_cost(void *into, const char *value)
 	struct ask *ask = into;
 
 	ask->request.has_cost = true;
-	return set_number("cost", value, 0, RATION_COST_MAX, &ask->request.cost);
+	return set_number(ask, "cost", value, 0, RATION_COST_MAX, &ask->request.cost);
 }
 
 static int
@@ -96,8 +99,8 @@ set_timeout(void *into, const char *value)
 {
 	struct ask *ask = into;
 
-	return set_number(
-	    "timeout-ms", value, 1, RATION_TIMEOUT_MAX_MS, &ask->request.timeout_ms);
+	return set_number(ask, "timeout-ms", value, 1, RATION_TIMEOUT_MAX_MS,
+	    &ask->request.timeout_ms);
 }
 
 static int
@@ -110,17 +113,18 @@ set_args(void *into, const char *value)
 
 	object = args_parse_object(value, &ei);
 	if (!object)
-		return cli_usage(&cli_check, "%s", ei.text);
+		return cli_usage(ask->command, "%s", ei.text);
 	/* --arg before --args: both count, and a key in both is a mistake. */
 	for (void *i = json_object_iter(ask->args); i && rc == 0;
 	     i = json_object_iter_next(ask->args, i)) {
 		const char *key = json_object_iter_key(i);
 
 		if (json_object_get(object, key))
-			rc = cli_usage(&cli_check, "--arg: %.60s is given twice", key);
+			rc =
+			    cli_usage(ask->command, "--arg: %.60s is given twice", key);
 	}
 	if (rc == 0 && json_object_update(object, ask->args) != 0 && ask->args)
-		rc = cli_usage(&cli_check, "out of memory");
+		rc = cli_usage(ask->command, "out of memory");
 	if (rc != 0) {
 		json_decref(object);
 		return rc;
@@ -137,9 +141,9 @@ set_arg(void *into, const char *value)
 	struct errinfo ei;
 
 	if (!ask->args && !(ask->args = json_object()))
-		return cli_usage(&cli_check, "out of memory");
+		return cli_usage(ask->command, "out of memory");
 	if (args_add_pair(ask->args, value, &ei) != 0)
-		return cli_usage(&cli_check, "%s", ei.text);
+		return cli_usage(ask->command, "%s", ei.text);
 	return 0;
 }
 
@@ -151,17 +155,36 @@ set_attr(void *into, const char *value)
 	const char *equals = strchr(value, '=');
 
 	if (!equals || equals == value)
-		return cli_usage(&cli_check, "--attr: %.60s is not NAME=VALUE", value);
+		return cli_usage(
+		    ask->command, "--attr: %.60s is not NAME=VALUE", value);
 	if (ask->request.n_attributes == RATION_ATTRIBUTES_MAX)
-		return cli_usage(&cli_check, "--attr: more than %d attributes",
+		return cli_usage(ask->command, "--attr: more than %d attributes",
 		    RATION_ATTRIBUTES_MAX);
 	a->name = strndup(value, (size_t)(equals - value));
 	a->value = equals + 1;
 	if (!a->name)
-		return cli_usage(&cli_check, "out of memory");
+		return cli_usage(ask->command, "out of memory");
 	ask->request.n_attributes++;
 	return 0;
 }
+
+/* Of usage: what stands in both tables is said in the same words. */
+static const struct cli_option usage_options[] = {
+	{ "grant", "G", "whose counters (required)", set_grant, false },
+	{ "policy", "P", "the policy to ask; default: the daemon's", set_policy,
+	    false },
+	{ "timeout-ms", "N", "wait at most so long; default: 1000", set_timeout,
+	    false },
+	{ "token-file", "FILE",
+	    "the daemon's token, the first line of a file;\n"
+	    "                        default: $RATION_TOKEN",
+	    set_token_file, false },
+	{ "json", NULL, "one JSON object in the place of text", set_json, false },
+	{ "server", "ADDR",
+	    "host:port, [IPv6]:port or unix:/path; default:\n"
+	    "                        $RATION_SERVER, or " RATION_DEFAULT_ADDRESS,
+	    set_server, false },
+};
 
 static const struct cli_option options[] = {
 	{ "grant", "G", "whose quota (required)", set_grant, false },
@@ -253,7 +276,7 @@ spend(struct ration_request *q, int64_t since_us)
 }
 
 static int
-show(const struct ask *ask, const struct ration_answer *answer)
+show_answer(const struct ask *ask, const struct ration_answer *answer)
 {
 	struct writer w;
 
@@ -264,14 +287,81 @@ show(const struct ask *ask, const struct ration_answer *answer)
 	return answer->verdict == RATION_ALLOW ? CLI_OK : CLI_NO;
 }
 
+/* The daemon's JSON as it is, or told to people. */
+static int
+show_json(const struct ask *ask, const char *json,
+    int (*add_text)(struct buf *out, const json_t *root))
+{
+	json_t *root = json_loads(json, JSON_REJECT_DUPLICATES, NULL);
+	struct writer w;
+	int status = CLI_NO_ANSWER;
+
+	writer_init(&w, ask->json);
+	if (root)
+		status = add_text(&w.out, root);
+	if (status == CLI_NO_ANSWER)
+		cli_error("the daemon's answer is not understood");
+	if (status != CLI_NO_ANSWER && ask->json) {
+		buf_clear(&w.out);
+		buf_add_str(&w.out, json);
+		buf_add_char(&w.out, '\n');
+	}
+	json_decref(root);
+	return writer_end(&w) ? status : CLI_NO_ANSWER;
+}
+
+/* What each command asks. 0 and *status to exit with, or an enum ration_error. */
+static int
+ask_check(const struct ask *ask, struct ration *r, int *status)
+{
+	struct ration_answer answer = RATION_ANSWER_INIT;
+	int rc = ration_check(r, &ask->request, &answer);
+
+	if (rc == 0)
+		*status = show_answer(ask, &answer);
+	return rc;
+}
+
+static int
+ask_explain(const struct ask *ask, struct ration *r, int *status)
+{
+	const char *json;
+	int rc = ration_explain(r, &ask->request, &json);
+
+	if (rc == 0)
+		*status = show_json(ask, json, show_explanation);
+	return rc;
+}
+
+static int
+ask_usage(const struct ask *ask, struct ration *r, int *status)
+{
+	const char *json;
+	int rc = ration_usage(r, &ask->request, &json);
+
+	if (rc == 0)
+		*status = show_json(ask, json, show_usage);
+	return rc;
+}
+
+static int
+ask_command(const struct ask *ask, struct ration *r, int *status)
+{
+	if (ask->command == &cli_explain)
+		return ask_explain(ask, r, status);
+	if (ask->command == &cli_counters)
+		return ask_usage(ask, r, status);
+	return ask_check(ask, r, status);
+}
+
 static int
 ask_daemon(struct ask *ask, const char *token)
 {
 	struct ration_options with = RATION_OPTIONS_INIT;
-	struct ration_answer answer = RATION_ANSWER_INIT;
 	int64_t since_us = clock_mono_us();
 	struct ration *r;
 	char why[256];
+	int status;
 	int rc;
 
 	with.timeout_ms = ask->request.timeout_ms;
@@ -282,15 +372,13 @@ ask_daemon(struct ask *ask, const char *token)
 		return status_of(rc);
 	}
 	spend(&ask->request, since_us);
-	rc = ration_check(r, &ask->request, &answer);
+	rc = ask_command(ask, r, &status);
 	if (rc != 0) {
 		cli_error("%s: %s", ration_error_text(rc), ration_detail(r));
-		rc = status_of(rc);
-	} else {
-		rc = show(ask, &answer);
+		status = status_of(rc);
 	}
 	ration_close(r);
-	return rc;
+	return status;
 }
 
 /* An empty variable counts as not set. */
@@ -327,15 +415,21 @@ ask_with_token(struct ask *ask)
 static int
 check_operands(struct ask *ask, int argc, char **argv, int first)
 {
-	if (argc - first != 1)
-		return cli_usage(&cli_check, "check: one TOOL is needed");
-	ask->request.tool = argv[first];
-	if (!ask->request.tool[0])
-		return cli_usage(&cli_check, "check: TOOL is empty");
+	const char *name = ask->command->name;
+	bool wants_tool = ask->command != &cli_counters;
+
+	if (!wants_tool && argc != first)
+		return cli_usage(ask->command, "%s: takes no operand", name);
+	if (wants_tool && argc - first != 1)
+		return cli_usage(ask->command, "%s: one TOOL is needed", name);
+	if (wants_tool)
+		ask->request.tool = argv[first];
+	if (wants_tool && !ask->request.tool[0])
+		return cli_usage(ask->command, "%s: TOOL is empty", name);
 	if (!ask->request.grant)
-		return cli_usage(&cli_check, "check: --grant is needed");
+		return cli_usage(ask->command, "%s: --grant is needed", name);
 	if (!ask->request.grant[0])
-		return cli_usage(&cli_check, "check: --grant is empty");
+		return cli_usage(ask->command, "%s: --grant is empty", name);
 	return CLI_GO_ON;
 }
 
@@ -343,6 +437,7 @@ static int
 run(const struct cli_command *command, int argc, char **argv)
 {
 	struct ask ask = {
+		.command = command,
 		.request = RATION_REQUEST_INIT,
 		.server = env_or_null("RATION_SERVER"),
 	};
@@ -366,16 +461,41 @@ run(const struct cli_command *command, int argc, char **argv)
 	return rc;
 }
 
+#define ARG_NOTE                                                                      \
+	"\nA VALUE of --arg counts as JSON where it is a number, true, false, null, " \
+	"an\n"                                                                        \
+	"object or an array; everything else is a string, quotes included.\n"
+
 const struct cli_command cli_check = {
 	.name = "check",
 	.usage = "TOOL --grant G [options]",
 	.summary = "Asks a daemon whether a call may go ahead, and if so charges it.",
-	.notes = "\nA VALUE of --arg counts as JSON where it is a number, true, false,"
-		 " null, an\nobject or an array; everything else is a string, quotes"
-		 " included.\n"
-		 "\nExit status: 0 allowed, 1 denied or approval required, 2 usage,"
-		 " 3 no answer.\n",
+	.notes =
+	    ARG_NOTE "\nExit status: 0 allowed, 1 denied or approval required, 2 usage,"
+		     " 3 no answer.\n",
 	.options = options,
 	.n_options = ARRAY_LEN(options),
+	.run = run,
+};
+
+const struct cli_command cli_explain = {
+	.name = "explain",
+	.usage = "TOOL --grant G [options]",
+	.summary = "Tells what check would say, and why. Charges nothing.",
+	.notes =
+	    ARG_NOTE "\nExit status: 0 a check would be allowed, 1 denied or approval"
+		     " required, 2 usage,\n3 no answer.\n",
+	.options = options,
+	.n_options = ARRAY_LEN(options),
+	.run = run,
+};
+
+const struct cli_command cli_counters = {
+	.name = "usage",
+	.usage = "--grant G [options]",
+	.summary = "Shows how a grant's counters stand. Charges nothing.",
+	.notes = "\nExit status: 0 shown, 2 usage, 3 no answer.\n",
+	.options = usage_options,
+	.n_options = ARRAY_LEN(usage_options),
 	.run = run,
 };

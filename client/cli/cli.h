@@ -41,7 +41,9 @@ struct cli_command {
 };
 
 extern const struct cli_command cli_check;
+extern const struct cli_command cli_explain;
 extern const struct cli_command cli_lint;
+extern const struct cli_command cli_counters; /* ration usage */
 
 #define CLI_GO_ON (-1)
 

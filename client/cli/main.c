@@ -37,8 +37,6 @@ static const struct cli_command help_command = {
 		.name = text \
 	}
 static const struct cli_command later[] = {
-	LATER("explain"),
-	LATER("usage"),
 	LATER("commit"),
 	LATER("rollback"),
 	LATER("bench"),
@@ -47,6 +45,8 @@ static const struct cli_command later[] = {
 
 static const struct cli_command *const commands[] = {
 	&cli_check,
+	&cli_explain,
+	&cli_counters,
 	&cli_lint,
 	&version_command,
 	&help_command,

@@ -183,6 +183,20 @@ RATION_API void ration_close(struct ration *r);
 RATION_API int ration_check(struct ration *r, const struct ration_request *request,
     struct ration_answer *answer);
 
+/*
+ * What ration_check() would answer, and why: every step of the decision, as the JSON
+ * object of docs/protocol.md. Charges nothing, so it may be asked again after any error.
+ * 0 and *json is a string that lives until the next call on `r` or ration_close(); else
+ * any enum ration_error, and *json is as it was.
+ */
+RATION_API int ration_explain(
+    struct ration *r, const struct ration_request *request, const char **json);
+
+/* How the counters of a grant stand, in the same way. Of the request only grant, policy
+ * and timeout_ms count. */
+RATION_API int ration_usage(
+    struct ration *r, const struct ration_request *request, const char **json);
+
 /* What the last call that failed on `r` had to say, one line; "" after a success. It
  * may quote the daemon. Lives until the next call. */
 RATION_API const char *ration_detail(const struct ration *r);

@@ -3,8 +3,8 @@
 
 #include <stdlib.h>
 
-#include "base/buf.h"
 #include "base/clock.h"
+#include "check/check_inner.h"
 #include "check/decide.h"
 #include "policy/regex.h"
 
@@ -14,34 +14,6 @@
 /* 2 lists of limits and a rate_limit at most. */
 _Static_assert(2 * POLICY_LIMITS_MAX + 1 <= TAKE_CHARGES_MAX,
     "a take must hold all limits of a check");
-
-enum check_state {
-	CHECK_FREE,    /* on the engine's free list */
-	CHECK_PENDING, /* being decided, or with the store */
-	CHECK_DONE,    /* decided; its owner's until the release */
-	CHECK_DETACHED /* released while with the store */
-};
-
-struct check {
-	struct check_engine *engine;
-	struct check *next_free;
-	enum check_state state;
-	struct policy_set *policies; /* what the decision points into */
-	uint64_t epoch;              /* the engine's when the check began */
-	int64_t started_us;
-	void (*done)(struct check *check, void *arg);
-	void *arg;
-	const struct policy *policy; /* NULL: there is none of that name */
-	struct decision decision;
-	struct buf kept;  /* the observer's */
-	struct buf names; /* the request's own, copied */
-	struct buf keys;  /* of all charges, one after another */
-	struct buf note;  /* a composed message */
-	struct decision_limit *limits;
-	struct charge *charges;
-	size_t cap; /* of limits and charges */
-	struct take take;
-};
 
 /*
  * A check needs its policies until it is released, and a reference is an atomic that
@@ -164,6 +136,10 @@ recycle(struct check *check)
 	check->state = CHECK_FREE;
 	if (check->kept.cap > KEPT_BYTES_MAX)
 		buf_fini(&check->kept);
+	check_explaining_free(check->explaining);
+	check_counting_free(check->counting);
+	check->explaining = NULL;
+	check->counting = NULL;
 	if (engine->n_free == FREE_CHECKS_MAX) {
 		check_free(check);
 		return;
@@ -291,18 +267,20 @@ decide_alone(struct check *check, const struct check_request *request, int *err)
 	return *err < 0 && *err != ERR_NOMEM;
 }
 
-/* The decision is made. The check may be gone afterwards: `done` may release it. */
-static void
-finish(struct check *check)
+/* `done` may release it. */
+void
+check_finish(struct check *check)
 {
 	struct check_engine *engine = check->engine;
 	const struct check_options *o = &engine->options;
+	bool asked = check->kind == CHECK_ASK;
 
-	metric_add(o->cells, decide_metric(&check->decision), 1);
+	if (asked)
+		metric_add(o->cells, decide_metric(&check->decision), 1);
 	engine->pending--;
 	if (check->state == CHECK_PENDING)
 		check->state = CHECK_DONE;
-	if (o->observe)
+	if (asked && o->observe)
 		o->observe(o->observe_arg, check);
 	if (check->state == CHECK_DETACHED)
 		recycle(check);
@@ -316,17 +294,34 @@ on_taken(struct take *take)
 	struct check *check = CONTAINER_OF(take, struct check, take);
 
 	decide_taken(&check->decision, take, check->limits, &check->note);
-	finish(check);
+	if (check->explaining)
+		check_explain_taken(check);
+	check_finish(check);
 }
 
-static int64_t
-deadline_us(const struct check *check, int64_t timeout_ms)
+struct store *
+check_store(const struct check *check)
+{
+	return check->engine->options.store;
+}
+
+int64_t
+check_deadline_us(const struct check *check, int64_t timeout_ms)
 {
 	int64_t ms = check->engine->options.deadline_ms;
 
 	if (timeout_ms > 0 && timeout_ms < ms)
 		ms = timeout_ms;
 	return check->started_us + ms * 1000;
+}
+
+/* It cannot be decided for want of memory. */
+static struct check *
+abandon(struct check *check)
+{
+	check->engine->pending--;
+	recycle(check);
+	return NULL;
 }
 
 struct check *
@@ -342,25 +337,30 @@ check_start(struct check_engine *engine, const struct check_request *request,
 	check->started_us = clock_mono_us();
 	check->done = done;
 	check->arg = arg;
+	check->kind = request->kind;
 	rc = keep_names(check, request);
-	if (engine->options.keep) {
+	if (rc == 0 && request->kind == CHECK_USAGE) {
+		rc = check_count(check, request);
+		return rc < 0 ? abandon(check) : check;
+	}
+	if (engine->options.keep && request->kind == CHECK_ASK) {
 		buf_clear(&check->kept);
 		engine->options.keep(
 		    engine->options.observe_arg, request, &check->kept);
 	}
 	if (rc == 0)
 		decided = decide_alone(check, request, &rc);
+	if (request->kind == CHECK_EXPLAIN && (decided || rc == 0))
+		rc = check_explain(check, request, engine->scratch);
+	if (rc == ERR_NOMEM)
+		return abandon(check);
 	if (decided) {
-		finish(check);
+		check_finish(check);
 		return check;
 	}
-	if (rc < 0) {
-		engine->pending--;
-		recycle(check);
-		return NULL;
-	}
 	check->take.charges = check->charges;
-	check->take.deadline_us = deadline_us(check, request->timeout_ms);
+	check->take.look = request->kind == CHECK_EXPLAIN;
+	check->take.deadline_us = check_deadline_us(check, request->timeout_ms);
 	check->take.done = on_taken;
 	store_take(engine->options.store, &check->take);
 	return check;

@@ -17,6 +17,7 @@
 #include "base/buf.h"
 #include "base/metric.h"
 #include "check/decision.h"
+#include "check/explanation.h"
 #include "check/request.h"
 #include "policy/set.h"
 #include "store/store.h"
@@ -24,12 +25,14 @@
 struct check;
 struct check_engine;
 
+#define CHECK_USAGE_MAX 1000 /* counters that one CHECK_USAGE tells */
+
 struct check_options {
 	struct store *store;        /* borrowed, must outlive the engine */
 	struct metric_cells *cells; /* borrowed */
 	int64_t deadline_ms;        /* of every check, 1 ... */
 	/* Sees every decision once, before the owner; NULL: nobody. For the decision
-	 * log. `check` may be asked with the functions below. */
+	 * log; what only explains or looks is no decision. `check` may be asked with the functions below. */
 	void (*observe)(void *arg, const struct check *check);
 	void *observe_arg;
 	/* Sees every request before it is decided and may write into `kept` what the
@@ -67,6 +70,10 @@ struct check *check_start(struct check_engine *engine,
 bool check_is_done(const struct check *check);
 /* Valid once done, until the release. */
 const struct decision *check_decision(const struct check *check);
+/* What CHECK_EXPLAIN and CHECK_USAGE asked for, valid as the decision; else NULL. The
+ * decision of CHECK_USAGE says why there is nothing to tell, where that is so. */
+const struct explanation *check_explanation(const struct check *check);
+const struct usage *check_usage(const struct check *check);
 /* clock_mono_us() at the start. */
 int64_t check_started_us(const struct check *check);
 /* The policy that decided, until the release; NULL: there is none of that name. */

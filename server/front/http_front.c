@@ -6,6 +6,7 @@
 #include "front/front_inner.h"
 #include "wire/check_http.h"
 #include "wire/check_json.h"
+#include "wire/explain_json.h"
 
 #define RESPONSE_KEPT 65536 /* bytes of a body whose memory is kept */
 
@@ -109,8 +110,9 @@ is_plain(const struct http_request *req)
 		slice_case_eq_str(http_field_get(req, "Content-Encoding"), "identity"));
 }
 
+/* A check's body, for a check or to explain one. */
 static void
-run_check(struct http_turn *turn)
+run_body(struct http_turn *turn, enum check_kind kind)
 {
 	struct check_json cj;
 	struct errinfo ei;
@@ -141,12 +143,42 @@ run_check(struct http_turn *turn)
 		invalid(turn, status_of_error(rc), ei.text);
 		return;
 	}
+	cj.request.kind = kind;
 	rc = check_http_parse_fields(turn->req, &cj.request, &ei);
 	if (rc < 0)
 		invalid(turn, status_of_error(rc), ei.text);
 	else
 		start_check(turn, &cj.request, 0);
 	check_json_fini(&cj);
+}
+
+static void
+run_check(struct http_turn *turn)
+{
+	run_body(turn, CHECK_ASK);
+}
+
+static void
+run_explain(struct http_turn *turn)
+{
+	run_body(turn, CHECK_EXPLAIN);
+}
+
+static void
+run_usage(struct http_turn *turn)
+{
+	struct buf names = { 0 };
+	struct check_request request;
+	struct errinfo ei;
+	int rc = usage_http_parse(turn->req, &names, &request, &ei);
+
+	if (rc == 0)
+		rc = check_http_parse_fields(turn->req, &request, &ei);
+	if (rc < 0)
+		http_problem(turn->resp, status_of_error(rc), "%s", ei.text);
+	else
+		start_check(turn, &request, 0);
+	buf_fini(&names);
 }
 
 /* ?deny=403, for gateways that know no other denial, is all there may be. 0; else why
@@ -212,8 +244,8 @@ static const struct http_route routes[] = {
 	{ "/v1/commit", "POST", run_later },
 	{ "/v1/rollback", "POST", run_later },
 	{ "/v1/renew", "POST", run_later },
-	{ "/v1/explain", "POST", run_later },
-	{ "/v1/usage", "GET, HEAD", run_later },
+	{ "/v1/explain", "POST", run_explain },
+	{ "/v1/usage", "GET, HEAD", run_usage },
 	{ "/v1/reset", "POST", run_later },
 };
 
@@ -442,21 +474,63 @@ http_take(struct front_conn *fc, const char *data, size_t len)
 }
 
 static void
-http_format(struct front_conn *fc, const struct exchange *ex, struct buf *out)
+fill_decision(struct http_response *resp, const struct exchange *ex)
 {
 	const struct decision *d = check_decision(ex->check);
-	struct http_response *resp = begin_response(fc->front);
 
 	resp->status = check_http_status(d);
 	if (ex->style.deny_status && resp->status != 200)
 		resp->status = ex->style.deny_status;
+	check_http_add_fields(d, resp);
+	check_json_format(d, &resp->body);
+}
+
+/* Explained is explained, whatever the verdict; but not without the counters. */
+static void
+fill_explanation(struct http_response *resp, const struct exchange *ex)
+{
+	const struct decision *d = check_decision(ex->check);
+
+	resp->status = d->cause == CAUSE_STORE ? 503 : 200;
+	if (resp->status == 503)
+		buf_add_str(&resp->fields, "Retry-After: 1\r\n");
+	explain_json_format(d, check_explanation(ex->check), &resp->body);
+}
+
+static void
+fill_usage(struct http_response *resp, const struct exchange *ex)
+{
+	const struct usage *usage = check_usage(ex->check);
+	const struct decision *d = check_decision(ex->check);
+
+	if (!usage->known) {
+		http_problem(resp, 404, "%.*s", SLICE_ARG(d->message));
+	} else if (usage->fault != FAULT_NONE) {
+		http_problem(resp, 503, "the store is unavailable: %s",
+		    store_fault_table[usage->fault].phrase);
+		buf_add_str(&resp->fields, "Retry-After: 1\r\n");
+	} else {
+		resp->status = 200;
+		usage_json_format(d, usage, &resp->body);
+	}
+}
+
+static void
+http_format(struct front_conn *fc, const struct exchange *ex, struct buf *out)
+{
+	struct http_response *resp = begin_response(fc->front);
+
 	resp->content_type = "application/json";
 	resp->head_only = ex->style.head_only;
 	/* Only the last one: a client stops reading at it. */
 	resp->close = fc->finishing && fc->n_owed == 0;
 	buf_add_str(&resp->fields, "Cache-Control: no-store\r\n");
-	check_http_add_fields(d, resp);
-	check_json_format(d, &resp->body);
+	if (UNLIKELY(check_usage(ex->check)))
+		fill_usage(resp, ex);
+	else if (UNLIKELY(check_explanation(ex->check)))
+		fill_explanation(resp, ex);
+	else
+		fill_decision(resp, ex);
 	http_response_format(resp, out);
 }
 

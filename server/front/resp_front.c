@@ -8,6 +8,7 @@
 #include "base/num.h"
 #include "front/resp_commands.h"
 #include "wire/check_resp.h"
+#include "wire/explain_json.h"
 
 const char *
 resp_shown(struct slice text, char out[RESP_SHOWN_MAX])
@@ -48,7 +49,7 @@ resp_ok(struct front_conn *fc)
 }
 
 static void
-run_check(struct front_conn *fc, const struct resp_command *cmd)
+run_words(struct front_conn *fc, const struct resp_command *cmd, enum check_kind kind)
 {
 	struct front *front = fc->front;
 	const struct answer_style style = { 0 };
@@ -62,9 +63,35 @@ run_check(struct front_conn *fc, const struct resp_command *cmd)
 		resp_error(fc, "ERR", "%s", ei.text);
 		return;
 	}
+	cr.request.kind = kind;
 	if (front_check(fc, &cr.request, style) < 0)
 		resp_error(fc, "ERR", "out of memory");
 	check_resp_fini(&cr);
+}
+
+static void
+run_check(struct front_conn *fc, const struct resp_command *cmd)
+{
+	run_words(fc, cmd, CHECK_ASK);
+}
+
+static void
+run_explain(struct front_conn *fc, const struct resp_command *cmd)
+{
+	run_words(fc, cmd, CHECK_EXPLAIN);
+}
+
+static void
+run_usage(struct front_conn *fc, const struct resp_command *cmd)
+{
+	const struct answer_style style = { 0 };
+	struct check_request request;
+	struct errinfo ei;
+
+	if (usage_resp_parse(cmd, &request, &ei) < 0)
+		resp_error(fc, "ERR", "%s", ei.text);
+	else if (front_check(fc, &request, style) < 0)
+		resp_error(fc, "ERR", "out of memory");
 }
 
 static void
@@ -212,6 +239,9 @@ refused_in_multi(struct front_conn *fc, const struct resp_command *cmd)
 const struct resp_row resp_rows[] = {
 	{ "check", 3, ANY, ROW_NAMES_LACK, run_check, "ration",
 	    "May this call go ahead? If so, charges it." },
+	{ "explain", 1, ANY, 0, run_explain, "ration",
+	    "What would CHECK say, and why? Charges nothing." },
+	{ "usage", 1, ANY, 0, run_usage, "ration", "How do a grant's counters stand?" },
 	{ "ping", 1, 2, 0, run_ping, "connection", "Answers PONG, or its argument." },
 	{ "echo", 2, 2, 0, run_echo, "connection", "Answers its argument." },
 	{ "auth", 2, 3, ROW_OPEN, resp_run_auth, "connection",
@@ -233,8 +263,6 @@ const struct resp_row resp_rows[] = {
 	{ "commit", 1, ANY, 0, run_later, "ration", "" },
 	{ "rollback", 1, ANY, 0, run_later, "ration", "" },
 	{ "renew", 1, ANY, 0, run_later, "ration", "" },
-	{ "explain", 1, ANY, 0, run_later, "ration", "" },
-	{ "usage", 1, ANY, 0, run_later, "ration", "" },
 	{ "reset", 1, ANY, 0, run_later, "ration", "" },
 	{ "cl.throttle", 1, ANY, 0, run_later, "ration", "" },
 	{ 0 },
@@ -351,11 +379,53 @@ resp_take(struct front_conn *fc, const char *data, size_t len)
 	return (size_t)n;
 }
 
+/* Appends one bulk string, or an error. */
+static void
+format_usage(const struct decision *d, const struct usage *usage, struct buf *out)
+{
+	struct buf json = { 0 };
+	char text[256];
+
+	if (!usage->known) {
+		resp_add_error(out, "ERR", d->message);
+	} else if (usage->fault != FAULT_NONE) {
+		snprintf(text, sizeof(text), "the store is unavailable: %s",
+		    store_fault_table[usage->fault].phrase);
+		resp_add_error(out, "UNAVAILABLE", slice_str(text));
+	} else {
+		usage_json_format(d, usage, &json);
+		resp_add_bulk(out, buf_slice(&json));
+		out->failed |= json.failed;
+		buf_fini(&json);
+	}
+}
+
+static void
+format_explanation(
+    const struct decision *d, const struct explanation *ex, struct buf *out)
+{
+	struct buf json = { 0 };
+
+	explain_json_format(d, ex, &json);
+	resp_add_bulk(out, buf_slice(&json));
+	out->failed |= json.failed;
+	buf_fini(&json);
+}
+
 static void
 resp_format(struct front_conn *fc, const struct exchange *ex, struct buf *out)
 {
+	const struct decision *d = check_decision(ex->check);
+	const struct explanation *explanation = check_explanation(ex->check);
+	const struct usage *usage = check_usage(ex->check);
+
 	(void)fc;
-	check_resp_format(check_decision(ex->check), out);
+	if (UNLIKELY(usage))
+		format_usage(d, usage, out);
+	else if (UNLIKELY(explanation))
+		format_explanation(d, explanation, out);
+	else
+		check_resp_format(d, out);
 }
 
 static void

@@ -87,6 +87,10 @@ bool limit_expired(const struct limit_state *s, int64_t now_us);
 bool limit_has_room(
     const struct limit *l, const struct limit_state *s, int64_t cost, int64_t now_us);
 
+/* The same of a counter that stands at `count`. */
+bool limit_fits(
+    const struct limit *l, struct limit_count count, int64_t cost, int64_t now_us);
+
 /* Charges, whether it fits or not. */
 void limit_charge(
     const struct limit *l, struct limit_state *s, int64_t cost, int64_t now_us);

@@ -70,6 +70,11 @@ struct policy {
 	struct answer unlisted;
 	struct answer allowed; /* by a tool without limits of its own */
 	struct answer hidden;
+	/* Limits whose counters a grant's name alone tells, each counter and max once;
+	 * and how many other limits there are. */
+	const struct policy_limit **of_grant;
+	size_t n_of_grant;
+	size_t n_of_others;
 };
 
 /* Keeps a pattern until policy_free(), taking it; false (it is freed) when out of
@@ -96,5 +101,8 @@ extern const struct reader_table entry_table, condition_table;
  * prepares each tool's ruling (only where there was no fault). False when out of
  * memory. */
 bool policy_join(struct reader *r, struct policy *policy);
+
+/* grant_limits.c: fills in of_grant. False when out of memory. */
+bool grant_limits_join(struct reader *r, struct policy *policy);
 
 #endif

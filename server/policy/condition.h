@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "base/buf.h"
 #include "policy/operand.h"
 #include "policy/path.h"
 #include "policy/regex.h"
@@ -61,6 +62,9 @@ struct entry {
 
 /* NULL when there is none of that name. */
 const struct condition_op *condition_op_find(const char *name);
+
+/* Appends a value of a document as messages show it, cut when it is long. */
+void condition_add_scalar(const struct operand *value, struct buf *out);
 
 /* What one condition says of a call. */
 enum match condition_test(

@@ -256,19 +256,26 @@ add_entry_id(struct buf *out, const struct entry *entry, size_t index)
 		    entry->conditions[i].op->name);
 }
 
-static void
-add_value(struct buf *out, const struct condition *c)
+void
+condition_add_scalar(const struct operand *value, struct buf *out)
 {
 	char quoted[QUOTE_MAX];
 
+	if (value->kind == OPERAND_TEXT)
+		buf_add_str(out, quote_name(quoted, value->text));
+	else if (value->kind == OPERAND_NUMBER)
+		buf_printf(out, "%.16g", value->number);
+	else
+		buf_add_str(out, value->truth ? "true" : "false");
+}
+
+static void
+add_value(struct buf *out, const struct condition *c)
+{
 	if (c->op->value == VALUE_LIST)
 		buf_printf(out, "(%zu values)", c->n_values);
-	else if (c->value.kind == OPERAND_TEXT)
-		buf_add_str(out, quote_name(quoted, c->value.text));
-	else if (c->value.kind == OPERAND_NUMBER)
-		buf_printf(out, "%.16g", c->value.number);
 	else
-		buf_add_str(out, c->value.truth ? "true" : "false");
+		condition_add_scalar(&c->value, out);
 }
 
 static void

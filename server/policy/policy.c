@@ -2,6 +2,7 @@
 /* What a finished policy answers. Nothing here allocates, but for the key's buffer. */
 #include "policy/policy.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 #include "base/num.h"
@@ -177,6 +178,12 @@ set_cost(const struct policy_limit *limit, const struct call *call, int64_t *out
 	    quote_name(path, slice_str(limit->cost_from->text)), why);
 }
 
+const char *
+policy_limit_cost_path(const struct policy_limit *limit)
+{
+	return limit->cost_from ? limit->cost_from->text : NULL;
+}
+
 /* The limit with the max that holds for this call. */
 static const struct policy_limit *
 override_find(const struct policy_limit *limit, const struct call *call)
@@ -222,4 +229,19 @@ policy_charge(const struct policy_limit *limit, const struct call *call,
 		return ERR_INVALID;
 	}
 	return 0;
+}
+
+const struct policy_limit *
+policy_counter(const struct policy_limit *limit, const struct call *call,
+    struct buf *key, const char **scope)
+{
+	const struct scope_part *missing = NULL;
+	int rc;
+
+	buf_add_str(key, limit->key_head);
+	rc = scope_add_key(&limit->scope, call, key, scope, &missing);
+	assert(rc == 0);
+	(void)rc;
+	buf_add_str(key, limit->key_tail);
+	return limit->n_overrides == 0 ? limit : override_find(limit, call);
 }

@@ -108,6 +108,12 @@ const char *policy_hash(const struct policy *policy);
 size_t policy_tool_count(const struct policy *policy);
 size_t policy_limit_count(const struct policy *policy);
 
+/* The limits that count by grant alone, or all callers together (scope.n == 0), in
+ * policy order; of those with one counter and one max the first. *others (may be NULL)
+ * gets how many limits count by a session or an attribute. */
+const struct policy_limit *const *policy_grant_limits(
+    const struct policy *policy, size_t *n, size_t *others);
+
 /* What a policy says of a call before anything is counted (steps 2-7 of the
  * evaluation order). All pointers belong to the policy. */
 struct ruling {
@@ -122,6 +128,9 @@ struct ruling {
  * cannot be matched, and the entry that has it denies. */
 void policy_rule(const struct policy *policy, const struct call *call,
     struct regex_scratch *scratch, struct ruling *out);
+
+/* The path of the argument that says a limit's cost; NULL where none does. */
+const char *policy_limit_cost_path(const struct policy_limit *limit);
 
 /* What charging a limit for a call takes. */
 struct policy_charge {
@@ -138,5 +147,10 @@ struct policy_charge {
  */
 int policy_charge(const struct policy_limit *limit, const struct call *call,
     struct buf *key, struct policy_charge *out, struct errinfo *ei) MUST_CHECK;
+
+/* The same without a cost, for a limit of policy_grant_limits(): appends the key and
+ * returns the limit with the max that holds for this grant. *scope as above. */
+const struct policy_limit *policy_counter(const struct policy_limit *limit,
+    const struct call *call, struct buf *key, const char **scope);
 
 #endif

@@ -206,5 +206,5 @@ policy_join(struct reader *r, struct policy *policy)
 	ok = join_common(r, policy);
 	for (size_t i = 0; ok && !policy->hide_all && i < policy->n_tools; i++)
 		ok = join_tool(r, policy, &policy->tools[i]);
-	return ok;
+	return ok && grant_limits_join(r, policy);
 }

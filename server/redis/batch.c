@@ -98,7 +98,7 @@ same_limit(const struct limit *a, const struct limit *b)
 static bool
 same_shape(const struct take *a, const struct take *b)
 {
-	if (a->n != b->n)
+	if (a->n != b->n || a->look != b->look)
 		return false;
 	for (size_t i = 0; i < a->n; i++)
 		if (!same_limit(a->charges[i].limit, b->charges[i].limit) ||
@@ -182,7 +182,8 @@ static void
 add_run_args(
     const struct batch *batch, struct buf *out, const struct take *first, size_t n)
 {
-	form_add_number(out, (int64_t)n);
+	/* Below zero: a run that only looks. */
+	form_add_number(out, first->look ? -(int64_t)n : (int64_t)n);
 	form_add_number(out, (int64_t)first->n);
 	for (size_t j = 0; j < first->n; j++) {
 		const struct charge *c = &first->charges[j];
@@ -316,8 +317,10 @@ expire_sent(struct batch *batch, int64_t now_us,
 				earliest = take->deadline_us;
 			continue;
 		}
-		/* Out of memory: what it took stays taken, which admits less, not more. */
-		batch->entries[i].late = late_new(take, batch->around_us);
+		/* Out of memory: what it took stays taken, which admits less, not more.
+		 * A look took nothing. */
+		batch->entries[i].late =
+		    take->look ? NULL : late_new(take, batch->around_us);
 		batch->entries[i].take = NULL;
 		batch->live--;
 		fn(arg, take);
@@ -370,6 +373,20 @@ batch_fail(struct batch *batch, struct store *store, enum store_fault fault,
 
 /* --- the answer --------------------------------------------------------------- */
 
+/* Nothing was charged: the first count without room for its cost refuses. */
+static void
+weigh_look(struct take *take)
+{
+	for (size_t j = take->n; j > 0; j--) {
+		const struct charge *c = &take->charges[j - 1];
+
+		if (limit_fits(c->limit, c->count, c->cost, take->now_us))
+			continue;
+		take->status = TAKE_REFUSED;
+		take->refused = j - 1;
+	}
+}
+
 /* Reads one check's numbers into its take. */
 static void
 apply_one(struct take *take, const struct reply_value *v, int64_t now_us)
@@ -390,6 +407,8 @@ apply_one(struct take *take, const struct reply_value *v, int64_t now_us)
 		}
 		v += n;
 	}
+	if (UNLIKELY(take->look))
+		weigh_look(take);
 	take->done(take);
 }
 

@@ -252,7 +252,7 @@ take_locked(struct memory *m, struct take *take, struct spot *spots,
 	prepare(m, set, take->n, take->now_us);
 	take->refused = weigh(m, take, spots);
 	take->status = take->refused < take->n ? TAKE_REFUSED : TAKE_ADMITTED;
-	if (take->status == TAKE_REFUSED)
+	if (take->status == TAKE_REFUSED || take->look)
 		return true;
 	if (!add_counters(m, take, spots))
 		return false;

@@ -69,6 +69,8 @@ struct take {
 	                           few ms, whatever the store does */
 	void (*done)(struct take *take); /* exactly once; may run before store_take()
 	                                    returns; may start other takes */
+	bool look; /* says how the counters stand, admitted or refused as a take
+	              would be, and charges nothing */
 
 	/* out */
 	enum take_status status;

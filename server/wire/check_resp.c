@@ -106,15 +106,22 @@ static const struct option options[] = {
 	{ "TIMEOUT", 1, false, read_timeout },
 };
 
+/* The command, for messages: EXPLAIN takes the same words. */
+static const char *
+name_of(const struct resp_command *cmd)
+{
+	return slice_case_eq_str(cmd->args[0], "EXPLAIN") ? "EXPLAIN" : "CHECK";
+}
+
 static int
-unknown_option(struct slice name, struct errinfo *ei)
+unknown_option(const struct resp_command *cmd, struct slice name, struct errinfo *ei)
 {
 	char excerpt[VALUE_EXCERPT_MAX];
 
 	return err_set(ei, ERR_INVALID,
-	    "unknown option \"%s\" of CHECK; it has POLICY, "
+	    "unknown option \"%s\" of %s; it has POLICY, "
 	    "SESSION, COST, ARGS, ATTR, MODE and TIMEOUT",
-	    value_excerpt(name, excerpt));
+	    value_excerpt(name, excerpt), name_of(cmd));
 }
 
 /* Reads the option at args[i]. The words it takes (> 0), or an enum err. */
@@ -133,7 +140,7 @@ read_option(const struct resp_command *cmd, size_t i, struct check_resp *out,
 		}
 	}
 	if (!option)
-		return unknown_option(cmd->args[i], ei);
+		return unknown_option(cmd, cmd->args[i], ei);
 	if (cmd->n - i - 1 < option->words)
 		return err_set(ei, ERR_INVALID, "%s needs %s", option->name,
 		    option->words == 2 ? "a name and a value" : "a value");
@@ -152,8 +159,8 @@ read_command(const struct resp_command *cmd, struct check_resp *out, struct erri
 
 	if (cmd->n < 3)
 		return err_set(ei, ERR_INVALID,
-		    "CHECK needs a tool and a grant: "
-		    "CHECK tool grant [OPTION value]...");
+		    "%s needs a tool and a grant: %s tool grant [OPTION value]...",
+		    name_of(cmd), name_of(cmd));
 	call->tool = cmd->args[1];
 	call->grant = cmd->args[2];
 	call->attributes = out->attributes;

@@ -21,7 +21,7 @@ struct check_resp {
 };
 
 /*
- * CHECK tool grant [POLICY p] [SESSION s] [COST n] [ID id] [ARGS json]
+ * CHECK (or EXPLAIN) tool grant [POLICY p] [SESSION s] [COST n] [ID id] [ARGS json]
  *       [ATTR name value]... [MODE m] [TTL s] [TIMEOUT ms]; options in any case and
  * order, each at most once but ATTR. Costs no malloc without ARGS.
  * 0, or an enum err with a text that names the argument, for "-ERR ...".

@@ -12,6 +12,7 @@
 #include "base/hash.h"
 #include "base/num.h"
 #include "base/utf8.h"
+#include "policy/explain.h"
 #include "policy/policy.h"
 #include "policy/regex.h"
 
@@ -98,6 +99,7 @@ ask(const struct policy *policy, const char *tool, const json_t *args)
 		.n_attributes = 1,
 		.args = args,
 		.cost = 1 };
+	struct policy_explanation ex;
 	struct ruling ruling;
 
 	if (!scratch)
@@ -107,6 +109,11 @@ ask(const struct policy *policy, const char *tool, const json_t *args)
 		policy_rule(policy, &call, scratch, &ruling);
 		require((ruling.verdict == VERDICT_ALLOW) == (ruling.rule[0] == '\0'));
 		require(ruling.verdict == VERDICT_ALLOW || ruling.n_limits == 0);
+		require(policy_explain(policy, &call, scratch, &ex) == 0);
+		require(
+		    (ex.decided == STEP_LIMITS) == (ruling.verdict == VERDICT_ALLOW));
+		require(ex.n_limits == ruling.n_limits);
+		policy_explanation_fini(&ex);
 		charge_all(&ruling, &call);
 		call.session = slice_str("s");
 	}

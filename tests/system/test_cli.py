@@ -437,8 +437,7 @@ def raw(*words, **kw):
                           timeout=patience(20), **kw)
 
 
-@pytest.mark.parametrize("name", ["explain", "usage", "commit", "rollback", "bench",
-                                  "top"])
+@pytest.mark.parametrize("name", ["commit", "rollback", "bench", "top"])
 def test_commands_of_later(name):
     for words in ([name], ["help", name]):
         done = run_ration(*words)
@@ -451,7 +450,7 @@ def test_version_and_help():
     assert re.fullmatch(r"ration \d+\.\d+\.\d+\n", run_ration("version").stdout)
     top = run_ration("--help")
     assert (top.returncode, top.stderr) == (0, "")
-    for name in ("check", "lint", "version", "help"):
+    for name in ("check", "explain", "usage", "lint", "version", "help"):
         assert re.search(rf"^  {name} ", top.stdout, re.M)
         about = run_ration(name, "--help")
         assert (about.returncode, about.stderr) == (0, "")
@@ -484,6 +483,9 @@ def test_completion_knows_every_option():
     flags = set(re.findall(r"^  (--[a-z-]+)", about, re.M))
     assert len(flags) > 10
     assert complete("ration", "check", "t", "--") == flags
+    assert complete("ration", "explain", "t", "--") == flags
+    flags = set(re.findall(r"^  (--[a-z-]+)", run_ration("usage", "--help").stdout, re.M))
+    assert complete("ration", "usage", "--") == flags
     assert complete("ration", "") >= {"check", "lint", "version", "help"}
     assert complete("ration", "lint", "--") == {"--json", "--help"}
     assert complete("ration", "lint", str(ROOT / "CMakeL")) == {
@@ -496,7 +498,7 @@ def test_completion_knows_every_option():
 
 def test_man_pages_know_every_option():
     text = (ROOT / "docs/man/ration.1").read_text("utf-8")
-    for name in ("check", "lint"):
+    for name in ("check", "explain", "usage", "lint"):
         about = run_ration(name, "--help").stdout
         for flag in re.findall(r"^  --([a-z-]+)", about, re.M):
             assert f"Fl -{flag}" in text, flag

@@ -177,7 +177,9 @@ def test_redis_cli(served, protocol):
     ["CONFIG", "SET", "a", "b"], ["SELECT", "1"], ["SELECT", "x"], ["SELECT"], ["ECHO"],
     ["ECHO", "a", "b"], ["PING", "a", "b"], ["CLIENT"], ["CLIENT", "KILL", "x"],
     ["COMMIT", "id"], ["ROLLBACK", "id"], ["RENEW", "id", "TTL", "5"],
-    ["EXPLAIN", "t", "g"], ["USAGE", "g"], ["RESET", "p", "c", "w", "s"],
+    ["EXPLAIN", "t"], ["EXPLAIN", "t", "g", "COLOUR", "red"], ["USAGE"],
+    ["USAGE", "g", "POLICY"], ["USAGE", "g", "COLOUR", "red"],
+    ["USAGE", "g", "POLICY", "nope"], ["RESET", "p", "c", "w", "s"],
     ["CL.THROTTLE", "k", "1", "1", "1"], [""], ["\r\nINJECTED"],
 ])
 def test_refused_commands(served, command):
@@ -189,7 +191,7 @@ def test_refused_commands(served, command):
 
 
 @pytest.mark.parametrize("command", [
-    "COMMIT", "ROLLBACK", "RENEW", "EXPLAIN", "USAGE", "RESET", "CL.THROTTLE"])
+    "COMMIT", "ROLLBACK", "RENEW", "RESET", "CL.THROTTLE"])
 def test_commands_to_come_are_named_as_such(served, command):
     assert b"not supported yet" in raw(served, words(command, "a", "b", "c", "d"))
 

@@ -209,7 +209,7 @@ test_each_error_says_what(void **state)
 		{ "CLIENT GETNAME\r\n", "$2\r\nme\r\n" },
 		{ "SELECT 0\r\n", "+OK\r\n" },
 		{ "CONFIG GET save\r\n", "*0\r\n" },
-		{ "COMMAND COUNT\r\n", ":11\r\n" },
+		{ "COMMAND COUNT\r\n", ":13\r\n" },
 		{ "CLIENT SETINFO LIB-NAME x\r\n", "+OK\r\n" },
 		{ "CLIENT ID\r\n", ":1\r\n" },
 	};

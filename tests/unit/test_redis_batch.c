@@ -252,6 +252,49 @@ test_leaving(void **state)
 	buf_fini(&outcome.give_back);
 }
 
+/* Takes that only look are a run of their own, and nothing is given back for them. */
+static void
+test_look(void **state)
+{
+	struct batch *b = batch_new();
+	struct reply_reader *reader = reply_reader_new();
+	struct batch_outcome outcome = { 0 };
+	struct buf out = { 0 };
+	struct fixture f[4];
+
+	(void)state;
+	n_left = 0;
+	n_done = 0;
+	for (int i = 0; i < 4; i++) {
+		make(&f[i], "k", NULL, 25);
+		f[i].take.look = i > 0;
+		assert_int_equal(batch_add(b, &f[i].take), 0);
+		f[i].take.deadline_us = 1000 * (i + 1);
+	}
+	assert_true(batch_format(b, slice_str("x"), NOW_US, &out));
+	assert_non_null(memmem(out.data, out.len, "$2\r\n-3\r\n$1\r\n1\r\n", 15));
+	assert_non_null(memmem(out.data, out.len, "$1\r\n1\r\n$1\r\n1\r\n", 14));
+	batch_expire(b, 2000, on_left, NULL);
+	assert_int_equal(n_left, 2);
+	assert_int_equal(batch_apply(b,
+			     read_reply(reader,
+				 "*5\r\n:1767225601500000\r\n"
+				 ":-6\r\n:5\r\n:5\r\n:6\r\n"),
+			     &store, &outcome),
+	    0);
+	assert_int_equal(outcome.late, 1);
+	assert_int_equal(outcome.admitted, 0);
+	assert_int_equal(f[2].take.status, TAKE_ADMITTED);
+	assert_int_equal(f[2].charges[0].count.used, 5);
+	assert_int_equal(f[3].take.status, TAKE_REFUSED);
+	assert_int_equal(f[3].take.refused, 0);
+	assert_int_equal(f[3].charges[0].count.used, 6);
+	batch_free(b);
+	reply_reader_free(reader);
+	buf_fini(&out);
+	buf_fini(&outcome.give_back);
+}
+
 /* NOSCRIPT: nothing ran, so the call is made again, without those that left. */
 static void
 test_again(void **state)
@@ -330,6 +373,7 @@ main(void)
 		cmocka_unit_test(test_answers),
 		cmocka_unit_test(test_answer_that_does_not_fit),
 		cmocka_unit_test(test_leaving),
+		cmocka_unit_test(test_look),
 		cmocka_unit_test(test_again),
 		cmocka_unit_test(test_many_shapes),
 	};

@@ -78,6 +78,7 @@ take_charges(struct store *store, struct charge *charges, size_t n, struct take 
 	take->n = n;
 	take->deadline_us = 0;
 	take->done = on_done;
+	take->look = false;
 	store_take(store, take);
 	assert_int_equal(n_done, before + 1);
 	return take->status;
@@ -172,6 +173,39 @@ test_all_or_none(void **state)
 	assert_int_equal(c[0].count.used, 2);
 	assert_int_equal(c[1].count.used, 2);
 	assert_int_equal(c[2].count.used, 3);
+	fixture_close(&f);
+}
+
+/* As a take would be answered, but nothing is charged, and no counter is made. */
+static void
+test_look(void **state)
+{
+	struct fixture f;
+	struct charge c[3];
+	struct take take = { .charges = c, .n = 2, .done = on_done, .look = true };
+
+	(void)state;
+	fixture_open(&f, 0);
+	assert_int_equal(take_one(&f, "some", 2, 2), TAKE_ADMITTED);
+	c[0] = charge_of(&f.minute, "new", 3);
+	c[1] = charge_of(&f.minute, "some", 1);
+	for (int i = 0; i < 3; i++) {
+		store_take(f.store, &take);
+		assert_int_equal(take.status, TAKE_ADMITTED);
+		assert_int_equal(c[0].count.used, 0);
+		assert_int_equal(c[1].count.used, 2);
+	}
+	assert_int_equal(memory_count(f.memory), 1);
+	c[2] = charge_of(&f.minute, "new", 4);
+	c[1].cost = 2;
+	take.n = 3;
+	store_take(f.store, &take);
+	assert_int_equal(take.status, TAKE_REFUSED);
+	assert_int_equal(take.refused, 1);
+	f.now_us += MINUTE_US;
+	store_take(f.store, &take);
+	assert_int_equal(take.refused, 2);
+	assert_int_equal(c[1].count.used, 0);
 	fixture_close(&f);
 }
 
@@ -501,6 +535,7 @@ main(void)
 		cmocka_unit_test(test_counts_and_refuses),
 		cmocka_unit_test(test_refused_or_free_makes_no_counter),
 		cmocka_unit_test(test_all_or_none),
+		cmocka_unit_test(test_look),
 		cmocka_unit_test(test_max_changes_at_once),
 		cmocka_unit_test(test_clock_going_back_keeps_counts),
 		cmocka_unit_test(test_keys_are_bytes),

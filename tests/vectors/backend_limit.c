@@ -58,7 +58,8 @@ limit_take(struct store *store, struct take *take)
 		take->status = TAKE_REFUSED;
 		take->refused = i;
 	}
-	for (size_t i = 0; take->status == TAKE_ADMITTED && i < take->n; i++) {
+	for (size_t i = 0; take->status == TAKE_ADMITTED && !take->look && i < take->n;
+	     i++) {
 		struct charge *c = &take->charges[i];
 
 		if (c->cost > 0)

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: ISC */
+/* What the files of check/ share: the inside of a check. Nobody else includes this. */
+#ifndef CHECK_CHECK_INNER_H
+#define CHECK_CHECK_INNER_H
+
+#include "base/buf.h"
+#include "check/check.h"
+
+enum check_state {
+	CHECK_FREE,    /* on the engine's free list */
+	CHECK_PENDING, /* being decided, or with the store */
+	CHECK_DONE,    /* decided; its owner's until the release */
+	CHECK_DETACHED /* released while with the store */
+};
+
+struct explaining;
+struct counting;
+
+struct check {
+	struct check_engine *engine;
+	struct check *next_free;
+	enum check_state state;
+	enum check_kind kind;
+	struct policy_set *policies; /* what the decision points into */
+	uint64_t epoch;              /* the engine's when the check began */
+	int64_t started_us;
+	void (*done)(struct check *check, void *arg);
+	void *arg;
+	const struct policy *policy; /* NULL: there is none of that name */
+	struct decision decision;
+	struct buf kept;  /* the observer's */
+	struct buf names; /* the request's own, copied */
+	struct buf keys;  /* of all charges, one after another */
+	struct buf note;  /* a composed message */
+	struct decision_limit *limits;
+	struct charge *charges;
+	size_t cap; /* of limits and charges */
+	struct take take;
+	struct explaining *explaining; /* CHECK_EXPLAIN; owned */
+	struct counting *counting;     /* CHECK_USAGE; owned */
+};
+
+/* check.c: the decision is made. The check may be gone afterwards. */
+void check_finish(struct check *check);
+int64_t check_deadline_us(const struct check *check, int64_t timeout_ms);
+struct store *check_store(const struct check *check);
+
+/*
+ * explain.c: fills in what the steps found. Once the decision is made, or the charges
+ * are. 0, or ERR_NOMEM.
+ */
+int check_explain(struct check *check, const struct check_request *request,
+    struct regex_scratch *scratch) MUST_CHECK;
+/* The same of the counters, when they were read. */
+void check_explain_taken(struct check *check);
+void check_explaining_free(struct explaining *explaining);
+
+/* usage.c: begins to read the counters; check_finish() follows, possibly before the
+ * return. 0, or ERR_NOMEM: then it does not. */
+int check_count(struct check *check, const struct check_request *request) MUST_CHECK;
+void check_counting_free(struct counting *counting);
+
+#endif

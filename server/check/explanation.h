@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: ISC */
+/* What an explanation, or a look at a grant's counters says, beside the decision. Types
+ * only; docs/protocol.md is their contract. */
+#ifndef CHECK_EXPLANATION_H
+#define CHECK_EXPLANATION_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/slice.h"
+#include "limit/limit.h"
+#include "policy/explain.h"
+#include "store/store.h"
+
+/* One limit that the call would be charged for. */
+struct explanation_limit {
+	const struct policy_limit *limit;
+	const char *scope; /* as shown */
+	struct slice key;  /* of its counter; absent where the call has none */
+	int64_t cost;      /* where there is a key */
+	bool fits;         /* where the counters were read */
+	struct limit_outcome outcome; /* the same; as it is, nothing was charged */
+};
+
+struct explanation {
+	const char *policy_hash; /* "": there is no such policy */
+	bool named;              /* the request named its policy */
+	enum policy_step decided;
+	struct policy_explanation steps; /* from STEP_HIDDEN on */
+	struct explanation_limit *limits;
+	size_t n_limits;
+	size_t lacking; /* what the call lacks this limit counts by; n_limits: none */
+	bool looked;    /* the counters were read */
+};
+
+/* One counter of a grant. */
+struct usage_counter {
+	const struct policy_limit *limit;
+	const char *scope;
+	struct slice key;
+	enum store_fault fault; /* FAULT_NONE, or FAULT_WRONGTYPE: it cannot be read */
+	struct limit_outcome outcome; /* where it was read */
+};
+
+struct usage {
+	struct usage_counter *counters;
+	size_t n;
+	bool known;             /* there is such a policy */
+	bool truncated;         /* there are more counters than are told */
+	size_t others;          /* limits that count by a session or an attribute */
+	enum store_fault fault; /* FAULT_NONE, or why they could not be read */
+};
+
+#endif
