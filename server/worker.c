@@ -65,7 +65,10 @@ open_engine(struct worker *w)
 {
 	struct check_options options = { .store = w->store,
 		.cells = w->cells,
-		.deadline_ms = w->shared.config->deadline_ms };
+		.deadline_ms = w->shared.config->deadline_ms,
+		.on_store_failure = w->shared.config->on_store_failure
+		    ? STORE_FAILURE_ALLOW
+		    : STORE_FAILURE_DENY };
 
 	return check_engine_new(&options, w->shared.policies);
 }

@@ -87,7 +87,7 @@ bool limit_expired(const struct limit_state *s, int64_t now_us);
 bool limit_has_room(
     const struct limit *l, const struct limit_state *s, int64_t cost, int64_t now_us);
 
-/* Charges, whether it fits or not. */
+/* Charges, whether it fits or not; a count stops at NUM_MAX. */
 void limit_charge(
     const struct limit *l, struct limit_state *s, int64_t cost, int64_t now_us);
 

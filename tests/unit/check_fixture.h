@@ -126,7 +126,9 @@ static inline void
 fixture_open(struct fixture *f, struct store *store)
 {
 	struct memory_options mo = { 0, fixture_now_us, f };
-	struct check_options co = { NULL, NULL, 50, on_observe, f };
+	struct check_options co = {
+		.deadline_ms = 50, .observe = on_observe, .observe_arg = f
+	};
 
 	memset(f, 0, sizeof(*f));
 	f->now_us = T0;
