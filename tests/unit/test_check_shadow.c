@@ -77,8 +77,7 @@ test_reported_in_policy_order(void **state)
 		assert_int_equal(d->tightest, 1);
 		for (int k = 0; k < 3; k++) {
 			assert_int_equal(d->limits[k].outcome.used, i);
-			assert_int_equal(
-			    d->limits[k].would_deny, k != 1 && i == 2);
+			assert_int_equal(d->limits[k].would_deny, k != 1 && i == 2);
 		}
 		check_release(check);
 	}
@@ -270,9 +269,8 @@ test_default_of_the_daemon(void **state)
 		x.f.engine = check_engine_new(&co, set);
 		policy_set_unref(set);
 		assert_degraded(&x, "charge",
-		    answers[i] == STORE_FAILURE_ALLOW
-			? NULL
-			: "/tools/charge/limits/charges");
+		    answers[i] == STORE_FAILURE_ALLOW ? NULL
+						      : "/tools/charge/limits/charges");
 		use_policy(&x.f, failing_text);
 		assert_degraded(&x, "open", NULL);
 		assert_degraded(&x, "shut", "/tools/shut/limits/b");
