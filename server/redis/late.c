@@ -28,9 +28,10 @@ struct late {
 static void
 late_set(struct late_charge *late, const struct charge *c, int64_t around_us)
 {
-	*late = (struct late_charge){
-		.key_len = c->key.len, .cost = c->cost, .shadow = c->shadow, .limit = *c->limit
-	};
+	*late = (struct late_charge){ .key_len = c->key.len,
+		.cost = c->cost,
+		.shadow = c->shadow,
+		.limit = *c->limit };
 	if (window_is_calendar(&c->limit->window))
 		window_cuts(&c->limit->window, around_us, late->cuts_ms);
 	late->limit.window.zone = NULL;
