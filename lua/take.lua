@@ -19,6 +19,9 @@
 -- unchanged counts, of which the first that lacked room is given as -1 - count.
 -- A sliding limit has two numbers: the count of this window and that of the one before.
 -- A bucket's number is how many µs are left until it is full.
+-- A limit whose max is given as -1 - max is a shadow limit. Those stand behind the others
+-- of their check, are charged when these fit, past their max too, and never refuse: where
+-- one lacked room its number is -1 - count, and -1 where it could not be charged.
 -- A check that met an error has its text in the place of its first number and zeros
 -- after it; it charged nothing, and the other checks are not touched.
 --
@@ -46,6 +49,7 @@ local fixed, others -- made when a limit asks for them
 
 local GUARD_MS = 250
 local NO_COUNT = 'WRONGTYPE a counter holds something that is not a count'
+local COUNT_MAX = 2 ^ 53 - 1
 
 -- When the counters of a fixed limit expire, and whether its window has just begun.
 local function set_window(l, len, into)
@@ -149,6 +153,10 @@ local function new_fixed()
 		return true
 	end
 
+	function fixed.fits(l)
+		return l.used + l.number <= l.max
+	end
+
 	function fixed.undo(key, l)
 		give_back(key, l.cost)
 	end
@@ -212,11 +220,15 @@ local function new_others()
 		end
 	end
 
+	function sliding.fits(l)
+		local room = l.max - l.used - l.number
+		return room >= 0 and
+			share_up(l.before, l.stop - now_ms, l.stop - l.start) <= room
+	end
+
 	function sliding.charge(key, l)
 		sliding.look(key, l)
-		local room = l.max - l.used - l.number
-		if room < 0 or
-			share_up(l.before, l.stop - now_ms, l.stop - l.start) > room then
+		if not sliding.fits(l) then
 			return false
 		end
 		if l.number == 0 then
@@ -245,17 +257,22 @@ local function new_others()
 		l.used = math.max(full - now_us, 0)
 	end
 
+	function bucket.fits(l)
+		return l.number <= l.max and
+			l.used + l.number * l.interval <= l.max * l.interval
+	end
+
 	function bucket.charge(key, l)
 		bucket.look(key, l)
-		local used = l.used + l.number * l.interval
-		if l.number > l.max or used > l.max * l.interval then
+		if not bucket.fits(l) then
 			return false
 		end
 		if l.number > 0 then
-			local full = now_us + used
+			local full = now_us + l.used + l.number * l.interval
+			full = math.min(full, COUNT_MAX)
 			call('SET', key, string.format('%.0f', full), 'PXAT',
 				string.format('%.0f', math.ceil(full / 1000) + GUARD_MS))
-			l.used = used
+			l.used = full - now_us
 		end
 		return true
 	end
@@ -319,6 +336,72 @@ local function new_others()
 	end
 
 	return readers
+end
+
+-- A shadow limit of the algorithm `base`.
+local function new_shadow(base)
+	local shadow = {width = base.width}
+
+	-- Whether the key can be charged. What is no count holds nothing and has no room:
+	-- a shadow limit never fails a check.
+	local function look(key, l)
+		local ok, fault = pcall(base.look, key, l)
+		if ok then
+			l.used = math.min(l.used, COUNT_MAX)
+			l.fits = base.fits(l)
+			return true
+		end
+		local text = type(fault) == 'table' and fault.err or fault
+		if not string.find(text, 'WRONGTYPE', 1, true) then
+			error(fault)
+		end
+		l.used, l.before, l.fits = 0, 0, false
+		return false
+	end
+
+	local function tell(l)
+		if not l.fits then
+			l.used = -1 - l.used
+		end
+	end
+
+	-- Calls fn with what is charged in the place of cost and max.
+	local function with_held(fn, key, l)
+		local max, cost, number = l.max, l.cost, l.number
+		l.max, l.cost = math.huge, string.format('%.0f', l.held)
+		l.number = l.held
+		local ok, fault = pcall(fn, key, l)
+		l.max, l.cost, l.number = max, cost, number
+		if not ok then
+			error(fault)
+		end
+	end
+
+	function shadow.look(key, l)
+		look(key, l)
+		tell(l)
+	end
+
+	-- Room or not, as far as a count goes.
+	function shadow.charge(key, l)
+		l.held = look(key, l) and l.number or 0
+		if not l.interval then
+			l.held = math.min(l.held, COUNT_MAX - l.used)
+		end
+		if l.held > 0 then
+			with_held(base.charge, key, l)
+		end
+		tell(l)
+		return true
+	end
+
+	function shadow.undo(key, l)
+		if l.held > 0 then
+			with_held(base.undo, key, l)
+		end
+	end
+
+	return shadow
 end
 
 -- Undoes the first `charged` limits of the check whose counters begin at `at`.
@@ -397,12 +480,15 @@ end
 local function take_run(first, last, limits, looks)
 	local take, shape, width = looks and look_many or take_many, limits, 0
 	if not looks and #limits == 1 and not limits[1].algorithm
-		and limits[1].number > 0 then
+		and limits[1].number > 0 and not limits[1].shadow then
 		take, shape, width = take_one, limits[1], 1
 	else
 		for j = 1, #limits do
 			fixed = fixed or new_fixed()
 			limits[j].algorithm = limits[j].algorithm or fixed
+			if limits[j].shadow then
+				limits[j].algorithm = new_shadow(limits[j].algorithm)
+			end
 			width = width + limits[j].algorithm.width
 		end
 	end
@@ -427,6 +513,9 @@ local function read_limit(at)
 		number = tonumber(args[at + 1]),
 		len = tonumber(args[at + 2]),
 	}
+	if l.max < 0 then
+		l.shadow, l.max = true, -1 - l.max
+	end
 	if not l.len then
 		others = others or new_others()
 		return l, at + 3 + others[args[at + 2]](l, at + 3)

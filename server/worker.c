@@ -67,7 +67,10 @@ open_engine(struct worker *w)
 {
 	struct check_options options = { .store = w->store,
 		.cells = w->cells,
-		.deadline_ms = w->shared.config->deadline_ms };
+		.deadline_ms = w->shared.config->deadline_ms,
+		.on_store_failure = w->shared.config->on_store_failure
+		    ? STORE_FAILURE_ALLOW
+		    : STORE_FAILURE_DENY };
 
 	if (w->shared.decision_log) {
 		w->decisions = decision_log_new(w->shared.decision_log, w->cells);

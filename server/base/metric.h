@@ -28,6 +28,9 @@
 	    "")                                                                        \
 	X(CHECKS_APPROVAL, "ration_checks_total", COUNTER,                             \
 	    "verdict=\"require_approval\"", "")                                        \
+	X(DEGRADED_ALLOW, "ration_degraded_total", COUNTER, "decision=\"allow\"",      \
+	    "Checks decided without the store, which failed, by decision.")            \
+	X(DEGRADED_DENY, "ration_degraded_total", COUNTER, "decision=\"deny\"", "")    \
 	X(CHECKS_INVALID, "ration_checks_invalid_total", COUNTER, "",                  \
 	    "Requests for a check that were refused as malformed.")                    \
 	X(HTTP_REQUESTS, "ration_requests_total", COUNTER, "front=\"http\"",           \

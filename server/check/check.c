@@ -210,33 +210,52 @@ point_keys(struct check *check)
 	}
 }
 
-/* Makes the charges of an allowing ruling. ERR_NOTFOUND when the call lacks what a
- * limit counts by, ERR_INVALID when an argument is no cost: the decision is made then;
- * ERR_NOMEM. */
+/* Makes one limit's charge. A shadow limit that cannot be charged only says so. */
+static int
+make_charge(struct check *check, const struct policy_limit *limit,
+    const struct call *call, struct decision_limit *out)
+{
+	struct charge *charge = &check->charges[check->take.n];
+	size_t begin = check->keys.len;
+	struct policy_charge made;
+	struct errinfo why;
+	int rc = policy_charge(limit, call, &check->keys, &made, &why);
+
+	*out = (struct decision_limit){
+		.limit = limit, .scope = limit->scope.text, .charge = DECISION_NO_CHARGE
+	};
+	if (rc < 0 && rc != ERR_NOMEM && limit->shadow)
+		return 0;
+	if (rc < 0 && rc != ERR_NOMEM)
+		decide_missing(&check->decision, limit, why.text, &check->note);
+	if (rc < 0)
+		return rc;
+	out->limit = made.limit;
+	out->scope = made.scope;
+	out->charge = check->take.n++;
+	*charge = (struct charge){ .key.len = check->keys.len - begin,
+		.limit = &made.limit->limit,
+		.cost = made.cost,
+		.shadow = limit->shadow };
+	return 0;
+}
+
+/* Makes the charges of an allowing ruling, shadow ones behind the others as a take
+ * wants them. ERR_NOTFOUND when the call lacks what a limit counts by, ERR_INVALID
+ * when an argument is no cost: the decision is made then; ERR_NOMEM. */
 static int
 make_charges(struct check *check, const struct ruling *ruling, const struct call *call)
 {
-	struct policy_charge charge;
-	struct errinfo why;
 	int rc = make_room(check, ruling->n_limits);
 
 	buf_clear(&check->keys);
-	for (size_t i = 0; rc == 0 && i < ruling->n_limits; i++) {
-		const struct policy_limit *limit = ruling->limits[i];
-		size_t begin = check->keys.len;
-
-		rc = policy_charge(limit, call, &check->keys, &charge, &why);
-		if (rc < 0 && rc != ERR_NOMEM)
-			decide_missing(&check->decision, limit, why.text, &check->note);
-		if (rc < 0)
-			break;
-		check->limits[i].limit = charge.limit;
-		check->limits[i].scope = charge.scope;
-		check->charges[i].key.len = check->keys.len - begin;
-		check->charges[i].limit = &charge.limit->limit;
-		check->charges[i].cost = charge.cost;
-	}
-	check->take.n = ruling->n_limits;
+	check->take.n = 0;
+	check->n_limits = ruling->n_limits;
+	for (int shadow = 0; shadow <= 1; shadow++)
+		for (size_t i = 0; rc == 0 && i < ruling->n_limits; i++)
+			if (ruling->limits[i]->shadow == (bool)shadow)
+				rc = make_charge(
+				    check, ruling->limits[i], call, &check->limits[i]);
 	if (rc == 0)
 		point_keys(check);
 	return rc;
@@ -277,6 +296,8 @@ check_finish(struct check *check)
 
 	if (asked)
 		metric_add(o->cells, decide_metric(&check->decision), 1);
+	if (asked && check->decision.degraded)
+		metric_add(o->cells, decide_metric_degraded(&check->decision), 1);
 	engine->pending--;
 	if (check->state == CHECK_PENDING)
 		check->state = CHECK_DONE;
@@ -292,8 +313,10 @@ static void
 on_taken(struct take *take)
 {
 	struct check *check = CONTAINER_OF(take, struct check, take);
+	struct weighed weighed = { check->limits, check->n_limits,
+		check->engine->options.on_store_failure };
 
-	decide_taken(&check->decision, take, check->limits, &check->note);
+	decide_taken(&check->decision, take, &weighed, &check->note);
 	if (check->explaining)
 		check_explain_taken(check);
 	check_finish(check);
@@ -362,7 +385,11 @@ check_start(struct check_engine *engine, const struct check_request *request,
 	check->take.look = request->kind == CHECK_EXPLAIN;
 	check->take.deadline_us = check_deadline_us(check, request->timeout_ms);
 	check->take.done = on_taken;
-	store_take(engine->options.store, &check->take);
+	check->take.status = TAKE_ADMITTED;
+	if (check->take.n > 0)
+		store_take(engine->options.store, &check->take);
+	else
+		on_taken(&check->take); /* shadow limits without what they count by */
 	return check;
 }
 

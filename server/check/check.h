@@ -31,6 +31,8 @@ struct check_options {
 	struct store *store;        /* borrowed, must outlive the engine */
 	struct metric_cells *cells; /* borrowed */
 	int64_t deadline_ms;        /* of every check, 1 ... */
+	/* Of limits whose documents say nothing; UNSAID: deny. */
+	enum store_failure on_store_failure;
 	/* Sees every decision once, before the owner; NULL: nobody. For the decision
 	 * log; what only explains or looks is no decision. `check` may be asked with the functions below. */
 	void (*observe)(void *arg, const struct check *check);

@@ -34,7 +34,8 @@ struct check {
 	struct buf note;  /* a composed message */
 	struct decision_limit *limits;
 	struct charge *charges;
-	size_t cap; /* of limits and charges */
+	size_t cap;      /* of limits and charges */
+	size_t n_limits; /* weighed: those charged, and shadow ones that cannot be */
 	struct take take;
 	struct explaining *explaining; /* CHECK_EXPLAIN; owned */
 	struct counting *counting;     /* CHECK_USAGE; owned */

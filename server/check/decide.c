@@ -63,68 +63,139 @@ decide_missing(struct decision *d, const struct policy_limit *limit, const char 
 	set_message(d, note);
 }
 
+/* The first of the strictest enforced limits, or NULL when all are shadow limits. A
+ * counter that holds no count is not a store that is away: it denies. */
+static const struct policy_limit *
+find_strictest(
+    const struct weighed *w, enum store_fault fault, enum store_failure *answer)
+{
+	const struct policy_limit *strictest = NULL;
+
+	*answer = STORE_FAILURE_ALLOW;
+	for (size_t i = 0; i < w->n; i++) {
+		const struct policy_limit *limit = w->limits[i].limit;
+		enum store_failure own = limit->on_store_failure;
+
+		if (limit->shadow)
+			continue;
+		if (own == STORE_FAILURE_UNSAID)
+			own = w->otherwise;
+		if (own == STORE_FAILURE_UNSAID || fault == FAULT_WRONGTYPE)
+			own = STORE_FAILURE_DENY;
+		if (strictest && own <= *answer)
+			continue;
+		strictest = limit;
+		*answer = own;
+	}
+	return strictest;
+}
+
 static void
-decide_failed(struct decision *d, const struct take *take,
-    const struct policy_limit *first, struct buf *note)
+decide_failed(struct decision *d, const struct take *take, const struct weighed *w,
+    struct buf *note)
 {
 	const char *phrase = store_fault_table[take->fault].phrase;
+	const struct policy_limit *strictest;
+	enum store_failure answer;
 
-	set_verdict(
-	    d, VERDICT_DENY, CAUSE_STORE, first->rule, "the store is unavailable");
+	strictest = find_strictest(w, take->fault, &answer);
+	if (answer == STORE_FAILURE_ALLOW) {
+		set_verdict(d, VERDICT_ALLOW, CAUSE_ALLOWED, "", "");
+	} else {
+		set_verdict(d, VERDICT_DENY, CAUSE_STORE, strictest->rule,
+		    "the store is unavailable");
+		buf_clear(note);
+		buf_printf(note, "the store is unavailable: %s%s%s%s", phrase,
+		    take->detail[0] ? " (" : "", take->detail,
+		    take->detail[0] ? ")" : "");
+		set_message(d, note);
+	}
 	d->degraded = true;
 	d->fault = take->fault;
-	buf_clear(note);
-	buf_printf(note, "the store is unavailable: %s%s%s%s", phrase,
-	    take->detail[0] ? " (" : "", take->detail, take->detail[0] ? ")" : "");
-	set_message(d, note);
 }
 
 /* The least that is left; the first of equals. */
 static size_t
-find_tightest(const struct decision_limit *limits, size_t n)
+find_tightest(const struct weighed *w)
 {
-	size_t least = 0;
+	size_t least = DECISION_NO_LIMIT;
 
-	for (size_t i = 1; i < n; i++)
-		if (limits[i].outcome.remaining < limits[least].outcome.remaining)
+	for (size_t i = 0; i < w->n; i++) {
+		const struct decision_limit *one = &w->limits[i];
+
+		if (one->limit->shadow)
+			continue;
+		if (least == DECISION_NO_LIMIT ||
+		    one->outcome.remaining < w->limits[least].outcome.remaining)
 			least = i;
+	}
 	return least;
 }
 
-static void
-report(struct decision_limit *limits, const struct take *take, size_t refused)
+/* Nothing was counted, so nothing says when it will be better. */
+static struct limit_outcome
+uncounted(const struct limit *limit)
 {
-	for (size_t i = 0; i < take->n; i++) {
-		const struct charge *c = &take->charges[i];
+	return (struct limit_outcome){
+		.remaining = limit->algorithm == ALGORITHM_TOKEN_BUCKET
+		    ? limit->capacity
+		    : limit->max,
+		.reset_ms = -1,
+		.retry_after_ms = -1,
+	};
+}
 
-		limits[i].outcome = limit_report(
-		    c->limit, c->count, c->cost, take->now_us, i == refused);
+/* Fills in how every limit stands. The index of the refused charge's limit, or
+ * DECISION_NO_LIMIT. */
+static size_t
+report(const struct weighed *w, const struct take *take)
+{
+	size_t refused = DECISION_NO_LIMIT;
+
+	for (size_t i = 0; i < w->n; i++) {
+		struct decision_limit *one = &w->limits[i];
+		const struct charge *c;
+		bool lacked;
+
+		if (one->charge == DECISION_NO_CHARGE) {
+			one->would_deny = true;
+			one->outcome = uncounted(&one->limit->limit);
+			continue;
+		}
+		c = &take->charges[one->charge];
+		one->would_deny = c->shadow && c->lacked;
+		lacked = take->status == TAKE_REFUSED && one->charge == take->refused;
+		if (lacked)
+			refused = i;
+		one->outcome = limit_report(c->limit, c->count, c->cost, take->now_us,
+		    lacked || one->would_deny);
 	}
+	return refused;
 }
 
 void
-decide_taken(struct decision *d, const struct take *take, struct decision_limit *limits,
+decide_taken(struct decision *d, const struct take *take, const struct weighed *weighed,
     struct buf *note)
 {
 	const struct policy_limit *lacking;
+	size_t refused;
 
 	if (take->status == TAKE_FAILED) {
-		decide_failed(d, take, limits[0].limit, note);
+		decide_failed(d, take, weighed, note);
 		return;
 	}
-	if (take->status == TAKE_ADMITTED) {
-		report(limits, take, DECISION_NO_LIMIT);
+	refused = report(weighed, take);
+	if (refused == DECISION_NO_LIMIT) {
 		set_verdict(d, VERDICT_ALLOW, CAUSE_ALLOWED, "", "");
-		d->tightest = find_tightest(limits, take->n);
+		d->tightest = find_tightest(weighed);
 	} else {
-		report(limits, take, take->refused);
-		lacking = limits[take->refused].limit;
+		lacking = weighed->limits[refused].limit;
 		set_verdict(
 		    d, VERDICT_DENY, CAUSE_LIMIT, lacking->rule, lacking->message);
-		d->tightest = take->refused;
+		d->tightest = refused;
 	}
-	d->limits = limits;
-	d->n_limits = take->n;
+	d->limits = weighed->limits;
+	d->n_limits = weighed->n;
 }
 
 enum metric
@@ -139,4 +210,11 @@ decide_metric(const struct decision *d)
 
 	return d->verdict == VERDICT_APPROVAL ? METRIC_CHECKS_APPROVAL
 					      : by_cause[d->cause];
+}
+
+enum metric
+decide_metric_degraded(const struct decision *d)
+{
+	return d->verdict == VERDICT_ALLOW ? METRIC_DEGRADED_ALLOW
+					   : METRIC_DEGRADED_DENY;
 }

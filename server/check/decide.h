@@ -24,15 +24,25 @@ void decide_ruled(struct decision *d, const struct ruling *ruling);
 void decide_missing(struct decision *d, const struct policy_limit *limit,
     const char *why, struct buf *note);
 
+/* What was weighed: all limits of a check, in policy order, with limit, scope and
+ * charge filled in. */
+struct weighed {
+	struct decision_limit *limits;
+	size_t n;
+	enum store_failure
+	    otherwise; /* for limits that say nothing of a failing store */
+};
+
 /*
- * The store has answered: admitted, refused or failed. `limits` stand beside
- * take->charges with limit and scope filled in; their outcomes are filled in here.
- * The decision borrows them.
+ * The store has answered: admitted, refused or failed; or there was nothing to ask it
+ * (take->n is 0, admitted). The limits' outcomes are filled in here; the decision
+ * borrows them. Where the store failed, the strictest of the enforced limits decides.
  */
 void decide_taken(struct decision *d, const struct take *take,
-    struct decision_limit *limits, struct buf *note);
+    const struct weighed *weighed, struct buf *note);
 
-/* The series in which a decision counts. */
+/* The series in which a decision counts, and the one where it is degraded too. */
 enum metric decide_metric(const struct decision *d);
+enum metric decide_metric_degraded(const struct decision *d);
 
 #endif

@@ -23,8 +23,13 @@ enum decision_cause {
 struct decision_limit {
 	const struct policy_limit *limit;
 	const char *scope; /* as shown */
+	size_t charge;     /* index into the take, or DECISION_NO_CHARGE */
+	bool would_deny;   /* of a shadow limit: enforced, it would have denied */
 	struct limit_outcome outcome;
 };
+
+/* A shadow limit that could not be charged: the call lacks what it counts by. */
+#define DECISION_NO_CHARGE SIZE_MAX
 
 #define DECISION_NO_LIMIT SIZE_MAX
 
@@ -39,11 +44,11 @@ struct decision {
 	struct slice grant;
 	const struct decision_limit *limits; /* every limit that was weighed */
 	size_t n_limits;
-	size_t tightest; /* index into limits, or DECISION_NO_LIMIT */
+	size_t tightest; /* index into limits, never a shadow one; DECISION_NO_LIMIT */
 	bool degraded;   /* decided without the store */
 	bool replayed;
 	struct slice reservation; /* absent without one */
-	enum store_fault fault;   /* CAUSE_STORE */
+	enum store_fault fault;   /* of a degraded one */
 };
 
 #endif

@@ -46,6 +46,13 @@ fixed_fits(const struct limit *l, struct limit_count c, int64_t cost, int64_t no
 	return c.used + cost <= l->max;
 }
 
+/* A shadow charge is made past any max. */
+static void
+add_to(int64_t *count, int64_t cost)
+{
+	*count = *count < NUM_MAX - cost ? *count + cost : NUM_MAX;
+}
+
 static void
 fixed_charge(const struct limit *l, struct limit_state *s, int64_t cost, int64_t now_us)
 {
@@ -53,7 +60,7 @@ fixed_charge(const struct limit *l, struct limit_state *s, int64_t cost, int64_t
 		s->used = 0;
 		s->end_ms = window_end_ms(&l->window, now_us);
 	}
-	s->used += cost;
+	add_to(&s->used, cost);
 }
 
 static int64_t
@@ -147,7 +154,7 @@ sliding_charge(
 		s->used = 0;
 		s->end_ms = window_end_ms(&l->window, end_ms * 1000);
 	}
-	s->used += cost;
+	add_to(&s->used, cost);
 }
 
 static void
@@ -197,7 +204,8 @@ static void
 sliding_report(const struct limit *l, struct limit_count c, int64_t cost,
     int64_t now_us, struct limit_outcome *out)
 {
-	out->used = c.used + sliding_weight(l, c, now_us);
+	out->used = c.used;
+	add_to(&out->used, sliding_weight(l, c, now_us));
 	out->remaining = out->used < l->max ? l->max - out->used : 0;
 	out->reset_ms = window_reset_ms(&l->window, now_us);
 	out->retry_after_ms = sliding_retry_ms(l, c, cost, now_us);

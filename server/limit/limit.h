@@ -91,7 +91,7 @@ bool limit_has_room(
 bool limit_fits(
     const struct limit *l, struct limit_count count, int64_t cost, int64_t now_us);
 
-/* Charges, whether it fits or not. */
+/* Charges, whether it fits or not; a count stops at NUM_MAX. */
 void limit_charge(
     const struct limit *l, struct limit_state *s, int64_t cost, int64_t now_us);
 

@@ -48,6 +48,7 @@ struct config {
 	char *key_prefix;
 	int64_t store_max_counters;
 	int64_t deadline_ms;
+	int64_t on_store_failure; /* 0: deny, 1: allow */
 
 	struct config_list listen_http; /* addresses; one item "none": off */
 	struct config_list listen_resp;

@@ -60,6 +60,15 @@ check_workers(const char *text, struct errinfo *ei)
 }
 
 static int
+check_store_failure(const char *text, struct errinfo *ei)
+{
+	if (strcmp(text, "local") != 0)
+		return 0;
+	return err_set(
+	    ei, ERR_UNSUPPORTED, "\"local\" is not supported yet; use deny or allow");
+}
+
+static int
 check_path(const char *text, struct errinfo *ei)
 {
 	if (*text)
@@ -122,11 +131,17 @@ const struct config_key config_keys[] = {
 	    .max = 60000,
 	    .def = "50",
 	    .metavar = "MS",
-	    .help = "A check that the store has not answered by then is denied as "
-		    "unavailable." },
+	    .help = "A check that the store has not answered by then has failed." },
 	{ .name = "on-store-failure",
-	    .type = CONFIG_LATER,
-	    .where = CONFIG_EVERYWHERE },
+	    .type = CONFIG_CHOICE,
+	    .where = CONFIG_EVERYWHERE,
+	    .offset = IN_CONFIG(on_store_failure),
+	    .def = "deny",
+	    .choices = "deny|allow|local",
+	    .metavar = "WORD",
+	    .check = check_store_failure,
+	    .help = "deny or allow: what becomes of a check that the store did not "
+		    "answer, where the policy does not say." },
 	{ .name = "deny-cache-ms", .type = CONFIG_LATER, .where = CONFIG_EVERYWHERE },
 	{ .name = "local-share", .type = CONFIG_LATER, .where = CONFIG_EVERYWHERE },
 	{ .name = "dedup-ttl", .type = CONFIG_LATER, .where = CONFIG_EVERYWHERE },

@@ -57,6 +57,7 @@ struct policy {
 	char hash[65];
 	bool default_allow;
 	bool hide_all;
+	enum store_failure on_store_failure;
 	struct limit_list all_tools;
 	struct policy_tool *tools;
 	size_t n_tools;
@@ -90,6 +91,8 @@ void limit_list_read(
     struct reader *r, json_t *list, struct policy *policy, struct limit_list *out);
 struct policy_limit *rate_limit_read(
     struct reader *r, json_t *object, struct policy *policy, const char *tool);
+/* Reads an "on_store_failure". */
+void store_failure_read(struct reader *r, json_t *value, enum store_failure *out);
 
 /* The keys of each kind of object; in policy_parse.c, policy_limit.c and
  * condition_read.c. */

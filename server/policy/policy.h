@@ -52,6 +52,10 @@ struct scope {
 	char *text; /* as decisions show it: "global", "grant", "grant&org" */
 };
 
+/* What becomes of a check when the store fails. The strictest limit of a check decides:
+ * the greatest of these. */
+enum store_failure { STORE_FAILURE_UNSAID, STORE_FAILURE_ALLOW, STORE_FAILURE_DENY };
+
 struct override;
 struct path;
 
@@ -69,6 +73,8 @@ struct policy_limit {
 	char *calendar; /* "@ZONE+ANCHOR" as in WINDOW, or "" */
 	struct override *overrides; /* by value; a scope of one name */
 	size_t n_overrides;
+	bool shadow;                         /* counts and reports, never denies */
+	enum store_failure on_store_failure; /* UNSAID: nor does the document say */
 };
 
 /* The same limit with another max, for one value of its scope. */

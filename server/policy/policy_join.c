@@ -193,6 +193,31 @@ join_common(struct reader *r, struct policy *policy)
 	return true;
 }
 
+/* A limit that says nothing of a failing store takes what the document says. */
+static void
+settle_limit(const struct policy *policy, struct policy_limit *limit)
+{
+	if (limit->on_store_failure == STORE_FAILURE_UNSAID)
+		limit->on_store_failure = policy->on_store_failure;
+	for (size_t i = 0; i < limit->n_overrides; i++)
+		limit->overrides[i].limit.on_store_failure = limit->on_store_failure;
+}
+
+static void
+settle_limits(struct policy *policy)
+{
+	for (size_t i = 0; i < policy->all_tools.n; i++)
+		settle_limit(policy, &policy->all_tools.items[i]);
+	for (size_t i = 0; i < policy->n_tools; i++) {
+		struct policy_tool *tool = &policy->tools[i];
+
+		for (size_t k = 0; k < tool->limits.n; k++)
+			settle_limit(policy, &tool->limits.items[k]);
+		if (tool->rate)
+			settle_limit(policy, tool->rate);
+	}
+}
+
 bool
 policy_join(struct reader *r, struct policy *policy)
 {
@@ -203,6 +228,7 @@ policy_join(struct reader *r, struct policy *policy)
 			compare_tool(r, policy, &policy->tools[i]);
 	if (r->faults > 0)
 		return true;
+	settle_limits(policy);
 	ok = join_common(r, policy);
 	for (size_t i = 0; ok && !policy->hide_all && i < policy->n_tools; i++)
 		ok = join_tool(r, policy, &policy->tools[i]);

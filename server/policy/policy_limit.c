@@ -173,13 +173,36 @@ static void
 read_mode(struct reader *r, json_t *value, void *into)
 {
 	static const struct reader_choice choices[] = {
-		{ "enforce", 0 },
-		{ "shadow", READER_UNSUPPORTED },
+		{ "enforce", false },
+		{ "shadow", true },
 	};
-	int mode;
+	struct draft *d = into;
+	int shadow = false;
 
-	(void)into;
-	reader_choose(r, value, choices, ARRAY_LEN(choices), &mode);
+	reader_choose(r, value, choices, ARRAY_LEN(choices), &shadow);
+	d->limit->shadow = shadow;
+}
+
+void
+store_failure_read(struct reader *r, json_t *value, enum store_failure *out)
+{
+	static const struct reader_choice choices[] = {
+		{ "deny", STORE_FAILURE_DENY },
+		{ "allow", STORE_FAILURE_ALLOW },
+		{ "local", READER_UNSUPPORTED },
+	};
+	int answer = STORE_FAILURE_DENY;
+
+	reader_choose(r, value, choices, ARRAY_LEN(choices), &answer);
+	*out = (enum store_failure)answer;
+}
+
+static void
+read_on_store_failure(struct reader *r, json_t *value, void *into)
+{
+	struct draft *d = into;
+
+	store_failure_read(r, value, &d->limit->on_store_failure);
 }
 
 static const struct reader_key limit_keys[] = {
@@ -195,11 +218,12 @@ static const struct reader_key limit_keys[] = {
 	{ "burst", KIND_NUMBER, false, WANT_BURST, read_burst },
 	{ "timezone", KIND_STRING, false, "a time zone's name", read_timezone },
 	{ "anchor", KIND_NUMBER | KIND_STRING, false, WANT_ANCHOR, read_anchor },
-	{ "mode", KIND_STRING, false, "\"enforce\"", read_mode },
+	{ "mode", KIND_STRING, false, "\"enforce\" or \"shadow\"", read_mode },
+	{ "on_store_failure", KIND_STRING, false, "\"deny\" or \"allow\"",
+	    read_on_store_failure },
 	{ "overrides", KIND_OBJECT, false, WANT_OVERRIDES, read_overrides },
 	{ "cost_from", KIND_STRING, false, WANT_ARGUMENT, read_cost_from },
 	{ "increment_from", KIND_STRING, false, WANT_ARGUMENT, read_cost_from },
-	{ .name = "on_store_failure" },
 };
 
 static const struct reader_key rate_keys[] = {

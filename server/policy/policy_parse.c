@@ -126,6 +126,14 @@ read_default(struct reader *r, json_t *value, void *into)
 }
 
 static void
+read_on_store_failure(struct reader *r, json_t *value, void *into)
+{
+	struct policy *policy = into;
+
+	store_failure_read(r, value, &policy->on_store_failure);
+}
+
+static void
 read_hidden(struct reader *r, json_t *value, struct policy *policy)
 {
 	char quoted[QUOTE_MAX];
@@ -210,7 +218,8 @@ static const struct reader_key document_keys[] = {
 	{ "all_tools", KIND_OBJECT, false, "an object {limits}", read_all_tools },
 	{ "tools", KIND_OBJECT, false, "an object with one key for each tool",
 	    read_tools },
-	{ .name = "on_store_failure" },
+	{ "on_store_failure", KIND_STRING, false, "\"deny\" or \"allow\"",
+	    read_on_store_failure },
 };
 
 static void

@@ -102,7 +102,8 @@ same_shape(const struct take *a, const struct take *b)
 		return false;
 	for (size_t i = 0; i < a->n; i++)
 		if (!same_limit(a->charges[i].limit, b->charges[i].limit) ||
-		    a->charges[i].cost != b->charges[i].cost)
+		    a->charges[i].cost != b->charges[i].cost ||
+		    a->charges[i].shadow != b->charges[i].shadow)
 			return false;
 	return true;
 }
@@ -188,7 +189,7 @@ add_run_args(
 	for (size_t j = 0; j < first->n; j++) {
 		const struct charge *c = &first->charges[j];
 
-		form_add_limit(out, c->limit, c->cost, batch->around_us);
+		form_add_limit(out, c, batch->around_us);
 	}
 }
 
@@ -398,10 +399,10 @@ apply_one(struct take *take, const struct reply_value *v, int64_t now_us)
 		struct charge *c = &take->charges[j];
 		size_t n = form_of(c->limit)->n_numbers;
 
-		c->count.used = v->number;
+		c->lacked = v->number < 0;
+		c->count.used = c->lacked ? -1 - v->number : v->number;
 		c->count.before = n > 1 ? v[1].number : 0;
-		if (v->number < 0) {
-			c->count.used = -1 - v->number;
+		if (c->lacked && !c->shadow) {
 			take->status = TAKE_REFUSED;
 			take->refused = j;
 		}
@@ -410,15 +411,6 @@ apply_one(struct take *take, const struct reply_value *v, int64_t now_us)
 	if (UNLIKELY(take->look))
 		weigh_look(take);
 	take->done(take);
-}
-
-static bool
-was_admitted(const struct reply_value *v, size_t n)
-{
-	for (size_t j = 0; j < n; j++)
-		if (v[j].kind != REPLY_INT || v[j].number < 0)
-			return false;
-	return true;
 }
 
 /* The reply holds what the batch asked: the time, and a number or a text for each
@@ -487,7 +479,7 @@ batch_apply(struct batch *batch, const struct reply *reply, struct store *store,
 
 		if (e->late) {
 			out->late++;
-			if (was_admitted(v, e->n)) {
+			if (late_was_admitted(e->late, v)) {
 				out->admitted++;
 				late_give_back(&gb, e->late, v, now_us);
 			}

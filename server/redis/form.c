@@ -74,13 +74,14 @@ form_of(const struct limit *l)
 }
 
 void
-form_add_limit(struct buf *out, const struct limit *l, int64_t cost, int64_t around_us)
+form_add_limit(struct buf *out, const struct charge *c, int64_t around_us)
 {
+	const struct limit *l = c->limit;
 	const struct form *form = form_of(l);
+	int64_t max = l->algorithm == ALGORITHM_TOKEN_BUCKET ? l->capacity : l->max;
 
-	form_add_number(
-	    out, l->algorithm == ALGORITHM_TOKEN_BUCKET ? l->capacity : l->max);
-	form_add_number(out, cost);
+	form_add_number(out, c->shadow ? -1 - max : max);
+	form_add_number(out, c->cost);
 	if (form->word)
 		form_add_bulk(out, slice_str(form->word));
 	form->add(out, l, around_us);

@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 #include "base/buf.h"
-#include "limit/limit.h"
+#include "store/store.h"
 
 /* Words of a command. */
 void form_add_bulk(struct buf *out, struct slice value);
@@ -27,7 +27,6 @@ const struct form *form_of(const struct limit *l);
 
 /* Appends the n_args arguments of one limit. around_us is what the server's clock
  * shows, about: limits that follow the calendar are sent with the windows around it. */
-void form_add_limit(
-    struct buf *out, const struct limit *l, int64_t cost, int64_t around_us);
+void form_add_limit(struct buf *out, const struct charge *c, int64_t around_us);
 
 #endif

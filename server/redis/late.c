@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/num.h"
 #include "redis/form.h"
 #include "redis/script.h"
 
@@ -12,6 +13,7 @@ struct late_charge {
 	size_t key_at; /* in late.keys */
 	size_t key_len;
 	int64_t cost;
+	bool shadow;
 	struct limit limit; /* without its zone, which is the policy's */
 	int64_t cuts_ms[WINDOW_CUTS];
 };
@@ -26,9 +28,10 @@ struct late {
 static void
 late_set(struct late_charge *late, const struct charge *c, int64_t around_us)
 {
-	*late = (struct late_charge){
-		.key_len = c->key.len, .cost = c->cost, .limit = *c->limit
-	};
+	*late = (struct late_charge){ .key_len = c->key.len,
+		.cost = c->cost,
+		.shadow = c->shadow,
+		.limit = *c->limit };
 	if (window_is_calendar(&c->limit->window))
 		window_cuts(&c->limit->window, around_us, late->cuts_ms);
 	late->limit.window.zone = NULL;
@@ -85,7 +88,9 @@ give_back_args(
 	int64_t bounds_ms[3];
 
 	if (l->algorithm == ALGORITHM_TOKEN_BUCKET) {
-		form_add_number(out, c->cost * l->interval_us);
+		form_add_number(out,
+		    c->cost < NUM_MAX / l->interval_us ? c->cost * l->interval_us
+						       : NUM_MAX);
 		form_add_number(out, now_us + used);
 		form_add_number(out, 0);
 	} else {
@@ -99,16 +104,32 @@ give_back_args(
 	form_add_bulk(out, slice_str(form_of(l)->back));
 }
 
+bool
+late_was_admitted(const struct late *late, const struct reply_value *v)
+{
+	for (size_t j = 0; j < late->n; j++) {
+		const struct late_charge *c = &late->charges[j];
+
+		if (v->kind != REPLY_INT || (v->number < 0 && !c->shadow))
+			return false;
+		v += form_of(&c->limit)->n_numbers;
+	}
+	return true;
+}
+
 void
 late_give_back(struct give_back *gb, const struct late *late,
     const struct reply_value *v, int64_t now_us)
 {
 	for (size_t j = 0; j < late->n; j++) {
 		const struct late_charge *c = &late->charges[j];
-		int64_t used = v->number;
+		/* Of a shadow limit it says too whether there was room; -1: it could
+		 * not be charged. */
+		int64_t used = v->number < 0 ? -1 - v->number : v->number;
+		bool charged = c->cost > 0 && v->number != -1;
 
 		v += form_of(&c->limit)->n_numbers;
-		if (c->cost == 0)
+		if (!charged)
 			continue;
 		form_add_bulk(
 		    &gb->keys, slice_make(late->keys + c->key_at, c->key_len));

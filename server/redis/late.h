@@ -6,6 +6,7 @@
 #ifndef REDIS_LATE_H
 #define REDIS_LATE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -26,6 +27,9 @@ struct give_back {
 	struct buf args;
 	size_t n;
 };
+
+/* Whether the check's numbers say that it was charged. */
+bool late_was_admitted(const struct late *late, const struct reply_value *v) MUST_CHECK;
 
 /* Adds a late take that was charged: `v` is its part of the reply, now_us the server's
  * clock then. */

@@ -183,8 +183,8 @@ weigh(struct memory *m, struct take *take, struct spot *spots)
 		if (spots[i].entry)
 			state = &spots[i].entry->state;
 		c->count = limit_count(c->limit, state, take->now_us);
-		if (refused == take->n &&
-		    !limit_has_room(c->limit, state, c->cost, take->now_us))
+		c->lacked = !limit_has_room(c->limit, state, c->cost, take->now_us);
+		if (refused == take->n && c->lacked && !c->shadow)
 			refused = i;
 	}
 	return refused;
@@ -205,17 +205,21 @@ add_counter(struct memory *m, const struct charge *c, struct spot *spot)
 	return spot->added;
 }
 
-/* Gives every charge that needs one a counter, or none of them. */
+/* Gives every charge that needs one a counter, or none of them; a shadow charge goes
+ * without where there is no room. */
 static bool
 add_counters(struct memory *m, struct take *take, struct spot *spots)
 {
 	size_t i;
 
 	for (i = 0; i < take->n; i++) {
-		const struct charge *c = &take->charges[i];
+		struct charge *c = &take->charges[i];
 
-		if (!spots[i].entry && c->cost > 0 && !add_counter(m, c, &spots[i]))
+		if (spots[i].entry || c->cost == 0 || add_counter(m, c, &spots[i]))
+			continue;
+		if (!c->shadow)
 			break;
+		c->lacked = true;
 	}
 	if (i == take->n)
 		return true;
@@ -236,7 +240,7 @@ charge_all(struct take *take, struct spot *spots)
 	for (size_t i = 0; i < take->n; i++) {
 		struct charge *c = &take->charges[i];
 
-		if (c->cost == 0)
+		if (c->cost == 0 || !spots[i].entry)
 			continue;
 		limit_charge(c->limit, &spots[i].entry->state, c->cost, take->now_us);
 		c->count = limit_count(c->limit, &spots[i].entry->state, take->now_us);

@@ -54,6 +54,8 @@ struct charge {
 	int64_t cost;              /* 0 ... NUM_MAX */
 	/* out: after the take, or unchanged by a refusal */
 	struct limit_count count;
+	bool shadow; /* made whenever the others fit, never refused */
+	bool lacked; /* out, of a shadow charge: enforced it would have been refused */
 };
 
 enum take_status { TAKE_ADMITTED, TAKE_REFUSED, TAKE_FAILED };
@@ -61,7 +63,12 @@ enum take_status { TAKE_ADMITTED, TAKE_REFUSED, TAKE_FAILED };
 #define TAKE_DETAIL_MAX 160
 #define TAKE_CHARGES_MAX 64
 
-/* One check's charges on their way. Keys within one take differ. */
+/*
+ * One check's charges on their way. Keys within one take differ, and shadow charges
+ * stand behind all others. A shadow charge is made past its max too, up to NUM_MAX;
+ * where its counter cannot be charged (it holds no count, the store is full) the take
+ * goes on without it: `lacked`, and nothing is counted.
+ */
 struct take {
 	struct charge *charges; /* borrowed until done */
 	size_t n;               /* 1 ... TAKE_CHARGES_MAX */

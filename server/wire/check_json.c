@@ -216,6 +216,8 @@ format_limit(struct json_text *j, const struct decision_limit *dl)
 	json_text_int(j, "remaining", dl->outcome.remaining);
 	json_text_int(j, "reset_ms", dl->outcome.reset_ms);
 	json_text_int(j, "retry_after_ms", dl->outcome.retry_after_ms);
+	if (pl->shadow)
+		json_text_bool(j, "would_deny", dl->would_deny);
 	json_text_close(j, '}');
 }
 

@@ -185,6 +185,26 @@ def test_what_cannot_be_undone_is_not_undone_twice(redis_factory, rationd):
     assert "does not accept this daemon" in daemon.log
 
 
+def test_shadow_charges_are_undone_with_the_others(redis_factory, rationd):
+    """A Redis user without SET: the last counter, which is new, cannot get its expiry."""
+    server = redis_factory(
+        acl=["user default on >admin ~* &* +@all",
+             "user ration on >x ~ration:* resetchannels -@all +info +script|load "
+             "+evalsha +eval +time +incrby +decrby +get +del +pttl"],
+        admin=(None, "admin"))
+    daemon = rationd(policy(watched={"limits": [
+        limit("one", MONTHLY, PLENTY), limit("two", MONTHLY, 1, mode="shadow"),
+        limit("three", MONTHLY, 1, mode="shadow")]}), store=server.url_as("ration", "x"))
+    client = server.client()
+    known = [counter_key(name, MONTHLY, grant="g") for name in ("one", "two")]
+    for key in known:
+        client.set(key, 3, ex=1000)
+    for _ in range(3):
+        assert kind_of(checks(daemon, ("watched", "g"))[0]) == "store"
+        assert client.mget(known) == [b"3", b"3"]
+        assert not client.exists(counter_key("three", MONTHLY, grant="g"))
+
+
 def test_an_evicting_redis_is_warned_of(redis_factory, rationd):
     server = redis_factory(options={"maxmemory": "100mb",
                                     "maxmemory-policy": "allkeys-lru"})

@@ -214,8 +214,11 @@ test_bad_flags(void **state)
 		    "--workers: \"0\" is not a whole number from 1 to 256" },
 		{ { "--decision-log=" }, 78,
 		    "--decision-log: is empty; a file's path is needed" },
-		{ { "--on-store-failure", "allow" }, 78,
-		    "--on-store-failure: not supported yet; leave it out" },
+		{ { "--on-store-failure", "local" }, 78,
+		    "--on-store-failure: \"local\" is not supported yet; use deny or "
+		    "allow" },
+		{ { "--on-store-failure=open" }, 64,
+		    "--on-store-failure: \"open\" is not one of deny|allow|local" },
 		{ { "--deny-cache-ms=0" }, 78,
 		    "--deny-cache-ms: not supported yet; leave it out" },
 		{ { "--drain-delay=1" }, 78,

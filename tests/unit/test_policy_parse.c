@@ -54,7 +54,7 @@ codes(void **state)
 		{ "", ERR_SYNTAX },
 		{ "{", ERR_SYNTAX },
 		{ "[]", ERR_INVALID },
-		{ HEAD "\"on_store_failure\": 1}", ERR_UNSUPPORTED },
+		{ HEAD "\"on_store_failure\": \"local\"}", ERR_UNSUPPORTED },
 		{ HEAD "\"nothing\": 1}", ERR_INVALID },
 	};
 

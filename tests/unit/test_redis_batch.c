@@ -39,8 +39,10 @@ static struct take *
 make(struct fixture *f, const char *key, const char *second, int64_t cost)
 {
 	memset(f, 0, sizeof(*f));
-	f->charges[0] = (struct charge){ slice_str(key), &minute, cost, { 0 } };
-	f->charges[1] = (struct charge){ slice_str(second), &hour, cost, { 0 } };
+	f->charges[0] =
+	    (struct charge){ .key = slice_str(key), .limit = &minute, .cost = cost };
+	f->charges[1] =
+	    (struct charge){ .key = slice_str(second), .limit = &hour, .cost = cost };
 	f->take.charges = f->charges;
 	f->take.n = second ? 2 : 1;
 	f->take.deadline_us = 1000;

@@ -87,7 +87,9 @@ take_charges(struct store *store, struct charge *charges, size_t n, struct take 
 static struct charge
 charge_of(const struct limit *limit, const char *key, int64_t cost)
 {
-	return (struct charge){ slice_str(key), limit, cost, { -1, 0 } };
+	return (struct charge){
+		.key = slice_str(key), .limit = limit, .cost = cost, .count = { -1, 0 }
+	};
 }
 
 /* One charge; `used` is what it should report. */
@@ -248,7 +250,7 @@ static void
 test_keys_are_bytes(void **state)
 {
 	struct fixture f;
-	struct charge c = { slice_make("a\0b", 3), NULL, 1, { 0 } };
+	struct charge c = { .key = slice_make("a\0b", 3), .cost = 1 };
 	struct take take;
 
 	(void)state;

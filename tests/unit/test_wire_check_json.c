@@ -206,6 +206,18 @@ test_format(void **state)
 	    "\"message\":\"ask\",\"policy\":\"p\",\"tool\":\"t\",\"grant\":\"g\","
 	    "\"limits\":[],\"reset_ms\":-1,\"retry_after_ms\":0,\"degraded\":false,"
 	    "\"replayed\":false,\"reservation\":null}");
+	/* A shadow limit says what it would do; it is never the tightest. */
+	d = decision_allowed();
+	d.limits = limits_shadow;
+	d.n_limits = 1;
+	d.tightest = DECISION_NO_LIMIT;
+	assert_formats(&d,
+	    "{\"verdict\":\"allow\",\"rule\":\"\",\"message\":\"\",\"policy\":\"p\","
+	    "\"tool\":\"t\",\"grant\":\"g\",\"limits\":[{\"counter\":\"charges\","
+	    "\"window\":\"minute\",\"scope\":\"grant\",\"max\":3,\"used\":4,"
+	    "\"remaining\":0,\"reset_ms\":900,\"retry_after_ms\":900,"
+	    "\"would_deny\":true}],\"reset_ms\":-1,\"retry_after_ms\":0,"
+	    "\"degraded\":false,\"replayed\":false,\"reservation\":null}");
 }
 
 static int

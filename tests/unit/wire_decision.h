@@ -20,8 +20,25 @@ static const struct policy_limit limit_odd = {
 };
 
 static const struct decision_limit limits_denied[] = {
-	{ &limit_charges, "grant", { 30, 0, 1234, 1234, 3600000 } },
-	{ &limit_odd, "grant&org", { 5, 9007199254740986, 90000, 0, 90000 } },
+	{ .limit = &limit_charges,
+	    .scope = "grant",
+	    .outcome = { 30, 0, 1234, 1234, 3600000 } },
+	{ .limit = &limit_odd,
+	    .scope = "grant&org",
+	    .outcome = { 5, 9007199254740986, 90000, 0, 90000 } },
+};
+
+static const struct policy_limit limit_shadow = {
+	.limit = { .max = 3, .window = { .len_ms = 60000, .name = "minute" } },
+	.counter = counter_charges,
+	.shadow = true,
+};
+
+static const struct decision_limit limits_shadow[] = {
+	{ .limit = &limit_shadow,
+	    .scope = "grant",
+	    .would_deny = true,
+	    .outcome = { 4, 0, 900, 900, 60000 } },
 };
 
 static inline struct decision

@@ -53,7 +53,9 @@ limit_take(struct store *store, struct take *take)
 		struct charge *c = &take->charges[i];
 
 		c->count = limit_count(c->limit, find(c->key), model.now_us);
-		if (limit_has_room(c->limit, find(c->key), c->cost, model.now_us))
+		c->lacked =
+		    !limit_has_room(c->limit, find(c->key), c->cost, model.now_us);
+		if (!c->lacked || c->shadow)
 			continue;
 		take->status = TAKE_REFUSED;
 		take->refused = i;

@@ -208,12 +208,17 @@ json_of(struct slice s)
 static json_t *
 limit_json(const struct decision_limit *l)
 {
-	return json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I}", "counter",
+	json_t *json = json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I}", "counter",
 	    l->limit->counter, "window", l->limit->limit.window.name, "scope", l->scope,
 	    "max", (json_int_t)l->limit->limit.max, "used", (json_int_t)l->outcome.used,
 	    "remaining", (json_int_t)l->outcome.remaining, "reset_ms",
 	    (json_int_t)l->outcome.reset_ms, "retry_after_ms",
 	    (json_int_t)l->outcome.retry_after_ms);
+
+	/* Only of shadow limits, as in the answer. */
+	if (l->limit->shadow)
+		json_object_set_new(json, "would_deny", json_boolean(l->would_deny));
+	return json;
 }
 
 static json_t *
