@@ -66,6 +66,11 @@ list_limits(struct explaining *explaining, const struct call *call)
 		    policy_charge(charge.limit, call, &explaining->keys, &charge, &why);
 		if (rc == ERR_NOMEM)
 			return rc;
+		if (rc < 0 && charge.limit->shadow) {
+			el->missing = true;
+			rc = 0;
+			continue;
+		}
 		if (rc < 0) {
 			ex->lacking = i;
 			continue;
@@ -124,10 +129,13 @@ check_explain_taken(struct check *check)
 	ex->looked = true;
 	if (take->status == TAKE_ADMITTED)
 		ex->decided = STEP_ALLOW;
-	for (size_t i = 0; i < ex->n_limits && i < take->n; i++) {
-		const struct charge *c = &take->charges[i];
+	for (size_t i = 0; i < ex->n_limits; i++) {
 		struct explanation_limit *el = &ex->limits[i];
+		const struct charge *c;
 
+		if (el->missing)
+			continue; /* and has no charge */
+		c = &take->charges[check->limits[i].charge];
 		el->fits = limit_fits(c->limit, c->count, c->cost, take->now_us);
 		el->outcome =
 		    limit_report(c->limit, c->count, c->cost, take->now_us, !el->fits);

@@ -20,6 +20,7 @@ struct explanation_limit {
 	struct slice key;  /* of its counter; absent where the call has none */
 	int64_t cost;      /* where there is a key */
 	bool fits;         /* where the counters were read */
+	bool missing;      /* a shadow limit that cannot be charged: it only reports */
 	struct limit_outcome outcome; /* the same; as it is, nothing was charged */
 };
 

@@ -158,6 +158,8 @@ add_limit_why(const struct explanation *ex, size_t i, struct buf *why)
 	else if (ex->lacking == i)
 		buf_add_str(
 		    why, "the call lacks what names this limit's counter or cost");
+	else if (el->missing)
+		buf_add_str(why, "the call lacks what names this limit's counter or cost");
 	else if (!ex->looked)
 		buf_add_str(why, "its counter was not read");
 	else
@@ -165,6 +167,8 @@ add_limit_why(const struct explanation *ex, size_t i, struct buf *why)
 		    (long long)o->used, (long long)capacity_of(&el->limit->limit),
 		    (long long)o->remaining, (long long)el->cost,
 		    el->fits ? "there is room" : "there is no room");
+	if (el->limit->shadow)
+		buf_add_str(why, "; a shadow limit: it never denies");
 }
 
 /* What to do about the limit that denies. */
@@ -311,8 +315,10 @@ format_limit(struct json_text *j, const struct explanation *ex, size_t i)
 		json_text_int(j, "cost", el->cost);
 	else
 		json_text_null(j, "cost");
-	format_outcome(j, ex->looked ? &el->outcome : NULL);
-	if (ex->looked)
+	if (el->limit->shadow)
+		json_text_string(j, "mode", slice_str("shadow"));
+	format_outcome(j, ex->looked && !el->missing ? &el->outcome : NULL);
+	if (ex->looked && !el->missing)
 		json_text_bool(j, "admits", el->fits);
 	else
 		json_text_null(j, "admits");

@@ -452,3 +452,22 @@ def test_usage_errors(words, piece):
     assert (done.returncode, done.stdout) == (2, "")
     assert piece in done.stderr
     assert f"ration {words[0]} --help" in done.stderr
+
+
+@pytest.mark.parametrize("kind", ["memory", "redis"])
+def test_shadow_limits(rationd, redis_server, kind):
+    """They are told of, beside the others, and decide nothing."""
+    daemon = rationd(policy(call=[
+        {**limit("trial", "30d", 0), "mode": "shadow"},
+        {**limit("org", "30d", 5), "scope": "org", "mode": "shadow"},
+        limit("calls", "30d", 2)]),
+        store="memory" if kind == "memory" else redis_server.url)
+    answer = daemon.post("/v1/explain", b'{"tool":"call","grant":"g"}').json()
+    assert answer["verdict"] == "allow"
+    limits = next(s["limits"] for s in answer["steps"] if s.get("limits"))
+    by_name = {one["counter"]: one for one in limits}
+    assert by_name["trial"]["mode"] == "shadow" and not by_name["trial"]["admits"]
+    assert "never denies" in by_name["trial"]["why"]
+    assert by_name["org"]["admits"] is None and by_name["org"]["key"] is None
+    assert by_name["calls"]["admits"] and by_name["calls"]["max"] == 2
+    assert "mode" not in by_name["calls"]

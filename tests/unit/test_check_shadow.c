@@ -264,6 +264,7 @@ test_default_of_the_daemon(void **state)
 		check_engine_free(x.f.engine);
 		co.store = x.store;
 		co.cells = x.f.cells;
+		co.keep = on_keep;
 		co.observe = on_observe;
 		co.observe_arg = &x.f;
 		x.f.engine = check_engine_new(&co, set);
