@@ -35,12 +35,19 @@ endif()
 # plain redis-server: no sanitizer, no warnings that only concern our own code.
 add_library(clock_shim MODULE ${PROJECT_SOURCE_DIR}/tests/vectors/clock_shim.c)
 file(GLOB vector_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/vectors/backend_*.c)
-add_executable(run_vectors ${PROJECT_SOURCE_DIR}/tests/vectors/run_vectors.c
-	${vector_sources})
-target_compile_definitions(run_vectors PRIVATE
-	CLOCK_SHIM="$<TARGET_FILE:clock_shim>")
-target_link_libraries(run_vectors PRIVATE ration_flags room_check room_redis
-	PkgConfig::JANSSON PkgConfig::HIREDIS)
-add_dependencies(run_vectors clock_shim)
+foreach(name run_vectors run_property)
+	add_executable(${name} ${PROJECT_SOURCE_DIR}/tests/vectors/${name}.c
+		${PROJECT_SOURCE_DIR}/tests/vectors/case.c ${vector_sources})
+	target_compile_definitions(${name} PRIVATE
+		CLOCK_SHIM="$<TARGET_FILE:clock_shim>")
+	target_link_libraries(${name} PRIVATE ration_flags room_check room_redis
+		PkgConfig::JANSSON PkgConfig::HIREDIS)
+	add_dependencies(${name} clock_shim)
+endforeach()
+target_sources(run_property PRIVATE
+	${PROJECT_SOURCE_DIR}/tests/vectors/property_policy.c
+	${PROJECT_SOURCE_DIR}/tests/vectors/property_time.c)
 file(GLOB vector_files CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/vectors/*.json)
 add_test(NAME vectors COMMAND run_vectors --backend all ${vector_files})
+# The same answers from all backends, whatever they are asked; scripts/test runs more.
+add_test(NAME property COMMAND run_property 1)

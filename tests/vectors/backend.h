@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * What the vectors run against: a store whose clock the runner sets. One backend is
- * open at a time.
+ * What the vectors run against: a store whose clock the runner sets. Each backend is
+ * open once at most.
  */
 #ifndef VECTORS_BACKEND_H
 #define VECTORS_BACKEND_H

@@ -6,7 +6,7 @@
 
 #include "backend.h"
 
-#define COUNTERS_MAX 1000
+#define COUNTERS_MAX 10000
 
 static struct {
 	struct store store;

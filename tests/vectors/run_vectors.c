@@ -18,6 +18,7 @@
 #include "base/buf.h"
 #include "base/hash.h"
 #include "base/log.h"
+#include "case.h"
 #include "check/check.h"
 
 #define DEADLINE_MS 10000
@@ -155,14 +156,6 @@ read_policies(struct run *r, json_t *from)
 	return set;
 }
 
-static struct slice
-text_of(json_t *object, const char *key)
-{
-	json_t *value = json_object_get(object, key);
-
-	return slice_make(json_string_value(value), json_string_length(value));
-}
-
 static bool
 read_request(struct run *r, json_t *from, struct check_request *out,
     struct call_attribute *attributes)
@@ -170,75 +163,13 @@ read_request(struct run *r, json_t *from, struct check_request *out,
 	static const char *const known[] = { "tool", "grant", "session", "policy",
 		"cost", "attributes", "args", NULL };
 	struct errinfo ei = { 0 };
-	const char *name;
-	json_t *value;
 
-	memset(out, 0, sizeof(*out));
 	if (!known_keys(r, from, "check", known))
 		return false;
-	out->call.tool = text_of(from, "tool");
-	out->call.grant = json_object_get(from, "grant") ? text_of(from, "grant")
-							 : slice_str("alice");
-	out->call.session = text_of(from, "session");
-	out->policy = text_of(from, "policy");
-	out->call.attributes = attributes;
-	out->call.args = json_object_get(from, "args");
-	value = json_object_get(from, "cost");
-	out->call.cost = value ? json_integer_value(value) : 1;
-	json_object_foreach(json_object_get(from, "attributes"), name, value)
-	{
-		if (out->call.n_attributes == CALL_ATTRIBUTES_MAX)
-			break;
-		attributes[out->call.n_attributes++] = (struct call_attribute){
-			slice_str(name),
-			slice_make(json_string_value(value), json_string_length(value))
-		};
-	}
+	request_read(from, out, attributes);
 	if (call_validate(&out->call, &ei) < 0)
 		fail(r, "check: %s", ei.text);
 	return !r->failed;
-}
-
-static json_t *
-json_of(struct slice s)
-{
-	return json_stringn(s.len ? s.ptr : "", s.len);
-}
-
-static json_t *
-limit_json(const struct decision_limit *l)
-{
-	json_t *json = json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I}", "counter",
-	    l->limit->counter, "window", l->limit->limit.window.name, "scope", l->scope,
-	    "max", (json_int_t)l->limit->limit.max, "used", (json_int_t)l->outcome.used,
-	    "remaining", (json_int_t)l->outcome.remaining, "reset_ms",
-	    (json_int_t)l->outcome.reset_ms, "retry_after_ms",
-	    (json_int_t)l->outcome.retry_after_ms);
-
-	/* Only of shadow limits, as in the answer. */
-	if (l->limit->shadow)
-		json_object_set_new(json, "would_deny", json_boolean(l->would_deny));
-	return json;
-}
-
-static json_t *
-decision_json(const struct decision *d, json_t *keys)
-{
-	static const char *const verdicts[] = { "deny", "allow", "require_approval" };
-	static const char *const causes[] = { "allowed", "policy", "limit", "store" };
-	json_t *limits = json_array();
-
-	for (size_t i = 0; i < d->n_limits; i++)
-		json_array_append_new(limits, limit_json(&d->limits[i]));
-	return json_pack("{s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:O, s:b}",
-	    "verdict", verdicts[d->verdict], "cause", causes[d->cause], "rule",
-	    json_of(d->rule), "message", json_of(d->message), "policy",
-	    json_of(d->policy), "tool", json_of(d->tool), "grant", json_of(d->grant),
-	    "limits", limits, "tightest",
-	    d->tightest == DECISION_NO_LIMIT
-		? json_null()
-		: json_string(d->limits[d->tightest].limit->counter),
-	    "keys", keys, "degraded", d->degraded);
 }
 
 /* Whether `got` says all that is wanted. Objects may say more, lists may not. */
@@ -284,7 +215,7 @@ record_take(struct store *store, struct take *take)
 	struct run *r = CONTAINER_OF(store, struct run, recorder);
 
 	for (size_t i = 0; i < take->n; i++)
-		json_array_append_new(r->keys, json_of(take->charges[i].key));
+		json_array_append_new(r->keys, json_of_slice(take->charges[i].key));
 	store_take(r->store, take);
 }
 

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: ISC */
+/* The random parts of run_property: policies, checks and time. The same seed gives the
+ * same of each, on every machine. */
+#ifndef VECTORS_PROPERTY_H
+#define VECTORS_PROPERTY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <jansson.h>
+
+struct rng {
+	uint64_t state; /* any value is a seed */
+};
+
+uint64_t rng_next(struct rng *rng);
+/* 0 ... n - 1; n > 0. */
+size_t rng_below(struct rng *rng, size_t n);
+bool rng_percent(struct rng *rng, size_t percent);
+
+/* A policy document that policy_parse() takes, with or without token buckets. Returns
+ * owned. */
+json_t *random_policy(struct rng *rng, bool buckets);
+/* A "check" in the words of README.md. Returns owned. */
+json_t *random_check(struct rng *rng);
+
+/* The clock of a run. */
+struct walk {
+	int64_t now_us;
+	int64_t latest_us; /* it was never later than this */
+	bool goes_back;    /* whether it also does that */
+};
+
+/* Somewhere in the years in which changes of the clock are known. */
+void walk_start(struct walk *walk, struct rng *rng, bool goes_back);
+/* A step of the clock; `edge_ms` is how far off the next moment is at which something
+ * happens, or 0. */
+void walk_step(struct walk *walk, struct rng *rng, int64_t edge_ms);
+
+#endif
