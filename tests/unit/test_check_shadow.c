@@ -266,6 +266,7 @@ test_default_of_the_daemon(void **state)
 		co.cells = x.f.cells;
 		co.observe = on_observe;
 		co.observe_arg = &x.f;
+		co.keep = on_keep;
 		x.f.engine = check_engine_new(&co, set);
 		policy_set_unref(set);
 		assert_degraded(&x, "charge",
