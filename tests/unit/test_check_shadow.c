@@ -267,6 +267,7 @@ test_default_of_the_daemon(void **state)
 		co.keep = on_keep;
 		co.observe = on_observe;
 		co.observe_arg = &x.f;
+		co.keep = on_keep;
 		x.f.engine = check_engine_new(&co, set);
 		policy_set_unref(set);
 		assert_degraded(&x, "charge",

@@ -297,6 +297,62 @@ test_look(void **state)
 	buf_fini(&outcome.give_back);
 }
 
+/* A shadow charge: told by its max in the call, and by its number in the answer, which
+ * refuses nothing; given back with the others. */
+static void
+test_shadow(void **state)
+{
+	struct batch *b = batch_new();
+	struct reply_reader *reader = reply_reader_new();
+	struct batch_outcome outcome = { 0 };
+	struct buf out = { 0 };
+	struct fixture f[4];
+	static const char enforced[] =
+	    "$1\r\n1\r\n$1\r\n2\r\n$2\r\n30\r\n$1\r\n1\r\n$5\r\n60000\r\n"
+	    "$1\r\n0\r\n$3\r\n100\r\n";
+	static const char shadow[] =
+	    "$1\r\n3\r\n$1\r\n2\r\n$2\r\n30\r\n$1\r\n1\r\n$5\r\n60000\r\n"
+	    "$1\r\n0\r\n$4\r\n-101\r\n";
+
+	(void)state;
+	n_left = 0;
+	for (int i = 0; i < 4; i++) {
+		static const char *const keys[] = { "k0", "K0", "k1", "K1", "k2", "K2",
+			"k3", "K3" };
+
+		make(&f[i], keys[2 * i], keys[2 * i + 1], 1);
+		f[i].charges[1].shadow = i > 0;
+		f[i].take.deadline_us = i < 2 ? 9000 : 1000 * i;
+		assert_int_equal(batch_add(b, &f[i].take), 0);
+	}
+	assert_true(batch_format(b, slice_str("x"), NOW_US, &out));
+	assert_non_null(memmem(out.data, out.len, enforced, sizeof(enforced) - 1));
+	assert_non_null(memmem(out.data, out.len, shadow, sizeof(shadow) - 1));
+	batch_expire(b, 3000, on_left, NULL);
+	assert_int_equal(n_left, 2);
+	assert_int_equal(batch_apply(b,
+			     read_reply(reader,
+				 "*9\r\n:1767225601500000\r\n"
+				 ":1\r\n:1\r\n:1\r\n:-102\r\n:2\r\n:-103\r\n"
+				 ":-31\r\n:-104\r\n"),
+			     &store, &outcome),
+	    0);
+	assert_int_equal(f[0].take.status, TAKE_ADMITTED);
+	assert_int_equal(f[1].take.status, TAKE_ADMITTED);
+	assert_true(f[1].charges[1].lacked);
+	assert_int_equal(f[1].charges[1].count.used, 101);
+	assert_false(f[1].charges[0].lacked);
+	assert_int_equal(outcome.late, 2);
+	assert_int_equal(outcome.admitted, 1);
+	assert_non_null(memmem(outcome.give_back.data, outcome.give_back.len,
+	    "$1\r\n2\r\n$2\r\nk2\r\n$2\r\nK2\r\n", 23));
+	assert_null(memmem(outcome.give_back.data, outcome.give_back.len, "k3", 2));
+	batch_free(b);
+	reply_reader_free(reader);
+	buf_fini(&out);
+	buf_fini(&outcome.give_back);
+}
+
 /* NOSCRIPT: nothing ran, so the call is made again, without those that left. */
 static void
 test_again(void **state)
@@ -375,6 +431,7 @@ main(void)
 		cmocka_unit_test(test_answers),
 		cmocka_unit_test(test_answer_that_does_not_fit),
 		cmocka_unit_test(test_leaving),
+		cmocka_unit_test(test_shadow),
 		cmocka_unit_test(test_look),
 		cmocka_unit_test(test_again),
 		cmocka_unit_test(test_many_shapes),
