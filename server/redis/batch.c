@@ -381,7 +381,8 @@ weigh_look(struct take *take)
 	for (size_t j = take->n; j > 0; j--) {
 		const struct charge *c = &take->charges[j - 1];
 
-		if (limit_fits(c->limit, c->count, c->cost, take->now_us))
+		/* Whether a shadow one lacks room the script has said. */
+		if (c->shadow || limit_fits(c->limit, c->count, c->cost, take->now_us))
 			continue;
 		take->status = TAKE_REFUSED;
 		take->refused = j - 1;

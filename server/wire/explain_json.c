@@ -159,7 +159,8 @@ add_limit_why(const struct explanation *ex, size_t i, struct buf *why)
 		buf_add_str(
 		    why, "the call lacks what names this limit's counter or cost");
 	else if (el->missing)
-		buf_add_str(why, "the call lacks what names this limit's counter or cost");
+		buf_add_str(
+		    why, "the call lacks what names this limit's counter or cost");
 	else if (!ex->looked)
 		buf_add_str(why, "its counter was not read");
 	else
