@@ -353,7 +353,7 @@ local function new_shadow(base)
 		end
 		local text = type(fault) == 'table' and fault.err or fault
 		if not string.find(text, 'WRONGTYPE', 1, true) then
-			error(fault)
+			error(fault, 0) -- without a position, which would hide what it is
 		end
 		l.used, l.before, l.fits = 0, 0, false
 		return false
@@ -373,7 +373,7 @@ local function new_shadow(base)
 		local ok, fault = pcall(fn, key, l)
 		l.max, l.cost, l.number = max, cost, number
 		if not ok then
-			error(fault)
+			error(fault, 0)
 		end
 	end
 

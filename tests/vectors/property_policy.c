@@ -143,6 +143,8 @@ random_limit(struct rng *rng, const char *counter, bool buckets)
 		add_calendar(rng, limit, w);
 	if (!bucket && rng_percent(rng, 50))
 		json_object_set_new(limit, "algorithm", json_string("sliding"));
+	if (rng_percent(rng, 12))
+		json_object_set_new(limit, "mode", json_string("shadow"));
 	add_cost(rng, limit);
 	if (scope != scopes[2])
 		add_overrides(rng, limit, w, bucket);
@@ -182,8 +184,7 @@ random_entries(struct rng *rng, bool deny)
 		"{\"path\": \"args.amount\", \"op\": \"exists\", \"value\": true}",
 		"{\"path\": \"grant\", \"op\": \"regex\", \"value\": \"^[abg]\"}",
 		"{\"path\": \"args.o.p\", \"op\": \"lte\", \"value\": 5.5}",
-		"{\"path\": \"org\", \"op\": \"in\", \"value\": [\"acme\", \"\", "
-		"\"x\"]}",
+		"{\"path\": \"org\", \"op\": \"in\", \"value\": [\"acme\", \"\"]}",
 	};
 	static const char *const denied[] = {
 		"{\"path\": \"args.amount\", \"op\": \"gt\", \"value\": 100}",
