@@ -197,8 +197,15 @@ test_each_error_says_what(void **state)
 		{ "client setname\r\n",
 		    "-ERR wrong number of arguments for 'client|setname' command\r\n" },
 		{ "COMMIT id\r\n", "-ERR 'COMMIT' is not supported yet\r\n" },
-		{ "cl.throttle k 1 2 3\r\n",
-		    "-ERR 'cl.throttle' is not supported yet\r\n" },
+		{ "cl.throttle\r\n",
+		    "-ERR key is missing: CL.THROTTLE key max_burst count period"
+		    " [quantity]\r\n" },
+		{ "cl.throttle k 1 2\r\n",
+		    "-ERR period is missing: CL.THROTTLE key max_burst count period"
+		    " [quantity]\r\n" },
+		{ "cl.throttle k 1 1000001 1\r\n",
+		    "-ERR count must be at most 1000000 for a period of 1 s, one a"
+		    " microsecond\r\n" },
 		{ "SELECT 1\r\n", "-ERR there is only database 0\r\n" },
 		{ "CLIENT KILL x\r\n",
 		    "-ERR unknown subcommand 'KILL' of 'client'\r\n" },
@@ -209,7 +216,7 @@ test_each_error_says_what(void **state)
 		{ "CLIENT GETNAME\r\n", "$2\r\nme\r\n" },
 		{ "SELECT 0\r\n", "+OK\r\n" },
 		{ "CONFIG GET save\r\n", "*0\r\n" },
-		{ "COMMAND COUNT\r\n", ":13\r\n" },
+		{ "COMMAND COUNT\r\n", ":14\r\n" },
 		{ "CLIENT SETINFO LIB-NAME x\r\n", "+OK\r\n" },
 		{ "CLIENT ID\r\n", ":1\r\n" },
 	};
