@@ -257,16 +257,16 @@ front_check(struct front_conn *fc, const struct check_request *request,
 }
 
 int
-front_throttle(struct front_conn *fc, const struct throttle_request *request,
-    struct errinfo *ei)
+front_throttle(
+    struct front_conn *fc, const struct throttle_request *request, struct errinfo *ei)
 {
 	struct front *front = fc->front;
 	struct exchange *ex = exchange_new(fc);
 
 	if (!ex)
 		return err_set(ei, ERR_NOMEM, "out of memory");
-	ex->throttle = throttle_start(
-	    front->options.throttler, request, on_throttle_done, ex, ei);
+	ex->throttle =
+	    throttle_start(front->options.throttler, request, on_throttle_done, ex, ei);
 	if (!ex->throttle) {
 		exchange_free(front, ex);
 		return ei->code;

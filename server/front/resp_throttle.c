@@ -33,9 +33,9 @@ parse(const struct resp_command *cmd, struct throttle_request *out, struct errin
 	out->key = cmd->args[1];
 	out->quantity = 1;
 	for (size_t i = 0; rc == 0 && i < n; i++)
-		rc = value_parse_whole(numbers[i].name, cmd->args[2 + i],
-		    numbers[i].min, numbers[i].max,
-		    (int64_t *)((char *)out + numbers[i].at), ei);
+		rc =
+		    value_parse_whole(numbers[i].name, cmd->args[2 + i], numbers[i].min,
+			numbers[i].max, (int64_t *)((char *)out + numbers[i].at), ei);
 	return rc;
 }
 

@@ -279,13 +279,3 @@ def test_clients_that_leave(rationd, redis_server):
     redis_server.resume()
     wait_for(lambda: daemon.metric('ration_throttles_total{result="allowed"}') == 31, 5,
              "all throttles ended")
-
-
-def test_needs_the_token(rationd, tmp_path):
-    tokens = tmp_path / "tokens"
-    tokens.write_text("0123456789abcdef\n")
-    tokens.chmod(0o600)
-    daemon = rationd(COUNTED, flags=["--token-file", tokens])
-    with daemon.connect("resp") as sock:
-        sock.sendall(words("CL.THROTTLE", "k", 1, 1, 60))
-        assert sock.recv(100).startswith(b"-NOAUTH ")

@@ -158,6 +158,46 @@ test_a_client_that_leaves_detaches(void **state)
 	assert_int_equal(check_engine_pending(h->engine), 0);
 }
 
+#define THROTTLED "*5\r\n:0\r\n:2\r\n:1\r\n:-1\r\n:1\r\n"
+
+static bool
+three_wait(struct house *h)
+{
+	return h->late.n == 3;
+}
+
+static void
+test_throttles_answer_in_their_turn(void **state)
+{
+	struct house *h = open_resp(state);
+
+	house_say(h,
+	    "CL.THROTTLE k 1 1 60\r\nPING\r\nCHECK counted g\r\n"
+	    "cl.throttle k 1 1 60 0\r\nPING\r\n");
+	house_run(h, three_wait);
+	house_answer(h, 2);
+	house_answer(h, 1);
+	assert_int_equal(throttler_pending(h->throttler), 1);
+	house_answer(h, 0);
+	house_expect(h, THROTTLED "+PONG\r\n" COUNTED THROTTLED "+PONG\r\n");
+	assert_int_equal(metric_get(h->cells, METRIC_THROTTLES_ALLOWED), 2);
+}
+
+static void
+test_a_client_that_leaves_its_throttle(void **state)
+{
+	struct house *h = open_resp(state);
+
+	house_say(h, "CL.THROTTLE k 1 1 60\r\n");
+	house_run(h, one_waits);
+	shutdown(h->client, SHUT_RDWR);
+	front_free(h->front);
+	h->front = NULL;
+	assert_int_equal(throttler_pending(h->throttler), 1);
+	house_answer(h, 0);
+	assert_int_equal(throttler_pending(h->throttler), 0);
+}
+
 static void
 test_half_close_still_gets_its_answers(void **state)
 {
@@ -518,6 +558,8 @@ main(void)
 		IN_HOUSE(test_reading_pauses_while_too_many_bytes_are_owed),
 		IN_HOUSE(test_pending_max_of_one),
 		IN_HOUSE(test_a_client_that_leaves_detaches),
+		IN_HOUSE(test_throttles_answer_in_their_turn),
+		IN_HOUSE(test_a_client_that_leaves_its_throttle),
 		IN_HOUSE(test_half_close_still_gets_its_answers),
 		IN_HOUSE(test_quit_closes_after_what_is_owed),
 		IN_HOUSE(test_each_error_says_what),
