@@ -160,12 +160,6 @@ test_a_client_that_leaves_detaches(void **state)
 
 #define THROTTLED "*5\r\n:0\r\n:2\r\n:1\r\n:-1\r\n:1\r\n"
 
-static bool
-three_wait(struct house *h)
-{
-	return h->late.n == 3;
-}
-
 static void
 test_throttles_answer_in_their_turn(void **state)
 {
