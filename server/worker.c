@@ -83,6 +83,18 @@ open_engine(struct worker *w)
 	return check_engine_new(&options, w->shared.policies);
 }
 
+static struct throttler *
+open_throttler(struct worker *w)
+{
+	const struct config *c = w->shared.config;
+	struct throttler_options options = { .store = w->store,
+		.cells = w->cells,
+		.key_prefix = c->key_prefix,
+		.deadline_ms = c->deadline_ms };
+
+	return throttler_new(&options);
+}
+
 static struct admin *
 open_admin(struct worker *w)
 {
@@ -104,6 +116,7 @@ open_front(struct worker *w, const struct front_protocol *protocol)
 {
 	const struct config *c = w->shared.config;
 	struct front_options options = { .engine = w->engine,
+		.throttler = w->throttler,
 		.cells = w->cells,
 		.quota = &w->quota,
 		.tokens = w->shared.tokens,
@@ -179,7 +192,8 @@ worker_open(struct worker *w, size_t index, const struct worker_shared *shared,
 	w->quota.max = (size_t)shared->config->max_connections;
 
 	if (!(w->loop = loop_new()) || !(w->store = open_store(w)) ||
-	    !(w->engine = open_engine(w)) || !(w->admin = open_admin(w)))
+	    !(w->engine = open_engine(w)) || !(w->throttler = open_throttler(w)) ||
+	    !(w->admin = open_admin(w)))
 		return err_set(ei, ERR_NOMEM, "out of memory or file descriptors");
 	note_policies(w);
 	loop_on_turn(w->loop, end_turn, w);
@@ -221,6 +235,7 @@ worker_close(struct worker *w)
 	store_close(w->store);
 	if (w->engine)
 		check_engine_free(w->engine);
+	throttler_free(w->throttler);
 	decision_log_free(w->decisions);
 	admin_free(w->admin);
 	loop_free(w->loop);
@@ -236,6 +251,12 @@ worker_drain(struct worker *w)
 			front_drain(w->fronts[i]);
 }
 
+static size_t
+count_pending(const struct worker *w)
+{
+	return check_engine_pending(w->engine) + throttler_pending(w->throttler);
+}
+
 size_t
 worker_connections(const struct worker *w)
 {
@@ -246,7 +267,7 @@ bool
 worker_is_idle(const struct worker *w)
 {
 	/* The loop also counts connections that the fronts have let go of. */
-	return loop_clients(w->loop) == 0 && check_engine_pending(w->engine) == 0;
+	return loop_clients(w->loop) == 0 && count_pending(w) == 0;
 }
 
 bool
@@ -255,5 +276,5 @@ worker_is_owing(const struct worker *w)
 	for (size_t i = 0; i < ARRAY_LEN(w->fronts); i++)
 		if (w->fronts[i] && front_connections(w->fronts[i]) > 0)
 			return true;
-	return check_engine_pending(w->engine) > 0 || loop_owes_bytes(w->loop);
+	return count_pending(w) > 0 || loop_owes_bytes(w->loop);
 }

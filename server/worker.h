@@ -49,6 +49,7 @@ struct worker {
 	struct store *store;
 	struct decision_log *decisions; /* NULL: not logged */
 	struct check_engine *engine;
+	struct throttler *throttler;
 	struct admin *admin;
 	struct front *fronts[2]; /* HTTP, RESP; NULL when switched off */
 

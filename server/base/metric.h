@@ -33,6 +33,14 @@
 	X(DEGRADED_DENY, "ration_degraded_total", COUNTER, "decision=\"deny\"", "")    \
 	X(CHECKS_INVALID, "ration_checks_invalid_total", COUNTER, "",                  \
 	    "Requests for a check that were refused as malformed.")                    \
+	X(THROTTLES_ALLOWED, "ration_throttles_total", COUNTER, "result=\"allowed\"",  \
+	    "CL.THROTTLE commands answered, by result.")                               \
+	X(THROTTLES_LIMITED, "ration_throttles_total", COUNTER, "result=\"limited\"",  \
+	    "")                                                                        \
+	X(THROTTLES_FAILED, "ration_throttles_total", COUNTER, "result=\"failed\"",    \
+	    "")                                                                        \
+	X(THROTTLES_INVALID, "ration_throttles_total", COUNTER, "result=\"invalid\"",  \
+	    "")                                                                        \
 	X(HTTP_REQUESTS, "ration_requests_total", COUNTER, "front=\"http\"",           \
 	    "Requests read, by front.")                                                \
 	X(RESP_REQUESTS, "ration_requests_total", COUNTER, "front=\"resp\"", "")       \

@@ -42,7 +42,9 @@ struct answer_style {
 struct exchange {
 	struct exchange *next;
 	struct front_conn *owner;
-	struct check *check; /* NULL: `bytes` is the answer */
+	/* What it waits for; with neither `bytes` is the answer. */
+	struct check *check;
+	struct throttle *throttle;
 	struct answer_style style;
 	struct buf bytes;
 };
@@ -116,7 +118,7 @@ struct front_protocol {
 	/* Takes one request from the front of `data` and answers it, or begins to. The
 	 * bytes it took; 0 when more are needed. */
 	size_t (*take)(struct front_conn *fc, const char *data, size_t len);
-	/* Appends the answer of a check that is done. */
+	/* Appends the answer of a check or a throttle that is done. */
 	void (*format)(
 	    struct front_conn *fc, const struct exchange *ex, struct buf *out);
 	/* Appends the word to a client that is one too many. */
@@ -136,6 +138,10 @@ struct buf *front_reply(struct front_conn *fc);
 /* Starts a check that answers the request at hand. 0, or ERR_NOMEM: nothing is owed. */
 int front_check(struct front_conn *fc, const struct check_request *request,
     struct answer_style style) MUST_CHECK;
+/* Starts a throttle that answers the request at hand. 0, or what throttle_start() put
+ * into *ei: nothing is owed. */
+int front_throttle(struct front_conn *fc, const struct throttle_request *request,
+    struct errinfo *ei) MUST_CHECK;
 /* The request at hand is the last one. Call before answering it. */
 void front_finish(struct front_conn *fc);
 /* What follows once requests were taken or answers given. */

@@ -27,6 +27,7 @@ exchange_new(struct front_conn *fc)
 	ex->next = NULL;
 	ex->owner = fc;
 	ex->check = NULL;
+	ex->throttle = NULL;
 	return ex;
 }
 
@@ -35,6 +36,8 @@ exchange_free(struct front *front, struct exchange *ex)
 {
 	if (ex->check)
 		check_release(ex->check);
+	if (ex->throttle)
+		throttle_release(ex->throttle);
 	if (front->n_free == FRONT_FREE_EXCHANGES) {
 		buf_fini(&ex->bytes);
 		free(ex);
@@ -93,11 +96,17 @@ front_drop_owed(struct front_conn *fc)
 	fc->owed_bytes = 0;
 }
 
+static bool
+is_bytes(const struct exchange *ex)
+{
+	return !ex->check && !ex->throttle;
+}
+
 /* What was appended to the last of the owed answers since it was counted. */
 static size_t
 uncounted_bytes(const struct front_conn *fc)
 {
-	return fc->last && !fc->last->check ? fc->last->bytes.len : 0;
+	return fc->last && is_bytes(fc->last) ? fc->last->bytes.len : 0;
 }
 
 static bool
@@ -132,7 +141,7 @@ front_reply(struct front_conn *fc)
 	if (fc->n_owed == 0)
 		return conn_out(fc->conn);
 	/* Small answers after one another share an exchange. */
-	if (!fc->last->check && fc->last->bytes.len < FRONT_EXCHANGE_BYTES / 2)
+	if (is_bytes(fc->last) && fc->last->bytes.len < FRONT_EXCHANGE_BYTES / 2)
 		return &fc->last->bytes;
 	ex = exchange_new(fc);
 	if (!ex) {
@@ -150,19 +159,22 @@ write_answer(struct front_conn *fc, struct exchange *ex)
 	struct front *front = fc->front;
 	struct buf *out = conn_out(fc->conn);
 
-	if (!ex->check) {
+	if (is_bytes(ex)) {
 		buf_add_slice(out, buf_slice(&ex->bytes));
 		out->failed |= ex->bytes.failed;
 		return;
 	}
 	front->protocol->format(fc, ex, out);
-	metric_latency(
-	    front->options.cells, clock_mono_us() - check_started_us(ex->check));
+	if (ex->check)
+		metric_latency(front->options.cells,
+		    clock_mono_us() - check_started_us(ex->check));
 }
 
 static bool
 is_ready(const struct exchange *ex)
 {
+	if (ex->throttle)
+		return throttle_is_done(ex->throttle);
 	return !ex->check || check_is_done(ex->check);
 }
 
@@ -173,7 +185,7 @@ write_ready(struct front_conn *fc)
 
 	while ((ex = fc->first) && is_ready(ex)) {
 		/* Its bytes were counted when another one came after it. */
-		if (!ex->check && ex != fc->last)
+		if (is_bytes(ex) && ex != fc->last)
 			fc->owed_bytes -= ex->bytes.len;
 		pop_owed(fc);
 		write_answer(fc, ex);
@@ -182,19 +194,44 @@ write_ready(struct front_conn *fc)
 }
 
 static void
-on_check_done(struct check *check, void *arg)
+on_ready(struct exchange *ex)
 {
-	struct exchange *ex = arg;
 	struct front_conn *fc = ex->owner;
 
-	(void)check;
-	/* While check_start() runs the exchange is not owed yet: front_check() goes on.
-	 */
-	if (!ex->check || ex != fc->first)
+	/* While it is being started the exchange is not owed yet, and looks like one of
+	 * bytes: begin() goes on. */
+	if (is_bytes(ex) || ex != fc->first)
 		return;
 	write_ready(fc);
 	if (!fc->in_data)
 		front_settle(fc);
+}
+
+static void
+on_check_done(struct check *check, void *arg)
+{
+	(void)check;
+	on_ready(arg);
+}
+
+static void
+on_throttle_done(struct throttle *throttle, void *arg)
+{
+	(void)throttle;
+	on_ready(arg);
+}
+
+/* What it waits for was started, and may be there already. */
+static void
+begin(struct front_conn *fc, struct exchange *ex)
+{
+	if (fc->n_owed == 0 && is_ready(ex)) {
+		write_answer(fc, ex);
+		exchange_free(fc->front, ex);
+		return;
+	}
+	fc->owed_bytes += uncounted_bytes(fc);
+	owe(fc, ex);
 }
 
 int
@@ -215,13 +252,27 @@ front_check(struct front_conn *fc, const struct check_request *request,
 		exchange_free(front, ex);
 		return fc->over ? 0 : ERR_NOMEM;
 	}
-	if (fc->n_owed == 0 && check_is_done(check)) {
-		write_answer(fc, ex);
+	begin(fc, ex);
+	return 0;
+}
+
+int
+front_throttle(
+    struct front_conn *fc, const struct throttle_request *request, struct errinfo *ei)
+{
+	struct front *front = fc->front;
+	struct exchange *ex = exchange_new(fc);
+
+	if (!ex)
+		return err_set(ei, ERR_NOMEM, "out of memory");
+	ex->throttle =
+	    throttle_start(front->options.throttler, request, on_throttle_done, ex, ei);
+	if (!ex->throttle) {
 		exchange_free(front, ex);
-		return 0;
+		return ei->code;
 	}
-	fc->owed_bytes += uncounted_bytes(fc);
-	owe(fc, ex);
+	fc->spent -= FRONT_REQUEST_COST - FRONT_CHECK_COST;
+	begin(fc, ex);
 	return 0;
 }
 

@@ -31,6 +31,10 @@ void resp_run_client(struct front_conn *fc, const struct resp_command *cmd);
 void resp_run_hello(struct front_conn *fc, const struct resp_command *cmd);
 void resp_run_auth(struct front_conn *fc, const struct resp_command *cmd);
 
+/* resp_throttle.c: CL.THROTTLE, and the answer to it. */
+void resp_run_throttle(struct front_conn *fc, const struct resp_command *cmd);
+void resp_format_throttle(const struct throttle *throttle, struct buf *out);
+
 /* The row of that name in any case, or NULL. */
 const struct resp_row *resp_find(const struct resp_row *rows, struct slice name);
 /* Runs the row that cmd->args[at] names, or says what is wrong with it. `parent` is ""

@@ -239,6 +239,8 @@ refused_in_multi(struct front_conn *fc, const struct resp_command *cmd)
 const struct resp_row resp_rows[] = {
 	{ "check", 3, ANY, ROW_NAMES_LACK, run_check, "ration",
 	    "May this call go ahead? If so, charges it." },
+	{ "cl.throttle", 5, 6, ROW_NAMES_LACK, resp_run_throttle, "ration",
+	    "Takes from a token bucket, as redis-cell does." },
 	{ "explain", 1, ANY, 0, run_explain, "ration",
 	    "What would CHECK say, and why? Charges nothing." },
 	{ "usage", 1, ANY, 0, run_usage, "ration", "How do a grant's counters stand?" },
@@ -264,7 +266,6 @@ const struct resp_row resp_rows[] = {
 	{ "rollback", 1, ANY, 0, run_later, "ration", "" },
 	{ "renew", 1, ANY, 0, run_later, "ration", "" },
 	{ "reset", 1, ANY, 0, run_later, "ration", "" },
-	{ "cl.throttle", 1, ANY, 0, run_later, "ration", "" },
 	{ 0 },
 };
 
@@ -413,19 +414,28 @@ format_explanation(
 }
 
 static void
-resp_format(struct front_conn *fc, const struct exchange *ex, struct buf *out)
+format_check(const struct check *check, struct buf *out)
 {
-	const struct decision *d = check_decision(ex->check);
-	const struct explanation *explanation = check_explanation(ex->check);
-	const struct usage *usage = check_usage(ex->check);
+	const struct decision *d = check_decision(check);
+	const struct explanation *explanation = check_explanation(check);
+	const struct usage *usage = check_usage(check);
 
-	(void)fc;
 	if (UNLIKELY(usage))
 		format_usage(d, usage, out);
 	else if (UNLIKELY(explanation))
 		format_explanation(d, explanation, out);
 	else
 		check_resp_format(d, out);
+}
+
+static void
+resp_format(struct front_conn *fc, const struct exchange *ex, struct buf *out)
+{
+	(void)fc;
+	if (ex->throttle)
+		resp_format_throttle(ex->throttle, out);
+	else
+		format_check(ex->check, out);
 }
 
 static void

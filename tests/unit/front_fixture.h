@@ -48,6 +48,7 @@ struct house {
 	struct metric_cells *cells;
 	struct late_store late;
 	struct check_engine *engine;
+	struct throttler *throttler;
 	struct front_quota quota;
 	struct front_options options;
 	struct token_set *tokens;
@@ -163,8 +164,16 @@ house_setup(void **state)
 	co.deadline_ms = 1000;
 	h->engine = check_engine_new(&co, policies);
 	policy_set_unref(policies);
+	h->throttler = throttler_new(&(struct throttler_options){
+	    .store = &h->late.store,
+	    .cells = h->cells,
+	    .key_prefix = "ration",
+	    .deadline_ms = 1000,
+	});
+	assert_non_null(h->throttler);
 	h->quota.max = 10;
 	h->options = (struct front_options){ .engine = h->engine,
+		.throttler = h->throttler,
 		.cells = h->cells,
 		.quota = &h->quota,
 		.request_max = 1000,
@@ -186,6 +195,8 @@ house_teardown(void **state)
 	assert_int_equal(check_engine_pending(h->engine), 0);
 	assert_int_equal(metric_get(h->cells, METRIC_RESP_CONNECTIONS), 0);
 	assert_int_equal(metric_get(h->cells, METRIC_HTTP_CONNECTIONS), 0);
+	assert_int_equal(throttler_pending(h->throttler), 0);
+	throttler_free(h->throttler);
 	check_engine_free(h->engine);
 	loop_free(h->loop);
 	token_set_free(h->tokens);

@@ -158,6 +158,40 @@ test_a_client_that_leaves_detaches(void **state)
 	assert_int_equal(check_engine_pending(h->engine), 0);
 }
 
+#define THROTTLED "*5\r\n:0\r\n:2\r\n:1\r\n:-1\r\n:1\r\n"
+
+static void
+test_throttles_answer_in_their_turn(void **state)
+{
+	struct house *h = open_resp(state);
+
+	house_say(h,
+	    "CL.THROTTLE k 1 1 60\r\nPING\r\nCHECK counted g\r\n"
+	    "cl.throttle k 1 1 60 0\r\nPING\r\n");
+	house_run(h, three_wait);
+	house_answer(h, 2);
+	house_answer(h, 1);
+	assert_int_equal(throttler_pending(h->throttler), 1);
+	house_answer(h, 0);
+	house_expect(h, THROTTLED "+PONG\r\n" COUNTED THROTTLED "+PONG\r\n");
+	assert_int_equal(metric_get(h->cells, METRIC_THROTTLES_ALLOWED), 2);
+}
+
+static void
+test_a_client_that_leaves_its_throttle(void **state)
+{
+	struct house *h = open_resp(state);
+
+	house_say(h, "CL.THROTTLE k 1 1 60\r\n");
+	house_run(h, one_waits);
+	shutdown(h->client, SHUT_RDWR);
+	front_free(h->front);
+	h->front = NULL;
+	assert_int_equal(throttler_pending(h->throttler), 1);
+	house_answer(h, 0);
+	assert_int_equal(throttler_pending(h->throttler), 0);
+}
+
 static void
 test_half_close_still_gets_its_answers(void **state)
 {
@@ -197,8 +231,15 @@ test_each_error_says_what(void **state)
 		{ "client setname\r\n",
 		    "-ERR wrong number of arguments for 'client|setname' command\r\n" },
 		{ "COMMIT id\r\n", "-ERR 'COMMIT' is not supported yet\r\n" },
-		{ "cl.throttle k 1 2 3\r\n",
-		    "-ERR 'cl.throttle' is not supported yet\r\n" },
+		{ "cl.throttle\r\n",
+		    "-ERR key is missing: CL.THROTTLE key max_burst count period"
+		    " [quantity]\r\n" },
+		{ "cl.throttle k 1 2\r\n",
+		    "-ERR period is missing: CL.THROTTLE key max_burst count period"
+		    " [quantity]\r\n" },
+		{ "cl.throttle k 1 1000001 1\r\n",
+		    "-ERR count must be at most 1000000 for a period of 1 s, one a"
+		    " microsecond\r\n" },
 		{ "SELECT 1\r\n", "-ERR there is only database 0\r\n" },
 		{ "CLIENT KILL x\r\n",
 		    "-ERR unknown subcommand 'KILL' of 'client'\r\n" },
@@ -209,7 +250,7 @@ test_each_error_says_what(void **state)
 		{ "CLIENT GETNAME\r\n", "$2\r\nme\r\n" },
 		{ "SELECT 0\r\n", "+OK\r\n" },
 		{ "CONFIG GET save\r\n", "*0\r\n" },
-		{ "COMMAND COUNT\r\n", ":13\r\n" },
+		{ "COMMAND COUNT\r\n", ":14\r\n" },
 		{ "CLIENT SETINFO LIB-NAME x\r\n", "+OK\r\n" },
 		{ "CLIENT ID\r\n", ":1\r\n" },
 	};
@@ -511,6 +552,8 @@ main(void)
 		IN_HOUSE(test_reading_pauses_while_too_many_bytes_are_owed),
 		IN_HOUSE(test_pending_max_of_one),
 		IN_HOUSE(test_a_client_that_leaves_detaches),
+		IN_HOUSE(test_throttles_answer_in_their_turn),
+		IN_HOUSE(test_a_client_that_leaves_its_throttle),
 		IN_HOUSE(test_half_close_still_gets_its_answers),
 		IN_HOUSE(test_quit_closes_after_what_is_owed),
 		IN_HOUSE(test_each_error_says_what),
