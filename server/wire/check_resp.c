@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 #include "wire/check_resp.h"
 
+#include <stdbool.h>
 #include <string.h>
 
 #include "base/num.h"
@@ -110,7 +111,9 @@ static const struct option options[] = {
 static const char *
 name_of(const struct resp_command *cmd)
 {
-	return slice_case_eq_str(cmd->args[0], "EXPLAIN") ? "EXPLAIN" : "CHECK";
+	bool explains = cmd->n > 0 && slice_case_eq_str(cmd->args[0], "EXPLAIN");
+
+	return explains ? "EXPLAIN" : "CHECK";
 }
 
 static int
