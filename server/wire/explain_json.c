@@ -53,7 +53,7 @@ static const struct step_text steps[] = {
 	    "the tool's action is \"require_approval\"",
 	    "have a person approve the call, or change \"action\" of the tool in the "
 	    "policy" },
-	[STEP_LIMITS] = { "limits", "every limit has room", NULL, NULL },
+	[STEP_LIMITS] = { "limits", "every enforced limit has room", NULL, NULL },
 	[STEP_ALLOW] = { "allow", NULL, "nothing stands in the way",
 	    "nothing: a check of this call would be allowed" },
 };

@@ -464,6 +464,7 @@ def test_shadow_limits(rationd, redis_server, kind):
         store="memory" if kind == "memory" else redis_server.url)
     answer = daemon.post("/v1/explain", b'{"tool":"call","grant":"g"}').json()
     assert answer["verdict"] == "allow"
+    assert "every enforced limit has room" in json.dumps(answer)
     limits = next(s["limits"] for s in answer["steps"] if s.get("limits"))
     by_name = {one["counter"]: one for one in limits}
     assert by_name["trial"]["mode"] == "shadow" and not by_name["trial"]["admits"]
