@@ -49,6 +49,18 @@ hash_equal_constant(const void *a, const void *b, size_t len)
 	return sodium_memcmp(a, b, len) == 0;
 }
 
+void
+hash_random_hex(char *out, size_t digits)
+{
+	unsigned char bytes[32];
+	char hex[sizeof(bytes) * 2 + 1];
+
+	randombytes_buf(bytes, sizeof(bytes));
+	sodium_bin2hex(hex, sizeof(hex), bytes, sizeof(bytes));
+	memcpy(out, hex, digits);
+	out[digits] = '\0';
+}
+
 uint32_t
 hash_random(uint32_t bound)
 {

@@ -26,6 +26,9 @@ void hash_sha256_hex(struct slice data, char *out, size_t digits);
 /* Whether equal; takes the same time wherever they differ. */
 bool hash_equal_constant(const void *a, const void *b, size_t len);
 
+/* `digits` (<= 64, even) random lower-case hex digits and a NUL, fit for secrets. */
+void hash_random_hex(char *out, size_t digits);
+
 /* Uniform in 0 ... bound - 1; bound > 0. For jitter, not for secrets. */
 uint32_t hash_random(uint32_t bound);
 

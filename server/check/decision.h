@@ -17,7 +17,9 @@ enum decision_cause {
 	CAUSE_ALLOWED, /* nothing stood in the way */
 	CAUSE_POLICY,  /* denied, or approval required, before anything was counted */
 	CAUSE_LIMIT,   /* a limit lacks room */
-	CAUSE_STORE    /* the store could not answer */
+	CAUSE_STORE,   /* the store could not answer */
+	CAUSE_CONFLICT /* the request id was admitted for something else; no verdict:
+	                  the request is refused, and `message` says why */
 };
 
 struct decision_limit {
@@ -46,7 +48,7 @@ struct decision {
 	size_t n_limits;
 	size_t tightest; /* index into limits, never a shadow one; DECISION_NO_LIMIT */
 	bool degraded;   /* decided without the store */
-	bool replayed;
+	bool replayed;   /* the answer of the first check with this request id */
 	struct slice reservation; /* absent without one */
 	enum store_fault fault;   /* of a degraded one */
 };

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* One check as a front read it. Types only. */
+/* What a front read: a check, a settlement of a reservation, a reset. Types only. */
 #ifndef CHECK_REQUEST_H
 #define CHECK_REQUEST_H
 
@@ -7,6 +7,7 @@
 
 #include "base/slice.h"
 #include "policy/call.h"
+#include "store/store.h"
 
 /* What is asked. */
 enum check_kind {
@@ -15,11 +16,46 @@ enum check_kind {
 	CHECK_USAGE    /* how do the grant's counters stand? The call has no tool */
 };
 
+/* What becomes of the charges of a check that is admitted. */
+enum check_mode {
+	MODE_ENFORCE, /* they stand */
+	MODE_PEEK,    /* none are made: the verdict as if, the counters as they are */
+	MODE_RESERVE  /* they are held under an id, later committed or rolled back */
+};
+
+#define REQUEST_ID_MAX 128      /* bytes of a request id */
+#define REQUEST_TTL_MAX_S 86400 /* of a reservation */
+#define REQUEST_TTL_DEFAULT_S 600
+
 struct check_request {
 	enum check_kind kind;
+	enum check_mode mode;
+	struct slice id; /* the request id, 1 ... REQUEST_ID_MAX bytes; absent: none */
+	int64_t ttl_s;   /* of a reservation, 1 ... REQUEST_TTL_MAX_S; 0: the default.
+	                    Only with MODE_RESERVE */
 	struct call call;
 	struct slice policy; /* absent: the default one */
 	int64_t timeout_ms;  /* the caller's own deadline; 0: the daemon's */
+};
+
+/* The end, or the prolongation, of a reservation. */
+struct settlement_request {
+	enum settle_action action;
+	struct slice reservation;
+	struct slice grant; /* absent: anybody's */
+	int64_t cost;       /* of a commit: 0 ... NUM_MAX; -1: as charged */
+	int64_t ttl_s;      /* of a renewal: 1 ... REQUEST_TTL_MAX_S; 0: the default */
+	int64_t timeout_ms; /* the caller's own deadline; 0: the daemon's */
+};
+
+/* Counters that shall begin again at nothing. */
+struct reset_request {
+	struct slice policy;  /* absent: the default one */
+	struct slice counter; /* absent, with the window: all of this scope value */
+	struct slice window;  /* as in keys: "minute", or with what follows: "90s",
+	                         "day@Europe%2FBerlin", "minute.sliding", "slots" */
+	struct slice scope; /* "global", or name=value joined by '&' in any order; bytes
+	                         that mean something here are percent-encoded */
 };
 
 #endif

@@ -13,7 +13,12 @@
 #include "limit/window.h"
 
 /* An algorithm is one row of the table in limit.c. */
-enum algorithm { ALGORITHM_FIXED, ALGORITHM_SLIDING, ALGORITHM_TOKEN_BUCKET };
+enum algorithm {
+	ALGORITHM_FIXED,
+	ALGORITHM_SLIDING,
+	ALGORITHM_TOKEN_BUCKET,
+	ALGORITHM_CONCURRENCY /* its state is struct slots, limit/slots.h */
+};
 
 /* The longest time that a bucket may take to fill: 7300 days. */
 #define BUCKET_FILL_US_MAX (2 * WINDOW_SECONDS_MAX * 1000000)
@@ -53,6 +58,7 @@ struct limit_state {
  *	fixed           this window's count        0
  *	sliding         this window's count        the window's before it
  *	token_bucket    µs until it is full        0
+ *	concurrency     slots held                 ms until the first lease ends
  */
 struct limit_count {
 	int64_t used;

@@ -138,7 +138,7 @@ void policy_rule(const struct policy *policy, const struct call *call,
 /* The path of the argument that says a limit's cost; NULL where none does. */
 const char *policy_limit_cost_path(const struct policy_limit *limit);
 
-/* What charging a limit for a call takes. */
+/* What charging a limit for a call takes. A concurrency limit always costs 1. */
 struct policy_charge {
 	const struct policy_limit *limit; /* the one that was asked for, or its override
 	                                     for this call; belongs to the policy */

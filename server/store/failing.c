@@ -18,6 +18,22 @@ failing_take(struct store *store, struct take *take)
 	store_fail(store, take, f->fault, NULL);
 }
 
+static void
+failing_settle(struct store *store, struct settle *settle)
+{
+	struct failing *f = CONTAINER_OF(store, struct failing, store);
+
+	store_fail_settle(store, settle, f->fault, NULL);
+}
+
+static void
+failing_reset(struct store *store, struct reset *reset)
+{
+	struct failing *f = CONTAINER_OF(store, struct failing, store);
+
+	store_fail_reset(store, reset, f->fault, NULL);
+}
+
 static bool
 failing_ready(struct store *store, struct errinfo *why)
 {
@@ -36,6 +52,8 @@ failing_close(struct store *store)
 static const struct store_ops ops = {
 	.name = "failing",
 	.take = failing_take,
+	.settle = failing_settle,
+	.reset = failing_reset,
 	.ready = failing_ready,
 	.close = failing_close,
 };

@@ -54,14 +54,47 @@ struct charge {
 	int64_t cost;              /* 0 ... NUM_MAX */
 	/* out: after the take, or unchanged by a refusal */
 	struct limit_count count;
-	bool shadow; /* made whenever the others fit, never refused */
+	bool shadow;   /* made whenever the others fit, never refused */
+	bool corrects; /* of a reservation: the cost that a commit gives takes the
+	                  place of this one */
 	bool lacked; /* out, of a shadow charge: enforced it would have been refused */
 };
 
-enum take_status { TAKE_ADMITTED, TAKE_REFUSED, TAKE_FAILED };
+enum take_status {
+	TAKE_ADMITTED,
+	TAKE_REFUSED,
+	TAKE_FAILED,
+	TAKE_CONFLICT /* its request id was admitted for something else */
+};
 
 #define TAKE_DETAIL_MAX 160
 #define TAKE_CHARGES_MAX 64
+
+/*
+ * What an admitted take leaves behind, beside its charges and in the same atomic step:
+ * a record by which a retry finds the first answer, and one by which a reservation is
+ * settled. A refused take leaves nothing.
+ */
+struct ledger {
+	struct slice id_key; /* of the request id's record; len 0: it has no id */
+	struct slice print;  /* with id_key: LEDGER_PRINT_LEN hex digits of what the id
+	                        stands for (tool, mode, keys, costs) */
+	int64_t dedup_ms;    /* with id_key: how long the record lives */
+	struct slice held_key; /* of the reservation's record; len 0: it is none */
+	struct slice holder;   /* with held_key: its LEDGER_HOLDER_LEN hex digits, by
+	                          which it holds slots */
+	int64_t ttl_ms;        /* with held_key: how long it may be settled, and how
+	                          long its slots are held; 1000 ... LEDGER_TTL_MS_MAX */
+
+	/* out */
+	bool replayed; /* the id was admitted before, with the same print: counts, lacks
+	                  and now_us are those of then and nothing was charged */
+	char replayed_holder[33]; /* then: the first one's holder, or "" */
+};
+
+#define LEDGER_PRINT_LEN 32
+#define LEDGER_HOLDER_LEN 32
+#define LEDGER_TTL_MS_MAX INT64_C(86400000)
 
 /*
  * One check's charges on their way. Keys within one take differ, and shadow charges
@@ -71,7 +104,10 @@ enum take_status { TAKE_ADMITTED, TAKE_REFUSED, TAKE_FAILED };
  */
 struct take {
 	struct charge *charges; /* borrowed until done */
-	size_t n;               /* 1 ... TAKE_CHARGES_MAX */
+	size_t n;               /* 0 (only with a ledger), 1 ... TAKE_CHARGES_MAX */
+	struct ledger *ledger;  /* borrowed until done; NULL: nothing is remembered, and
+	                           no charge's limit is a concurrency limit (but in a
+	                           look). A look reads the id's record and writes none */
 	int64_t deadline_us;    /* clock_mono_us(); done is called by then, within a
 	                           few ms, whatever the store does */
 	void (*done)(struct take *take); /* exactly once; may run before store_take()
@@ -92,16 +128,70 @@ struct take {
 	unsigned asked; /* how often it had to be asked again */
 };
 
+enum settle_action { SETTLE_COMMIT, SETTLE_ROLLBACK, SETTLE_RENEW };
+
+enum settle_status {
+	SETTLE_DONE,
+	SETTLE_ALREADY, /* it was settled before; nothing changed */
+	SETTLE_UNKNOWN, /* there is no such reservation, or not any more */
+	SETTLE_FAILED
+};
+
+/*
+ * The end, or the prolongation, of one reservation. Acts only on the windows that were
+ * charged, where they still count, and never goes below zero. May safely be sent again.
+ */
+struct settle {
+	enum settle_action action;
+	struct slice key;    /* of the reservation's record; borrowed until done */
+	struct slice holder; /* as in struct ledger; borrowed until done */
+	int64_t cost; /* SETTLE_COMMIT: the true cost, 0 ... NUM_MAX; -1: as charged */
+	int64_t ttl_ms;      /* SETTLE_RENEW: from now on; never shortens */
+	int64_t keep_ms;     /* how long it is known then that it was settled */
+	int64_t deadline_us; /* as in struct take */
+	void (*done)(struct settle *settle); /* exactly once; may run before
+	                                        store_settle() returns */
+
+	/* out */
+	enum settle_status status;
+	enum store_fault fault;
+	char detail[TAKE_DETAIL_MAX];
+
+	/* the store's own while it is under way */
+	void *owner;
+};
+
+#define RESET_KEYS_MAX 1000
+
+/* Forgets what counters hold, all of them at one moment. */
+struct reset {
+	const struct slice *keys;          /* borrowed until done */
+	size_t n;                          /* 1 ... RESET_KEYS_MAX */
+	int64_t deadline_us;               /* as in struct take */
+	void (*done)(struct reset *reset); /* exactly once; may run before store_reset()
+	                                      returns */
+
+	/* out */
+	size_t held;            /* how many of them held something */
+	enum store_fault fault; /* FAULT_NONE: it is done */
+	char detail[TAKE_DETAIL_MAX];
+
+	/* the store's own while it is under way */
+	void *owner;
+};
+
 struct store;
 
 struct store_ops {
 	const char *name; /* "memory", "redis" */
 	void (*take)(struct store *store, struct take *take);
+	void (*settle)(struct store *store, struct settle *settle);
+	void (*reset)(struct store *store, struct reset *reset);
 	/* The end of a loop turn: send what was gathered. NULL: nothing to do. */
 	void (*flush)(struct store *store);
 	/* Whether charges can be taken now; when not, `why` gets a line. */
 	bool (*ready)(struct store *store, struct errinfo *why);
-	/* Ends every take under way with FAULT_DISCONNECTED, then frees. */
+	/* Ends everything under way with FAULT_DISCONNECTED, then frees. */
 	void (*close)(struct store *store);
 };
 
@@ -113,6 +203,8 @@ struct store {
 
 /* Counts the take (METRIC_STORE_TAKES) and hands it to the backend. */
 void store_take(struct store *store, struct take *take);
+void store_settle(struct store *store, struct settle *settle);
+void store_reset(struct store *store, struct reset *reset);
 void store_flush(struct store *store);
 bool store_ready(struct store *store, struct errinfo *why);
 void store_close(struct store *store); /* NULL is fine */
@@ -120,5 +212,9 @@ void store_close(struct store *store); /* NULL is fine */
 /* For backends: fills in a failure, counts it, calls done. `detail` may be NULL. */
 void store_fail(
     struct store *store, struct take *take, enum store_fault fault, const char *detail);
+void store_fail_settle(struct store *store, struct settle *settle,
+    enum store_fault fault, const char *detail);
+void store_fail_reset(struct store *store, struct reset *reset, enum store_fault fault,
+    const char *detail);
 
 #endif

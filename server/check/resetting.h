@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * An operator's reset: one counter, or all counters of one scope value, begin again at
+ * nothing. Which counters there are says the policy, so that no key is searched for.
+ *
+ * A resetting belongs to whoever started it, from resetting_start() until
+ * resetting_release(). It uses the engine of its worker.
+ */
+#ifndef CHECK_RESETTING_H
+#define CHECK_RESETTING_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/attr.h"
+#include "base/err.h"
+#include "base/slice.h"
+#include "check/check.h"
+#include "check/request.h"
+
+struct resetting;
+
+/*
+ * Starts; the request is copied. `done` runs exactly once, possibly before the return;
+ * never after resetting_release(). NULL, and done does not run: ERR_INVALID when the
+ * scope cannot be read, ERR_NOTFOUND when there is no such policy, or it has no such
+ * counter (ei->text names those it has of that scope), ERR_NOMEM.
+ */
+struct resetting *resetting_start(struct check_engine *engine,
+    const struct reset_request *request,
+    void (*done)(struct resetting *resetting, void *arg), void *arg,
+    struct errinfo *ei) MUST_CHECK;
+
+bool resetting_is_done(const struct resetting *resetting);
+/* What the store said; valid once done, until the release. `n` are the counters that
+ * were reset, `held` those that held something. */
+const struct reset *resetting_result(const struct resetting *resetting);
+void resetting_release(struct resetting *resetting);
+
+#endif

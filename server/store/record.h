@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The records of the ledger, as text. Both stores keep the same text, so that what one
+ * daemon wrote any other can settle. Words are separated by one space; none is empty.
+ * The Redis scripts write and read the same; docs/redis.md is its contract. Pure.
+ *
+ *	of a request id    PRINT CLAIMED NOW_US HOLDER N...
+ *	    CLAIMED is 0 until a retry was given the answer, then 1: a charge whose
+ *	    answer nobody got may only be given back while it is 0.
+ *	    HOLDER is the reservation's, or "-". N are the numbers by which the script
+ *	    of lua/take.lua answers.
+ *	of a reservation   h (KEY COST CORRECTS WORD A B)...
+ *	    once settled   s
+ *
+ *	WORD      A                                    B
+ *	fixed     end of the charged window, ms        its length, ms
+ *	sliding   end of the charged window, ms        end of the next one, ms
+ *	bucket    when it would be full again, µs      µs between two tokens
+ *	slots     0                                    0
+ *
+ * COST is what was really charged, CORRECTS 1 where the cost of a commit takes its
+ * place, else 0.
+ */
+#ifndef STORE_RECORD_H
+#define STORE_RECORD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/attr.h"
+#include "base/buf.h"
+#include "base/slice.h"
+#include "store/store.h"
+
+/* One charge of a reservation. */
+struct record_charge {
+	struct slice key; /* a view */
+	int64_t cost;
+	bool corrects;
+	enum algorithm algorithm;
+	int64_t a, b; /* as above */
+};
+
+struct record {
+	bool settled;
+	struct record_charge charges[TAKE_CHARGES_MAX];
+	size_t n;
+};
+
+/* The words of enum algorithm. */
+extern const char *const record_words[];
+
+/* Reads a reservation's record; the keys point into `text`. 0, or ERR_SYNTAX. */
+int record_parse(struct slice text, struct record *out) MUST_CHECK;
+
+/* Appends a reservation's record. */
+void record_format(const struct record *record, struct buf *out);
+
+#endif
