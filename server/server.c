@@ -223,6 +223,7 @@ open_reload(struct server *s)
 		.config = s->config,
 		.cells = s->cells,
 		.report = &s->report,
+		.stamp = s->documents.stamp,
 		.current = current_policies,
 		.swap = swap_documents,
 		.arg = s };

@@ -27,30 +27,52 @@ struct watch_name {
 	char *name;
 };
 
+struct watch_file {
+	char *path;
+	bool lost; /* it cannot be watched; tried again every WATCH_RETRY_US */
+};
+
 struct watch {
 	struct loop *loop;
 	void (*changed)(void *arg);
 	void *arg;
-	char **paths;
-	size_t n_paths;
+	struct watch_file *files;
+	size_t n_files;
 
 	int fd; /* -1: no inotify */
 	struct event event;
 	struct watch_name *names;
 	size_t n_names;
 	struct loop_timer *timer;
+	struct loop_timer *retry;
 	int64_t first_us; /* of the changes not told yet; 0: none */
 };
 
 /* --- the names on the way to a file ------------------------------------------------ */
 
+static bool
+has_name(const struct watch *watch, int wd, const char *name)
+{
+	for (size_t i = 0; i < watch->n_names; i++) {
+		const struct watch_name *n = &watch->names[i];
+
+		if (n->wd == wd &&
+		    (n->name && name ? strcmp(n->name, name) == 0 : n->name == name))
+			return true;
+	}
+	return false;
+}
+
 static int
 add_name(struct watch *watch, int wd, const char *name)
 {
-	struct watch_name *names =
-	    realloc(watch->names, (watch->n_names + 1) * sizeof(*names));
-	char *copy = name ? strdup(name) : NULL;
+	struct watch_name *names;
+	char *copy;
 
+	if (has_name(watch, wd, name))
+		return 0;
+	names = realloc(watch->names, (watch->n_names + 1) * sizeof(*names));
+	copy = name ? strdup(name) : NULL;
 	if (names)
 		watch->names = names;
 	if (!names || (name && !copy)) {
@@ -121,6 +143,7 @@ step(struct watch *watch, struct walk *walk, const char *name, bool *seen)
 	char target[PATH_MAX];
 	size_t before = strlen(walk->done);
 	int wd = inotify_add_watch(watch->fd, before ? walk->done : ".", NAME_EVENTS);
+	int why = errno;
 	ssize_t n;
 
 	*seen = wd >= 0;
@@ -129,8 +152,12 @@ step(struct watch *watch, struct walk *walk, const char *name, bool *seen)
 	if (!go_down(walk, name))
 		return 0;
 	n = readlink(walk->done, target, sizeof(target) - 1);
-	if (n < 0)
-		return errno == EINVAL; /* no link; else it is not there */
+	if (n < 0) {
+		bool there = errno == EINVAL; /* and no link */
+
+		errno = why;
+		return there;
+	}
 	target[n] = '\0';
 	return follow(walk, target, before);
 }
@@ -162,6 +189,13 @@ watch_path(struct watch *watch, const char *path)
 }
 
 /* --- inotify ----------------------------------------------------------------------- */
+
+/* Why watch_path() or open_inotify() failed; errno was 0 before. */
+static const char *
+watch_reason(void)
+{
+	return errno ? strerror(errno) : "its directory is not there";
+}
 
 static void
 forget(struct watch *watch)
@@ -195,19 +229,33 @@ open_inotify(struct watch *watch)
 	return ERR_NOMEM;
 }
 
+static int
+watch_file(struct watch *watch, struct watch_file *file)
+{
+	int rc = watch->fd < 0 ? open_inotify(watch) : 0;
+
+	if (rc == 0)
+		rc = watch_path(watch, file->path);
+	file->lost = rc < 0;
+	if (file->lost)
+		loop_timer_set(watch->retry, WATCH_RETRY_US);
+	return rc;
+}
+
 /* The ways may lead elsewhere now: all are walked anew. */
 static void
 renew(struct watch *watch)
 {
 	forget(watch);
-	if (open_inotify(watch) < 0) {
-		log_warn("net", "files are not watched any more: %s", strerror(errno));
-		return;
+	for (size_t i = 0; i < watch->n_files; i++) {
+		struct watch_file *file = &watch->files[i];
+		bool was_lost = file->lost;
+
+		errno = 0;
+		if (watch_file(watch, file) < 0 && !was_lost)
+			log_warn("net", "%s is not watched any more: %s", file->path,
+			    watch_reason());
 	}
-	for (size_t i = 0; i < watch->n_paths; i++)
-		if (watch_path(watch, watch->paths[i]) < 0)
-			log_warn("net", "cannot watch the way to %s any more",
-			    watch->paths[i]);
 }
 
 static bool
@@ -272,6 +320,26 @@ on_timer(void *arg)
 	watch->changed(watch->arg);
 }
 
+/* What kept a file from being watched – no descriptor to be had, say – may be over. */
+static void
+on_retry(void *arg)
+{
+	struct watch *watch = arg;
+	bool found = false;
+
+	for (size_t i = 0; i < watch->n_files; i++) {
+		struct watch_file *file = &watch->files[i];
+
+		if (!file->lost || watch_file(watch, file) < 0)
+			continue;
+		log_info("net", "%s is watched again", file->path);
+		found = true;
+	}
+	/* It may have changed unseen. */
+	if (found)
+		note_change(watch);
+}
+
 /* --- the contract ------------------------------------------------------------------ */
 
 struct watch *
@@ -286,8 +354,9 @@ watch_new(struct loop *loop, void (*changed)(void *arg), void *arg)
 	watch->changed = changed;
 	watch->arg = arg;
 	watch->timer = loop_timer_new(loop, on_timer, watch);
-	if (!watch->timer) {
-		free(watch);
+	watch->retry = loop_timer_new(loop, on_retry, watch);
+	if (!watch->timer || !watch->retry) {
+		watch_free(watch);
 		return NULL;
 	}
 	return watch;
@@ -300,34 +369,33 @@ watch_free(struct watch *watch)
 		return;
 	forget(watch);
 	free(watch->names);
-	for (size_t i = 0; i < watch->n_paths; i++)
-		free(watch->paths[i]);
-	free(watch->paths);
+	for (size_t i = 0; i < watch->n_files; i++)
+		free(watch->files[i].path);
+	free(watch->files);
 	loop_timer_free(watch->timer);
+	loop_timer_free(watch->retry);
 	free(watch);
 }
 
 int
 watch_add(struct watch *watch, const char *path, struct errinfo *ei)
 {
-	char **paths = realloc(watch->paths, (watch->n_paths + 1) * sizeof(*paths));
+	struct watch_file *files =
+	    realloc(watch->files, (watch->n_files + 1) * sizeof(*files));
 	char *copy = strdup(path);
 	int rc;
 
-	if (paths)
-		watch->paths = paths;
-	if (!paths || !copy) {
+	if (files)
+		watch->files = files;
+	if (!files || !copy) {
 		free(copy);
 		return err_set(ei, ERR_NOMEM, "out of memory");
 	}
-	paths[watch->n_paths++] = copy;
+	files[watch->n_files] = (struct watch_file){ .path = copy };
 	errno = 0;
-	rc = watch->fd < 0 ? open_inotify(watch) : 0;
-	if (rc == 0)
-		rc = watch_path(watch, path);
+	rc = watch_file(watch, &files[watch->n_files++]);
 	if (rc == ERR_NOMEM)
 		return err_set(ei, rc, "out of memory");
 	return rc == 0 ? 0
-		       : err_set(ei, rc, "cannot be watched: %s",
-			     errno ? strerror(errno) : "its directory is not there");
+		       : err_set(ei, rc, "cannot be watched: %s", watch_reason());
 }

@@ -24,6 +24,7 @@
 
 #define WATCH_QUIET_US INT64_C(50000)
 #define WATCH_PATIENCE_US INT64_C(500000)
+#define WATCH_RETRY_US INT64_C(2000000)
 
 struct watch;
 
@@ -36,7 +37,8 @@ void watch_free(struct watch *watch);
 /*
  * Adds a file, there or not; the path is copied. 0; ERR_NOMEM; ERR_IO when the kernel
  * lends no inotify or the file's directory cannot be watched: then changes may go
- * unseen, and ei->text says why. The file stays on the list.
+ * unseen, and ei->text says why. The file stays on the list: what cannot be watched, now
+ * or later, is tried again every WATCH_RETRY_US, and told when that has helped.
  */
 int watch_add(struct watch *watch, const char *path, struct errinfo *ei) MUST_CHECK;
 

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/hash.h"
 #include "base/log.h"
 #include "ops/file.h"
 #include "ops/policy_files.h"
@@ -52,10 +53,40 @@ load_tokens(const char *file, struct errlist *errors)
 	return tokens;
 }
 
+/* Chains what tells a file and its content from others. */
+static uint64_t
+add_stamp(uint64_t before, const char *file)
+{
+	uint64_t all[8] = { before };
+	struct stat st;
+
+	if (stat(file, &st) == 0) {
+		all[1] = (uint64_t)st.st_dev;
+		all[2] = (uint64_t)st.st_ino;
+		all[3] = (uint64_t)st.st_size;
+		all[4] = (uint64_t)st.st_mtim.tv_sec;
+		all[5] = (uint64_t)st.st_mtim.tv_nsec;
+		all[6] = (uint64_t)st.st_ctim.tv_sec;
+		all[7] = (uint64_t)st.st_ctim.tv_nsec;
+	}
+	return hash_bytes(all, sizeof(all));
+}
+
+uint64_t
+documents_stamp(const struct config *config)
+{
+	uint64_t stamp = 0;
+
+	for (size_t i = 0; i < config->policy.n; i++)
+		stamp = add_stamp(stamp, config->policy.items[i]);
+	return config->token_file ? add_stamp(stamp, config->token_file) : stamp;
+}
+
 void
 documents_load(
     struct documents *docs, const struct config *config, struct errlist *errors)
 {
+	docs->stamp = documents_stamp(config);
 	docs->policies = load_policies(config, errors);
 	docs->tokens =
 	    config->token_file ? load_tokens(config->token_file, errors) : NULL;

@@ -3,6 +3,8 @@
 #ifndef OPS_DOCUMENTS_H
 #define OPS_DOCUMENTS_H
 
+#include <stdint.h>
+
 #include "base/err.h"
 #include "ops/config.h"
 #include "policy/set.h"
@@ -11,7 +13,12 @@
 struct documents {
 	struct policy_set *policies;
 	struct token_set *tokens; /* NULL without --token-file */
+	uint64_t stamp;           /* documents_stamp() before they were read */
 };
+
+/* Another number when one of the files is another one or was written since. Reads none
+ * of them; differs from process to process. */
+uint64_t documents_stamp(const struct config *config);
 
 /*
  * Reads and parses all of them, whatever is wrong with one; every fault is added to

@@ -113,8 +113,9 @@ log_errors(const struct reload *reload)
 	}
 	if (errors->more > 0)
 		log_error("reload", "and %zu more", errors->more);
-	log_error("reload", "refused (%s): %zu faults; the old policies stay in force",
-	    trigger_names[reload->trigger], errors->n + errors->more);
+	log_error("reload", "refused (%s): %zu fault%s; the old policies stay in force",
+	    trigger_names[reload->trigger], errors->n + errors->more,
+	    errors->n + errors->more == 1 ? "" : "s");
 }
 
 /* The policy of that name in force whose document has the same bytes; NULL: none. */
@@ -165,8 +166,8 @@ finish(struct reload *reload, bool valid)
 	 * the tokens) may have. */
 	o->swap(o->arg, &reload->found);
 	report_end(reload, RELOAD_OK, changed > 0);
-	log_info("reload", "done (%s): %zu policies changed",
-	    trigger_names[reload->trigger], changed);
+	log_info("reload", "done (%s): %zu %s changed", trigger_names[reload->trigger],
+	    changed, changed == 1 ? "policy" : "policies");
 }
 
 /* --- the work ---------------------------------------------------------------------- */
@@ -267,6 +268,8 @@ reload_new(const struct reload_options *options)
 		reload_free(reload);
 		return NULL;
 	}
+	if (reload->watch && documents_stamp(options->config) != options->stamp)
+		reload_request(reload, RELOAD_WATCH);
 	return reload;
 }
 

@@ -44,6 +44,7 @@ struct reload_options {
 	const struct config *config;  /* borrowed: which files, and whether to watch */
 	struct metric_cells *cells;   /* borrowed */
 	struct reload_report *report; /* borrowed, filled in */
+	uint64_t stamp;               /* of the documents in force */
 	/* The policies in force. */
 	const struct policy_set *(*current)(void *arg);
 	/* Takes *docs, which is complete and free of faults. */
@@ -53,7 +54,8 @@ struct reload_options {
 
 struct reload;
 
-/* Starts to watch where the configuration says so; what cannot be watched is logged.
+/* Starts to watch where the configuration says so, and reads again at once what was
+ * changed between the first reading and now; what cannot be watched is logged.
  * `options` is copied. NULL when out of memory. */
 struct reload *reload_new(const struct reload_options *options) MUST_CHECK;
 /* Waits for what is being read; swaps nothing more. NULL is fine. */

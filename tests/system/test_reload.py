@@ -179,6 +179,22 @@ def test_configmap(rationd, tmp_path):
     assert reloads(daemon) == (3, 0)
 
 
+def test_changed_while_it_starts(rationd, tmp_path):
+    """What was read, but not watched yet, is read again: a change is never lost."""
+    tools = {f"tool{i}": [limit(f"c{i}", "hour", 9)] for i in range(10000)}
+    a, b = write_policies(tmp_path, {"a": rate(1), "b": policy(**tools)})
+    daemon = rationd([a, b], wait=None)
+    wait_for(lambda: bytes_read(daemon) > b.stat().st_size, 10, "b being read")
+    replace(a, rate(2))
+    daemon.wait()
+    wait_for(in_force(daemon, a), 5, "the new policy")
+
+
+def bytes_read(daemon):
+    with open(f"/proc/{daemon.pid}/io", encoding="ascii") as io:
+        return int(io.readline().split()[1])
+
+
 def test_one_of_several_is_broken(rationd, tmp_path):
     """All or nothing: the good one is not taken either, until both are good."""
     a, b = write_policies(tmp_path, {"a": rate(1), "b": rate(1)})

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -298,6 +299,56 @@ test_several_files_are_told_once(void **state)
 	assert_told();
 }
 
+static void
+limit_files(rlim_t most)
+{
+	struct rlimit files;
+
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &files), 0);
+	files.rlim_cur = most < files.rlim_max ? most : files.rlim_max;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &files), 0);
+}
+
+/* No descriptor is to be had when the way is walked anew: that does not last. */
+static void
+test_lost_and_found(void **state)
+{
+	(void)state;
+	write_file("a", "1");
+	write_file("b", "2");
+	write_file("c", "3");
+	add("a");
+	limit_files(3);
+	move("b", "a");
+	assert_told();
+	move("c", "a");
+	assert_not_told();
+	limit_files(256);
+	/* What changed unseen is told. */
+	assert_told();
+	write_file("a", "4");
+	assert_told();
+	assert_not_told();
+}
+
+static void
+test_not_watched_at_first(void **state)
+{
+	struct errinfo ei;
+	int rc;
+
+	(void)state;
+	write_file("a", "1");
+	limit_files(3);
+	rc = watch_add(watch, at("a"), &ei);
+	limit_files(256);
+	assert_int_equal(rc, ERR_IO);
+	assert_non_null(strstr(ei.text, strerror(EMFILE)));
+	assert_told();
+	write_file("a", "2");
+	assert_told();
+}
+
 static struct loop_timer *writer;
 
 static void
@@ -369,6 +420,8 @@ main(void)
 		TEST(a_circle_of_links_ends),
 		TEST(several_files_are_told_once),
 		TEST(patience_has_an_end),
+		TEST(lost_and_found),
+		TEST(not_watched_at_first),
 		TEST(relative_path),
 		TEST(names_that_cannot_be),
 	};

@@ -87,8 +87,8 @@ run_until(int n)
 static void
 open_reload(void)
 {
-	struct reload_options options = { loop, &config, &cells, &report, current, swap,
-		NULL };
+	struct reload_options options = { loop, &config, &cells, &report,
+		documents.stamp, current, swap, NULL };
 
 	reload = reload_new(&options);
 	assert_non_null(reload);
@@ -303,6 +303,41 @@ test_watched(void **state)
 	assert_report("ok", "watch", 1);
 }
 
+/* What changed after it was read and before it was watched is read again. */
+static void
+test_changed_before_it_was_watched(void **state)
+{
+	(void)state;
+	reload_free(reload);
+	config.watch = true;
+	write_file(OTHER);
+	open_reload();
+	run_until(1);
+	assert_int_equal(swaps, 1);
+	assert_report("ok", "watch", 1);
+}
+
+/* And what did not is not; nor is anything where nothing is watched. */
+static void
+test_not_changed_before_it_was_watched(void **state)
+{
+	(void)state;
+	reload_free(reload);
+	config.watch = true;
+	open_reload();
+	reload_request(reload, RELOAD_SIGNAL);
+	run_until(1);
+	assert_report("ok", "signal", 0);
+	reload_free(reload);
+	config.watch = false;
+	write_file(OTHER);
+	open_reload();
+	reload_request(reload, RELOAD_SIGNAL);
+	run_until(2);
+	assert_report("ok", "signal", 1);
+	assert_int_equal(reloads(), 2);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(test_##name, setup, teardown)
 
 int
@@ -316,6 +351,8 @@ main(void)
 		TEST(tokens_are_part_of_it),
 		TEST(freed_in_the_middle),
 		TEST(watched),
+		TEST(changed_before_it_was_watched),
+		TEST(not_changed_before_it_was_watched),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
