@@ -37,8 +37,13 @@ open_decision_log(struct server *s, struct errlist *errors)
 	const char *file = s->config->decision_log;
 	struct errinfo ei;
 
-	if (!file || s->config->check_config)
+	if (!file)
 		return;
+	if (s->config->check_config) {
+		if (log_writer_check(file, &ei) < 0)
+			errlist_add_info(errors, "--decision-log", &ei);
+		return;
+	}
 	s->decision_log = log_writer_open(file, &ei);
 	if (!s->decision_log)
 		errlist_add_info(errors, "--decision-log", &ei);

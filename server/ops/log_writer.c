@@ -9,6 +9,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -129,6 +130,28 @@ open_file(const char *path)
 	return fd;
 }
 
+/* Whether the file's last line has no end: an earlier process may have met a full disk,
+ * or this one before SIGHUP. Where it may not be read, nobody knows. */
+static bool
+ends_torn(const char *path, int fd)
+{
+	struct stat st;
+	struct stat again;
+	char last = '\n';
+	int in;
+
+	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_size == 0)
+		return false;
+	in = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	if (in < 0)
+		return false;
+	if (fstat(in, &again) < 0 || again.st_ino != st.st_ino ||
+	    again.st_dev != st.st_dev || pread(in, &last, 1, st.st_size - 1) != 1)
+		last = '\n';
+	close(in);
+	return last != '\n';
+}
+
 static void
 reopen(struct log_writer *w)
 {
@@ -143,7 +166,7 @@ reopen(struct log_writer *w)
 	}
 	close(w->fd);
 	w->fd = fd;
-	w->torn = false;
+	w->torn = ends_torn(w->path, fd);
 }
 
 /* One piece of work; the lock is held before and after. */
@@ -235,6 +258,38 @@ start(struct log_writer *w)
 	return rc == 0 ? 0 : ERR_NOMEM;
 }
 
+/* Whether a file can be made where there is none; else errno says why not. */
+static bool
+may_make(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	char *dir = slash ? strndup(path, (size_t)(slash - path) + 1) : strdup(".");
+	bool may = dir && faccessat(AT_FDCWD, dir, W_OK | X_OK, AT_EACCESS) == 0;
+
+	free(dir);
+	return may;
+}
+
+int
+log_writer_check(const char *path, struct errinfo *ei)
+{
+	struct stat st;
+	bool may;
+
+	if (strcmp(path, "-") == 0)
+		return 0;
+	/* Opening a pipe, if only to close it, would end its reader. */
+	if (stat(path, &st) == 0) {
+		may = !S_ISDIR(st.st_mode) &&
+		    faccessat(AT_FDCWD, path, W_OK, AT_EACCESS) == 0;
+		errno = S_ISDIR(st.st_mode) ? EISDIR : errno;
+	} else {
+		may = errno == ENOENT && may_make(path);
+	}
+	return may ? 0
+		   : err_set(ei, ERR_IO, "cannot open %s: %s", path, strerror(errno));
+}
+
 struct log_writer *
 log_writer_open(const char *path, struct errinfo *ei)
 {
@@ -244,10 +299,14 @@ log_writer_open(const char *path, struct errinfo *ei)
 		err_set(ei, ERR_NOMEM, "out of memory");
 		return NULL;
 	}
-	if (w->path && (w->fd = open_file(w->path)) < 0)
+	if (w->path && (w->fd = open_file(w->path)) < 0) {
 		err_set(ei, ERR_IO, "cannot open %s: %s", path,
 		    errno == ENXIO ? "nobody reads this pipe" : strerror(errno));
-	else if (start(w) < 0)
+		writer_free(w);
+		return NULL;
+	}
+	w->torn = w->path && ends_torn(w->path, w->fd);
+	if (start(w) < 0)
 		err_set(ei, ERR_NOMEM, "no thread can be had");
 	else
 		return w;

@@ -27,6 +27,8 @@ struct log_writer;
  * NULL: ei says why not, ERR_IO or ERR_NOMEM.
  */
 struct log_writer *log_writer_open(const char *path, struct errinfo *ei) MUST_CHECK;
+/* Whether it could be opened, without opening or making anything. 0, or ERR_IO. */
+int log_writer_check(const char *path, struct errinfo *ei) MUST_CHECK;
 /* Writes what waits, for LOG_WRITER_CLOSE_US at most. NULL is fine. */
 void log_writer_close(struct log_writer *writer);
 

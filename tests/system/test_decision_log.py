@@ -188,6 +188,13 @@ def test_check_config_makes_no_file(path):
     assert done.returncode == 0 and not path.exists()
 
 
+def test_check_config_tells_what_the_start_would(path):
+    for log in (path / "in" / "no" / "folder", path.parent):
+        done = run_rationd("--policy", EXAMPLE, "--decision-log", log, "--check-config")
+        assert done.returncode == 78
+        assert f"--decision-log: cannot open {log}: " in done.stderr
+
+
 def test_pipe_without_a_reader(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     done = run_rationd("--policy", EXAMPLE, "--decision-log", tmp_path / "pipe",

@@ -137,6 +137,89 @@ test_reopened(void **state)
 }
 
 static void
+write_file(const char *text)
+{
+	FILE *f = fopen(path, "w");
+
+	assert_non_null(f);
+	fputs(text, f);
+	fclose(f);
+}
+
+static void
+assert_file(const char *want)
+{
+	struct buf text = { 0 };
+	struct errinfo ei;
+
+	assert_int_equal(file_read(path, 1 << 20, &text, &ei), 0);
+	assert_string_equal(buf_cstr(&text), want);
+	buf_fini(&text);
+}
+
+/* What an earlier process, or this one, could not write to its end stays apart. */
+static void
+test_torn_before(void **state)
+{
+	struct log_writer *w;
+	struct buf lines = { 0 };
+
+	(void)state;
+	write_file("whole\ntorn");
+	w = open_writer();
+	log_writer_close(w);
+	assert_file("whole\ntorn");
+	w = open_writer();
+	buf_add_str(&lines, "new\n");
+	assert_true(log_writer_put(w, &lines));
+	log_writer_close(w);
+	assert_file("whole\ntorn\nnew\n");
+	w = open_writer();
+	buf_add_str(&lines, "newer\n");
+	assert_true(log_writer_put(w, &lines));
+	log_writer_close(w);
+	assert_file("whole\ntorn\nnew\nnewer\n");
+	buf_fini(&lines);
+}
+
+static void
+test_torn_before_it_is_opened_again(void **state)
+{
+	struct log_writer *w = open_writer();
+	struct buf lines = { 0 };
+
+	(void)state;
+	write_file("torn");
+	log_writer_reopen(w);
+	buf_add_str(&lines, "new\n");
+	assert_true(log_writer_put(w, &lines));
+	log_writer_close(w);
+	assert_file("torn\nnew\n");
+	buf_fini(&lines);
+}
+
+static void
+test_checked(void **state)
+{
+	char nowhere[128];
+	struct errinfo ei;
+
+	(void)state;
+	assert_int_equal(log_writer_check("-", &ei), 0);
+	assert_int_equal(log_writer_check(path, &ei), 0);
+	assert_int_equal(access(path, F_OK), -1);
+	snprintf(nowhere, sizeof(nowhere), "%s/log", path);
+	assert_int_equal(log_writer_check(nowhere, &ei), ERR_IO);
+	assert_non_null(strstr(ei.text, "No such file"));
+	assert_int_equal(log_writer_check(dir, &ei), ERR_IO);
+	assert_non_null(strstr(ei.text, "Is a directory"));
+	write_file("");
+	assert_int_equal(log_writer_check(path, &ei), 0);
+	assert_int_equal(log_writer_check(nowhere, &ei), ERR_IO);
+	assert_non_null(strstr(ei.text, "Not a directory"));
+}
+
+static void
 test_cannot_be_opened(void **state)
 {
 	struct errinfo ei;
@@ -156,6 +239,10 @@ main(void)
 		    test_all_lines_in_order, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_stuck, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_reopened, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_torn_before, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+		    test_torn_before_it_is_opened_again, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_checked, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_cannot_be_opened, setup, teardown),
 	};
 
