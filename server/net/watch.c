@@ -396,6 +396,7 @@ watch_add(struct watch *watch, const char *path, struct errinfo *ei)
 	rc = watch_file(watch, &files[watch->n_files++]);
 	if (rc == ERR_NOMEM)
 		return err_set(ei, rc, "out of memory");
-	return rc == 0 ? 0
-		       : err_set(ei, rc, "cannot be watched: %s", watch_reason());
+	if (rc < 0)
+		return err_set(ei, rc, "cannot be watched: %s", watch_reason());
+	return 0;
 }
