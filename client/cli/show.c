@@ -133,7 +133,10 @@ show_explanation(struct buf *out, const json_t *root)
 	add(out, "  ", text_of(root, "tool"));
 	add(out, " for ", text_of(root, "grant"));
 	add(out, " (policy ", text_of(root, "policy"));
-	buf_add_str(out, ")\n");
+	buf_add_char(out, ')');
+	if (json_is_true(json_object_get(root, "degraded")))
+		buf_add_str(out, " [degraded]");
+	buf_add_char(out, '\n');
 	add_line(out, "rule:    ", text_of(root, "rule"));
 	add_line(out, "because: ", text_of(root, "message"));
 	add_line(out, "change:  ", text_of(root, "advice"));

@@ -165,7 +165,8 @@ write_answer(struct front_conn *fc, struct exchange *ex)
 		return;
 	}
 	front->protocol->format(fc, ex, out);
-	if (ex->check)
+	/* What only explains or looks is no check. */
+	if (ex->check && !check_explanation(ex->check) && !check_usage(ex->check))
 		metric_latency(front->options.cells,
 		    clock_mono_us() - check_started_us(ex->check));
 }

@@ -107,6 +107,12 @@ add_limits_why(const struct decision *d, const struct explanation *ex, struct bu
 {
 	size_t without = count_without_room(ex);
 
+	if (d->degraded && d->verdict == VERDICT_ALLOW) {
+		buf_add_str(why,
+		    "the store is unavailable, and \"on_store_failure\" of no "
+		    "enforced limit denies: the call goes ahead uncounted");
+		return;
+	}
 	if (ex->lacking < ex->n_limits || !ex->looked) {
 		buf_add_slice(why, d->message);
 		return;
@@ -204,6 +210,10 @@ add_advice(const struct decision *d, const struct explanation *ex, struct buf *o
 {
 	if (ex->decided != STEP_LIMITS)
 		buf_add_str(out, steps[ex->decided].advice);
+	else if (d->degraded && d->verdict == VERDICT_ALLOW)
+		buf_add_str(out,
+		    "nothing: a check of this call would be allowed, but not counted; "
+		    "see why the store is away");
 	else if (d->cause == CAUSE_STORE)
 		buf_add_str(
 		    out, "the counters cannot be read now: see why the store is away");

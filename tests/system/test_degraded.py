@@ -101,6 +101,32 @@ def test_redis_killed_and_back(redis_server, rationd):
     assert daemon.metric('ration_degraded_total{decision="allow"}') == 7
 
 
+def test_explained_without_the_store(redis_server, rationd):
+    """The step that decides says why, also where that is to let the call through."""
+    daemon = rationd(DOCUMENT, store=redis_server.url)
+    redis_server.kill()
+    for tool, (status, verdict, rule, asked) in AWAY.items():
+        answer = daemon.post("/v1/explain", {"tool": tool, "grant": "alice"})
+        explained = answer.json()
+        assert answer.status_code == (503 if status == 503 else 200)
+        assert explained["degraded"] is asked
+        assert explained["rule"] == rule and explained["advice"], tool
+        decided, = [step for step in explained["steps"]
+                    if step["result"] == ("allow" if verdict else "deny")]
+        assert decided["why"], tool
+        if asked:
+            assert decided["name"] == "limits"
+            assert "the store is unavailable" in decided["why"]
+            assert ("uncounted" in decided["why"]) == (status == 200)
+    done = run_ration("explain", "opened", "--grant", "alice",
+                      "--server", daemon.resp_text)
+    assert done.returncode == 0, done.stderr
+    head, *_ = done.stdout.splitlines()
+    assert head.startswith("allow  opened for alice") and "degraded" in head
+    assert "  8 limits   allow: the store is unavailable" in done.stdout
+    assert daemon.metric("ration_check_duration_seconds_count") == 0
+
+
 def test_redis_frozen(redis_server, rationd):
     """At the deadline; and what the frozen one has taken all the same is given back."""
     daemon = rationd(DOCUMENT, store=redis_server.url,
