@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/clock.h"
 #include "base/hash.h"
@@ -31,6 +32,27 @@ load_store(struct server *s, struct errlist *errors)
 	errlist_add_info(errors, "--store", &ei);
 }
 
+/* Whether both names lead to one file, which is there. */
+static bool
+is_same_file(const char *one, const char *other)
+{
+	struct stat a, b;
+
+	return other && stat(one, &a) == 0 && stat(other, &b) == 0 &&
+	    a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+}
+
+/* A line more, and what is read could not be read any more. */
+static bool
+is_read_too(const struct config *config, const char *file)
+{
+	for (size_t i = 0; i < config->policy.n; i++)
+		if (is_same_file(file, config->policy.items[i]))
+			return true;
+	return is_same_file(file, config->token_file) ||
+	    is_same_file(file, config->config);
+}
+
 static void
 open_decision_log(struct server *s, struct errlist *errors)
 {
@@ -39,6 +61,12 @@ open_decision_log(struct server *s, struct errlist *errors)
 
 	if (!file)
 		return;
+	if (is_read_too(s->config, file)) {
+		err_set(
+		    &ei, ERR_INVALID, "%s is read as well; name another file", file);
+		errlist_add_info(errors, "--decision-log", &ei);
+		return;
+	}
 	if (s->config->check_config) {
 		if (log_writer_check(file, &ei) < 0)
 			errlist_add_info(errors, "--decision-log", &ei);

@@ -188,6 +188,21 @@ def test_check_config_makes_no_file(path):
     assert done.returncode == 0 and not path.exists()
 
 
+@pytest.mark.parametrize("flag", ["--policy", "--token-file", "--config"])
+def test_what_is_read_is_not_written(tmp_path, flag):
+    """A slip of the pen must not spoil a policy with the first decision."""
+    text = {"--policy": json.dumps(PLENTY), "--token-file": "0123456789abcdef\n",
+            "--config": "{}"}[flag]
+    file, link = tmp_path / "file.json", tmp_path / "link"
+    file.write_text(text)
+    link.symlink_to(file)
+    for log in (file, link):
+        done = run_rationd("--policy", EXAMPLE, flag, file, "--decision-log", log,
+                           "--listen-http", "127.0.0.1:0", "--listen-resp", "none")
+        assert done.returncode == 78 and "read as well" in done.stderr
+    assert file.read_text() == text
+
+
 def test_check_config_tells_what_the_start_would(path):
     for log in (path / "in" / "no" / "folder", path.parent):
         done = run_rationd("--policy", EXAMPLE, "--decision-log", log, "--check-config")
