@@ -23,6 +23,10 @@ enum algorithm {
 /* The longest time that a bucket may take to fill: 7300 days. */
 #define BUCKET_FILL_US_MAX (2 * WINDOW_SECONDS_MAX * 1000000)
 
+/* The most that a bucket may owe when it is charged past what is in it, in fillings:
+ * one for the tokens that were in it, one for the debt. lua/take.lua knows it too. */
+#define BUCKET_FILLINGS_MAX 2
+
 struct limit {
 	enum algorithm algorithm;
 	int64_t max; /* 0 ... NUM_MAX */
@@ -97,8 +101,9 @@ bool limit_has_room(
 bool limit_fits(
     const struct limit *l, struct limit_count count, int64_t cost, int64_t now_us);
 
-/* Charges, whether it fits or not; a count stops at NUM_MAX. */
-void limit_charge(
+/* Charges, whether it fits or not, and returns how much of the cost was counted: a
+ * count stops at NUM_MAX, and a bucket's debt at BUCKET_FILLINGS_MAX. */
+int64_t limit_charge(
     const struct limit *l, struct limit_state *s, int64_t cost, int64_t now_us);
 
 /*
@@ -108,7 +113,7 @@ void limit_charge(
  */
 int64_t limit_mark(const struct limit *l, struct limit_count count, int64_t now_us);
 
-/* Gives back a charge. Does nothing where it does not count any more (the window is
+/* Gives back a charge; `cost` is how much of it was counted. Does nothing where it does not count any more (the window is
  * over, the tokens have come back by themselves); never goes below 0. */
 void limit_give_back(const struct limit *l, struct limit_state *s, int64_t cost,
     int64_t mark, int64_t now_us);

@@ -67,6 +67,29 @@ def test_late_charges_of_calendar_windows(redis_server, rationd):
                     "ration:default:{grant=g}:z:year@Europe%2FBerlin.sliding"}
 
 
+SHADOW = policy(t=[limit("f", "30d", 9, mode="shadow"),
+                   limit("s", "30d", 9, algorithm="sliding", mode="shadow"),
+                   limit("b", "30d", 9, algorithm="token_bucket", mode="shadow")])
+
+
+def test_late_shadow_charges(redis_server, rationd):
+    """Of a bucket that can owe no more only that is given back which was charged."""
+    daemon = rationd(SHADOW, store=redis_server.url, flags=["--deadline-ms", 2000])
+    with daemon.connect("resp") as sock:
+        sock.sendall(words("CHECK", "t", "g", "COST", 16))
+        assert [a.verdict for a in read_answers(sock, 1)] == [1]
+        redis_server.pause()
+        sock.sendall(words("CHECK", "t", "g", "TIMEOUT", 30, "COST", 5))
+        assert [a.flags for a in read_answers(sock, 1)] == [1]
+        redis_server.resume()
+    wait_for(lambda: daemon.metric("ration_store_given_back_total") == 3, 5,
+             "three charges given back")
+    assert used(daemon, "t")[:2] == [16, 16]
+    _, body, _ = daemon.check("t", "g", cost=0)
+    interval = 2592000000 // 9
+    assert 15.9 * interval < body["limits"][2]["reset_ms"] <= 16 * interval
+
+
 def test_fields_of_a_calendar_window(rationd):
     daemon = rationd(DATES)
     _, _, headers = daemon.check("cal", "g")
