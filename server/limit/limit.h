@@ -78,6 +78,13 @@ struct limit_outcome {
 	int64_t window_ms;      /* how long the window of this moment is */
 };
 
+/* How much there can be of it at once. */
+static inline int64_t
+limit_capacity(const struct limit *l)
+{
+	return l->algorithm == ALGORITHM_TOKEN_BUCKET ? l->capacity : l->max;
+}
+
 /*
  * Works out what follows from max, burst and window; to be called again where one of
  * them was changed. 0, or ERR_INVALID when the limit cannot be kept: ei->text.

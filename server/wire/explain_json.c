@@ -140,13 +140,6 @@ add_why(const struct decision *d, const struct explanation *ex, enum policy_step
 		buf_add_str(why, text->passed);
 }
 
-/* How much there can be of it at once. */
-static int64_t
-capacity_of(const struct limit *l)
-{
-	return l->algorithm == ALGORITHM_TOKEN_BUCKET ? l->capacity : l->max;
-}
-
 static void
 add_limit_why(const struct explanation *ex, size_t i, struct buf *why)
 {
@@ -165,11 +158,25 @@ add_limit_why(const struct explanation *ex, size_t i, struct buf *why)
 		buf_add_str(why, "its counter was not read");
 	else
 		buf_printf(why, "%lld of %lld used, %lld left, the call costs %lld: %s",
-		    (long long)o->used, (long long)capacity_of(&el->limit->limit),
+		    (long long)o->used, (long long)limit_capacity(&el->limit->limit),
 		    (long long)o->remaining, (long long)el->cost,
 		    el->fits ? "there is room" : "there is no room");
 	if (el->limit->shadow)
 		buf_add_str(why, "; a shadow limit: it never denies");
+}
+
+/* `max` is the key that says how much the limit gives. */
+static void
+add_what_to_raise(const struct explanation_limit *el, const char *max, struct buf *out)
+{
+	const struct limit *l = &el->limit->limit;
+
+	if (l->burst == 0)
+		buf_printf(out, "raise \"%s\" of ", max);
+	else if (el->cost > limit_capacity(l))
+		buf_add_str(out, "raise \"burst\" of ");
+	else
+		buf_printf(out, "raise \"burst\" or \"%s\" of ", max);
 }
 
 /* What to do about the limit that denies. */
@@ -192,7 +199,7 @@ add_limit_advice(
 	else if (o->remaining > 0 && el->limit->cost < 0)
 		buf_printf(out, "call with a cost of at most %lld, or ",
 		    (long long)o->remaining);
-	buf_printf(out, "raise \"%s\" of ", overridden ? "overrides" : "max");
+	add_what_to_raise(el, overridden ? "overrides" : "max", out);
 	buf_add_slice(out, d->rule);
 	buf_add_str(out, " in the policy");
 	if (count_without_room(ex) > 1)
@@ -302,6 +309,8 @@ format_counter(struct json_text *j, const struct policy_limit *pl, const char *s
 	else
 		json_text_null(j, "key");
 	json_text_int(j, "max", pl->limit.max);
+	if (pl->limit.algorithm == ALGORITHM_TOKEN_BUCKET)
+		json_text_int(j, "burst", pl->limit.capacity);
 }
 
 static void
