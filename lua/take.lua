@@ -512,6 +512,7 @@ local function take_run(first, last, limits, looks)
 		end
 		at = first + (n_out - begun) / width * #limits
 		pcall(undo, at, limits)
+		charged = 0 -- what could not be undone is no charge of the next check
 		add_error(fault, width)
 		at = at + #limits
 	end

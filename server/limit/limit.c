@@ -418,6 +418,8 @@ limit_report(const struct limit *l, struct limit_count count, int64_t cost,
 	algorithms[l->algorithm].report(l, count, cost, now_us, &out);
 	if (!refused)
 		out.retry_after_ms = 0;
+	else if (limit_fits(l, count, cost, now_us))
+		out.retry_after_ms = -1;
 	window_bounds(&l->window, now_us, &start_ms, &end_ms);
 	out.window_ms = end_ms - start_ms;
 	return out;

@@ -74,7 +74,8 @@ struct limit_outcome {
 	int64_t used;           /* 0 ... ; may exceed max when max was lowered */
 	int64_t remaining;      /* never below 0 */
 	int64_t reset_ms;       /* until the window ends, or the bucket is full */
-	int64_t retry_after_ms; /* 0 admitted; -1 never, the cost exceeds max */
+	int64_t retry_after_ms; /* 0 admitted; -1 never, the cost exceeds max, or
+	                           nobody knows */
 	int64_t window_ms;      /* how long the window of this moment is */
 };
 
@@ -126,7 +127,8 @@ void limit_give_back(const struct limit *l, struct limit_state *s, int64_t cost,
     int64_t mark, int64_t now_us);
 
 /* The outcome for a counter that stands at `count`. `refused`: this limit is the one
- * that lacked room for `cost`. */
+ * that lacked room for `cost`, or, where it would fit, whose counter could not be
+ * charged; then nothing says when it can. */
 struct limit_outcome limit_report(const struct limit *l, struct limit_count count,
     int64_t cost, int64_t now_us, bool refused);
 

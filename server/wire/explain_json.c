@@ -140,6 +140,18 @@ add_why(const struct decision *d, const struct explanation *ex, enum policy_step
 		buf_add_str(why, text->passed);
 }
 
+static const char *
+room_of(const struct explanation_limit *el)
+{
+	if (el->fits)
+		return "there is room";
+	/* The count would let it through. */
+	if (el->outcome.retry_after_ms < 0 &&
+	    el->cost <= limit_capacity(&el->limit->limit))
+		return "the counter's key holds something that is no count";
+	return "there is no room";
+}
+
 static void
 add_limit_why(const struct explanation *ex, size_t i, struct buf *why)
 {
@@ -159,8 +171,7 @@ add_limit_why(const struct explanation *ex, size_t i, struct buf *why)
 	else
 		buf_printf(why, "%lld of %lld used, %lld left, the call costs %lld: %s",
 		    (long long)o->used, (long long)limit_capacity(&el->limit->limit),
-		    (long long)o->remaining, (long long)el->cost,
-		    el->fits ? "there is room" : "there is no room");
+		    (long long)o->remaining, (long long)el->cost, room_of(el));
 	if (el->limit->shadow)
 		buf_add_str(why, "; a shadow limit: it never denies");
 }

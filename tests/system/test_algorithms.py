@@ -181,6 +181,22 @@ def test_give_back_to_a_bucket(redis_server):
     assert not redis.exists("gone")
 
 
+def test_an_undo_that_fails_is_not_made_good_on_the_next_check(redis_server):
+    """The first check of a run cannot be undone; the second one's first key is nobody's
+    to write to."""
+    redis = redis_server.client()
+    redis.rpush("s2", "x")
+    redis.execute_command("ACL", "SETUSER", "half", "on", "nopass", "~*", "+@all",
+                          "-decrby")
+    with redis_server.client() as half:
+        half.execute_command("AUTH", "half", "")
+        answer = half.eval(
+            TAKE_LUA, 6, "s1", "f1", "g1", "s2", "f2", "g2", 2, 3,
+            10, 1, "sliding", 2592000000, 0, 10, 1, 2592000000, 0, 0, 1, 2592000000, 0)
+    assert all(isinstance(answer[i], bytes) for i in (1, 5)), answer
+    assert redis.type("s2") == b"list"
+
+
 def test_an_error_in_a_run_of_sliding_checks(redis_server):
     """One of three checks of a run fails; its neighbours are answered in their places."""
     redis = redis_server.client()

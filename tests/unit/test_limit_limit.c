@@ -272,6 +272,25 @@ test_bucket_past_its_end(void **state)
 	assert_true(s.used == T0 + 28000000);
 }
 
+/* Refused for another reason than room: time alone does not mend it. */
+static void
+test_refused_with_room(void **state)
+{
+	static const enum algorithm algorithms[] = { ALGORITHM_FIXED, ALGORITHM_SLIDING,
+		ALGORITHM_TOKEN_BUCKET };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(algorithms); i++) {
+		struct limit l = with_algorithm(algorithms[i], 10, 0);
+		struct limit_count none = { 0, 0 };
+
+		assert_int_equal(
+		    limit_report(&l, none, 1, T0 + 1, true).retry_after_ms, -1);
+		assert_int_equal(
+		    limit_report(&l, none, 1, T0 + 1, false).retry_after_ms, 0);
+	}
+}
+
 /* What fits into a count is counted. */
 static void
 test_charge_says_what_it_counted(void **state)
@@ -327,6 +346,7 @@ main(void)
 		cmocka_unit_test(test_expiry),
 		cmocka_unit_test(test_bucket_give_back),
 		cmocka_unit_test(test_bucket_past_its_end),
+		cmocka_unit_test(test_refused_with_room),
 		cmocka_unit_test(test_charge_says_what_it_counted),
 		cmocka_unit_test(test_prepare_refuses),
 	};
