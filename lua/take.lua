@@ -21,7 +21,8 @@
 -- A bucket's number is how many µs are left until it is full.
 -- A limit whose max is given as -1 - max is a shadow limit. Those stand behind the others
 -- of their check, are charged when these fit, past their max too, and never refuse: where
--- one lacked room its number is -1 - count, and -1 where it could not be charged.
+-- one lacked room its number is -1 - count, and -1 where it could not be charged. It has
+-- one number more, the last: how much of its cost was charged.
 -- A check that met an error has its text in the place of its first number and zeros
 -- after it; it charged nothing, and the other checks are not touched.
 --
@@ -50,6 +51,7 @@ local fixed, others -- made when a limit asks for them
 local GUARD_MS = 250
 local NO_COUNT = 'WRONGTYPE a counter holds something that is not a count'
 local COUNT_MAX = 2 ^ 53 - 1
+local FILLINGS_MAX = 2 -- BUCKET_FILLINGS_MAX of limit/limit.h
 
 -- When the counters of a fixed limit expire, and whether its window has just begun.
 local function set_window(l, len, into)
@@ -177,7 +179,7 @@ local function new_others()
 		end
 	end
 
-	local sliding = {width = 2, undo = put_back}
+	local sliding = {width = 2, two = true, undo = put_back}
 
 	-- value * part / whole, rounded up; exact also where the product is not: then
 	-- digit by digit. value is at most 2^53, part at most whole, whole below 2^40.
@@ -269,7 +271,6 @@ local function new_others()
 		end
 		if l.number > 0 then
 			local full = now_us + l.used + l.number * l.interval
-			full = math.min(full, COUNT_MAX)
 			call('SET', key, string.format('%.0f', full), 'PXAT',
 				string.format('%.0f', math.ceil(full / 1000) + GUARD_MS))
 			l.used = full - now_us
@@ -340,7 +341,7 @@ end
 
 -- A shadow limit of the algorithm `base`.
 local function new_shadow(base)
-	local shadow = {width = base.width}
+	local shadow = {width = base.width + 1, two = base.two}
 
 	-- Whether the key can be charged. What is no count holds nothing and has no room:
 	-- a shadow limit never fails a check.
@@ -379,15 +380,21 @@ local function new_shadow(base)
 
 	function shadow.look(key, l)
 		look(key, l)
+		l.held = 0
 		tell(l)
 	end
 
-	-- Room or not, as far as a count goes.
-	function shadow.charge(key, l)
-		l.held = look(key, l) and l.number or 0
+	-- How much more may be charged: as far as a count goes, and a bucket's debt.
+	local function credit(l)
 		if not l.interval then
-			l.held = math.min(l.held, COUNT_MAX - l.used)
+			return COUNT_MAX - l.used
 		end
+		local most = FILLINGS_MAX * l.max * l.interval
+		return math.max(math.floor((most - l.used) / l.interval), 0)
+	end
+
+	function shadow.charge(key, l)
+		l.held = look(key, l) and math.min(l.number, credit(l)) or 0
 		if l.held > 0 then
 			with_held(base.charge, key, l)
 		end
@@ -418,11 +425,16 @@ end
 -- Answers one check.
 local function tell(limits)
 	for j = 1, #limits do
+		local l = limits[j]
 		n_out = n_out + 1
-		out[n_out] = limits[j].used
-		if limits[j].algorithm.width == 2 then
+		out[n_out] = l.used
+		if l.algorithm.two then
 			n_out = n_out + 1
-			out[n_out] = limits[j].before
+			out[n_out] = l.before
+		end
+		if l.shadow then
+			n_out = n_out + 1
+			out[n_out] = l.held
 		end
 	end
 end
@@ -500,6 +512,7 @@ local function take_run(first, last, limits, looks)
 		end
 		at = first + (n_out - begun) / width * #limits
 		pcall(undo, at, limits)
+		charged = 0 -- what could not be undone is no charge of the next check
 		add_error(fault, width)
 		at = at + #limits
 	end

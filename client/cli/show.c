@@ -90,6 +90,8 @@ show_limit(struct buf *out, const json_t *limit)
 	add(out, "", text_of(limit, "rule"));
 	buf_printf(out, ": max %" PRId64, number_of(limit, "max"));
 	add(out, " per ", text_of(limit, "window"));
+	if (json_is_integer(json_object_get(limit, "burst")))
+		buf_printf(out, ", burst %" PRId64, number_of(limit, "burst"));
 	add(out, ", scope ", text_of(limit, "scope"));
 	add(out, "\n        ", text_of(limit, "why"));
 	add_reset(out, limit);
@@ -150,6 +152,8 @@ static void
 show_counter(struct buf *out, const json_t *counter)
 {
 	const char *error = text_of(counter, "error");
+	/* Only a bucket has a burst, which is what it holds. */
+	const char *most = json_object_get(counter, "burst") ? "burst" : "max";
 
 	add(out, "  ", text_of(counter, "counter"));
 	add(out, " per ", text_of(counter, "window"));
@@ -159,7 +163,7 @@ show_counter(struct buf *out, const json_t *counter)
 		add(out, ": ", error);
 	} else {
 		buf_printf(out, ": %" PRId64 " of %" PRId64 " used, %" PRId64 " left",
-		    number_of(counter, "used"), number_of(counter, "max"),
+		    number_of(counter, "used"), number_of(counter, most),
 		    number_of(counter, "remaining"));
 		add_reset(out, counter);
 	}

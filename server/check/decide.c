@@ -137,9 +137,7 @@ static struct limit_outcome
 uncounted(const struct limit *limit)
 {
 	return (struct limit_outcome){
-		.remaining = limit->algorithm == ALGORITHM_TOKEN_BUCKET
-		    ? limit->capacity
-		    : limit->max,
+		.remaining = limit_capacity(limit),
 		.reset_ms = -1,
 		.retry_after_ms = -1,
 	};
@@ -173,11 +171,21 @@ report(const struct weighed *w, const struct take *take)
 	return refused;
 }
 
+static void
+decide_refused(struct decision *d, const struct decision_limit *lacking, int64_t cost,
+    struct buf *note)
+{
+	const struct policy_limit *limit = lacking->limit;
+
+	set_verdict(d, VERDICT_DENY, CAUSE_LIMIT, limit->rule, "");
+	d->message = policy_refusal(
+	    limit, lacking->scope, cost, lacking->outcome.remaining, note);
+}
+
 void
 decide_taken(struct decision *d, const struct take *take, const struct weighed *weighed,
     struct buf *note)
 {
-	const struct policy_limit *lacking;
 	size_t refused;
 
 	if (take->status == TAKE_FAILED) {
@@ -189,9 +197,8 @@ decide_taken(struct decision *d, const struct take *take, const struct weighed *
 		set_verdict(d, VERDICT_ALLOW, CAUSE_ALLOWED, "", "");
 		d->tightest = find_tightest(weighed);
 	} else {
-		lacking = weighed->limits[refused].limit;
-		set_verdict(
-		    d, VERDICT_DENY, CAUSE_LIMIT, lacking->rule, lacking->message);
+		decide_refused(d, &weighed->limits[refused],
+		    take->charges[take->refused].cost, note);
 		d->tightest = refused;
 	}
 	d->limits = weighed->limits;

@@ -136,7 +136,10 @@ check_explain_taken(struct check *check)
 		if (el->missing)
 			continue; /* and has no charge */
 		c = &take->charges[check->limits[i].charge];
-		el->fits = limit_fits(c->limit, c->count, c->cost, take->now_us);
+		/* Of a shadow limit the store says it: its counter may be none. */
+		el->fits = c->shadow
+		    ? !c->lacked
+		    : limit_fits(c->limit, c->count, c->cost, take->now_us);
 		el->outcome =
 		    limit_report(c->limit, c->count, c->cost, take->now_us, !el->fits);
 	}

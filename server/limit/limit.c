@@ -46,21 +46,24 @@ fixed_fits(const struct limit *l, struct limit_count c, int64_t cost, int64_t no
 	return c.used + cost <= l->max;
 }
 
-/* A shadow charge is made past any max. */
-static void
+/* A shadow charge is made past any max. Returns how much of it was counted. */
+static int64_t
 add_to(int64_t *count, int64_t cost)
 {
-	*count = *count < NUM_MAX - cost ? *count + cost : NUM_MAX;
+	int64_t held = cost < NUM_MAX - *count ? cost : NUM_MAX - *count;
+
+	*count += held;
+	return held;
 }
 
-static void
+static int64_t
 fixed_charge(const struct limit *l, struct limit_state *s, int64_t cost, int64_t now_us)
 {
 	if (s->end_ms * 1000 <= now_us) {
 		s->used = 0;
 		s->end_ms = window_end_ms(&l->window, now_us);
 	}
-	add_to(&s->used, cost);
+	return add_to(&s->used, cost);
 }
 
 static int64_t
@@ -141,7 +144,7 @@ sliding_fits(const struct limit *l, struct limit_count c, int64_t cost, int64_t 
 	return c.used + cost + sliding_weight(l, c, now_us) <= l->max;
 }
 
-static void
+static int64_t
 sliding_charge(
     const struct limit *l, struct limit_state *s, int64_t cost, int64_t now_us)
 {
@@ -154,7 +157,7 @@ sliding_charge(
 		s->used = 0;
 		s->end_ms = window_end_ms(&l->window, end_ms * 1000);
 	}
-	add_to(&s->used, cost);
+	return add_to(&s->used, cost);
 }
 
 static void
@@ -267,17 +270,27 @@ bucket_set(struct limit_state *s, int64_t full_us)
 	s->end_ms = ms_up(full_us);
 }
 
-static void
+/* How many whole tokens more a bucket may owe that fills in so many µs. */
+static int64_t
+bucket_credit(const struct limit *l, int64_t fills_us)
+{
+	int64_t most_us = BUCKET_FILLINGS_MAX * l->capacity * l->interval_us;
+
+	return fills_us < most_us ? (most_us - fills_us) / l->interval_us : 0;
+}
+
+static int64_t
 bucket_charge(
     const struct limit *l, struct limit_state *s, int64_t cost, int64_t now_us)
 {
-	int64_t full_us = s->used > now_us ? s->used : now_us;
+	int64_t fills_us = bucket_read(l, s, now_us).used;
+	int64_t held = bucket_credit(l, fills_us);
 
-	/* Past what fits, time ends at NUM_MAX, which Lua can still count. */
-	if (cost > (NUM_MAX - full_us) / l->interval_us)
-		bucket_set(s, NUM_MAX);
-	else
-		bucket_set(s, full_us + cost * l->interval_us);
+	if (cost < held)
+		held = cost;
+	if (held > 0)
+		bucket_set(s, now_us + fills_us + held * l->interval_us);
+	return held;
 }
 
 static int64_t
@@ -325,7 +338,7 @@ static const struct {
 	    const struct limit *, const struct limit_state *, int64_t now_us);
 	bool (*fits)(
 	    const struct limit *, struct limit_count, int64_t cost, int64_t now_us);
-	void (*charge)(
+	int64_t (*charge)(
 	    const struct limit *, struct limit_state *, int64_t cost, int64_t now_us);
 	int64_t (*mark)(const struct limit *, struct limit_count, int64_t now_us);
 	void (*give_back)(const struct limit *, struct limit_state *, int64_t cost,
@@ -376,10 +389,10 @@ limit_fits(
 	return algorithms[l->algorithm].fits(l, count, cost, now_us);
 }
 
-void
+int64_t
 limit_charge(const struct limit *l, struct limit_state *s, int64_t cost, int64_t now_us)
 {
-	algorithms[l->algorithm].charge(l, s, cost, now_us);
+	return algorithms[l->algorithm].charge(l, s, cost, now_us);
 }
 
 int64_t
@@ -405,6 +418,8 @@ limit_report(const struct limit *l, struct limit_count count, int64_t cost,
 	algorithms[l->algorithm].report(l, count, cost, now_us, &out);
 	if (!refused)
 		out.retry_after_ms = 0;
+	else if (limit_fits(l, count, cost, now_us))
+		out.retry_after_ms = -1;
 	window_bounds(&l->window, now_us, &start_ms, &end_ms);
 	out.window_ms = end_ms - start_ms;
 	return out;

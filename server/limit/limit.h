@@ -23,6 +23,10 @@ enum algorithm {
 /* The longest time that a bucket may take to fill: 7300 days. */
 #define BUCKET_FILL_US_MAX (2 * WINDOW_SECONDS_MAX * 1000000)
 
+/* The most that a bucket may owe when it is charged past what is in it, in fillings:
+ * one for the tokens that were in it, one for the debt. lua/take.lua knows it too. */
+#define BUCKET_FILLINGS_MAX 2
+
 struct limit {
 	enum algorithm algorithm;
 	int64_t max; /* 0 ... NUM_MAX */
@@ -70,9 +74,17 @@ struct limit_outcome {
 	int64_t used;           /* 0 ... ; may exceed max when max was lowered */
 	int64_t remaining;      /* never below 0 */
 	int64_t reset_ms;       /* until the window ends, or the bucket is full */
-	int64_t retry_after_ms; /* 0 admitted; -1 never, the cost exceeds max */
+	int64_t retry_after_ms; /* 0 admitted; -1 never, the cost exceeds max, or
+	                           nobody knows */
 	int64_t window_ms;      /* how long the window of this moment is */
 };
+
+/* How much there can be of it at once. */
+static inline int64_t
+limit_capacity(const struct limit *l)
+{
+	return l->algorithm == ALGORITHM_TOKEN_BUCKET ? l->capacity : l->max;
+}
 
 /*
  * Works out what follows from max, burst and window; to be called again where one of
@@ -97,8 +109,9 @@ bool limit_has_room(
 bool limit_fits(
     const struct limit *l, struct limit_count count, int64_t cost, int64_t now_us);
 
-/* Charges, whether it fits or not; a count stops at NUM_MAX. */
-void limit_charge(
+/* Charges, whether it fits or not, and returns how much of the cost was counted: a
+ * count stops at NUM_MAX, and a bucket's debt at BUCKET_FILLINGS_MAX. */
+int64_t limit_charge(
     const struct limit *l, struct limit_state *s, int64_t cost, int64_t now_us);
 
 /*
@@ -108,13 +121,14 @@ void limit_charge(
  */
 int64_t limit_mark(const struct limit *l, struct limit_count count, int64_t now_us);
 
-/* Gives back a charge. Does nothing where it does not count any more (the window is
+/* Gives back a charge; `cost` is how much of it was counted. Does nothing where it does not count any more (the window is
  * over, the tokens have come back by themselves); never goes below 0. */
 void limit_give_back(const struct limit *l, struct limit_state *s, int64_t cost,
     int64_t mark, int64_t now_us);
 
 /* The outcome for a counter that stands at `count`. `refused`: this limit is the one
- * that lacked room for `cost`. */
+ * that lacked room for `cost`, or, where it would fit, whose counter could not be
+ * charged; then nothing says when it can. */
 struct limit_outcome limit_report(const struct limit *l, struct limit_count count,
     int64_t cost, int64_t now_us, bool refused);
 

@@ -67,12 +67,13 @@ struct policy_limit {
 	const struct path *cost_from; /* NULL, or the argument that says the cost */
 	char *counter;                /* as written */
 	char *rule;                   /* JSON Pointer, "/tools/NAME/limits/COUNTER" */
-	char *message;  /* on_deny, or a default that names counter, max and window */
+	char *message;  /* on_deny, or what is said when the limit is used up */
 	char *key_head; /* "PREFIX:POLICY:{" */
 	char *key_tail; /* "}:COUNTER:WINDOW" */
 	char *calendar; /* "@ZONE+ANCHOR" as in WINDOW, or "" */
 	struct override *overrides; /* by value; a scope of one name */
 	size_t n_overrides;
+	bool on_deny;                        /* the document says the message */
 	bool shadow;                         /* counts and reports, never denies */
 	enum store_failure on_store_failure; /* UNSAID: nor does the document say */
 };
@@ -115,7 +116,7 @@ size_t policy_tool_count(const struct policy *policy);
 size_t policy_limit_count(const struct policy *policy);
 
 /* The limits that count by grant alone, or all callers together (scope.n == 0), in
- * policy order; of those with one counter and one max the first. *others (may be NULL)
+ * policy order; of those with one counter, max and burst the first. *others (may be NULL)
  * gets how many limits count by a session or an attribute. */
 const struct policy_limit *const *policy_grant_limits(
     const struct policy *policy, size_t *n, size_t *others);
@@ -158,5 +159,17 @@ int policy_charge(const struct policy_limit *limit, const struct call *call,
  * returns the limit with the max that holds for this grant. *scope as above. */
 const struct policy_limit *policy_counter(const struct policy_limit *limit,
     const struct call *call, struct buf *key, const char **scope);
+
+/*
+ * What a call is told that the limit refuses: the limit's message, or, where it names
+ * less than there is to say, a text composed in `note`. `limit` and `scope` are those
+ * of policy_charge(); `remaining` is what the limit has left. Returns a view, valid as
+ * long as the policy and `note`.
+ */
+struct slice policy_refusal(const struct policy_limit *limit, const char *scope,
+    int64_t cost, int64_t remaining, struct buf *note);
+/* Appends what is said where there is no on_deny. */
+void policy_refusal_format(const struct policy_limit *limit, const char *scope,
+    int64_t cost, int64_t remaining, struct buf *out);
 
 #endif

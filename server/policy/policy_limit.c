@@ -124,6 +124,7 @@ read_on_deny(struct reader *r, json_t *value, void *into)
 	struct draft *d = into;
 
 	d->limit->message = reader_message(r, value);
+	d->limit->on_deny = true;
 }
 
 static void
@@ -243,15 +244,12 @@ keep(struct reader *r, struct buf *text)
 	return kept;
 }
 
-static void
-add_message(struct buf *out, const struct policy_limit *limit)
+/* What is said when nothing is left. */
+static char *
+keep_message(struct reader *r, const struct policy_limit *limit, struct buf *text)
 {
-	char quoted[QUOTE_MAX];
-
-	buf_printf(out, "limit %s is used up: %lld per %s ",
-	    quote_name(quoted, slice_str(limit->counter)), (long long)limit->limit.max,
-	    limit->limit.window.name);
-	scope_add_phrase(&limit->scope, out);
+	policy_refusal_format(limit, limit->scope.text, 0, 0, text);
+	return keep(r, text);
 }
 
 /* What several keys say together. Only once each of them was read without a fault. */
@@ -301,7 +299,7 @@ override_prepare(struct reader *r, struct override *override)
 
 /* What holds for one value is the whole limit with another max. */
 static void
-finish_overrides(struct reader *r, struct policy_limit *limit, bool has_message)
+finish_overrides(struct reader *r, struct policy_limit *limit)
 {
 	struct buf text = { 0 };
 
@@ -314,10 +312,8 @@ finish_overrides(struct reader *r, struct policy_limit *limit, bool has_message)
 		override_prepare(r, &limit->overrides[i]);
 		own->overrides = NULL;
 		own->n_overrides = 0;
-		if (has_message)
-			continue;
-		add_message(&text, own);
-		own->message = keep(r, &text);
+		if (!own->on_deny)
+			own->message = keep_message(r, own, &text);
 	}
 	buf_fini(&text);
 }
@@ -328,14 +324,11 @@ static void
 limit_finish(struct reader *r, struct policy *policy, struct policy_limit *limit,
     struct buf *rule)
 {
-	bool has_message = limit->message != NULL;
 	struct buf text = { 0 };
 
 	limit->rule = keep(r, rule);
-	if (!has_message) {
-		add_message(&text, limit);
-		limit->message = keep(r, &text);
-	}
+	if (!limit->on_deny)
+		limit->message = keep_message(r, limit, &text);
 	buf_add_str(&text, "}:");
 	key_add_part(&text, slice_str(limit->counter));
 	buf_add_char(&text, ':');
@@ -343,7 +336,7 @@ limit_finish(struct reader *r, struct policy *policy, struct policy_limit *limit
 	add_suffix(&text, limit);
 	limit->key_tail = keep(r, &text);
 	limit->key_head = policy->key_head;
-	finish_overrides(r, limit, has_message);
+	finish_overrides(r, limit);
 	policy->n_limits++;
 	buf_fini(&text);
 }

@@ -171,7 +171,7 @@ scope_set_rate(struct reader *r, struct scope *out)
 }
 
 void
-scope_add_phrase(const struct scope *scope, struct buf *out)
+scope_add_phrase(const struct scope *scope, const char *shown, struct buf *out)
 {
 	if (scope->n == 0)
 		buf_add_str(out, "for all callers");
@@ -179,8 +179,8 @@ scope_add_phrase(const struct scope *scope, struct buf *out)
 		const struct scope_part *part = &scope->parts[i];
 
 		buf_add_str(out, i > 0 ? " and " : "for each ");
-		buf_add_str(out,
-		    part->source == SCOPE_SESSION_OR_GRANT ? rate_text : part->name);
+		buf_add_str(
+		    out, part->source == SCOPE_SESSION_OR_GRANT ? shown : part->name);
 	}
 }
 

@@ -20,8 +20,9 @@ bool scope_set_default(struct reader *r, struct scope *out);
 /* rate_limit's: the session, or the grant where the call has none. */
 bool scope_set_rate(struct reader *r, struct scope *out);
 
-/* Appends "for each grant and org". */
-void scope_add_phrase(const struct scope *scope, struct buf *out);
+/* Appends "for each grant and org". `shown` is what scope_add_key() said, or the
+ * scope's text: of a rate_limit it names the one that counts. */
+void scope_add_phrase(const struct scope *scope, const char *shown, struct buf *out);
 
 /* Whether some call has the same counter in both. */
 bool scope_overlaps(const struct scope *a, const struct scope *b);

@@ -209,7 +209,7 @@ count_numbers(const struct take *take)
 	size_t n = 0;
 
 	for (size_t j = 0; j < take->n; j++)
-		n += form_of(take->charges[j].limit)->n_numbers;
+		n += form_numbers(take->charges[j].limit, take->charges[j].shadow);
 	return n;
 }
 
@@ -398,16 +398,15 @@ apply_one(struct take *take, const struct reply_value *v, int64_t now_us)
 	take->fault = FAULT_NONE;
 	for (size_t j = 0; j < take->n; j++) {
 		struct charge *c = &take->charges[j];
-		size_t n = form_of(c->limit)->n_numbers;
 
 		c->lacked = v->number < 0;
 		c->count.used = c->lacked ? -1 - v->number : v->number;
-		c->count.before = n > 1 ? v[1].number : 0;
+		c->count.before = form_of(c->limit)->n_numbers > 1 ? v[1].number : 0;
 		if (c->lacked && !c->shadow) {
 			take->status = TAKE_REFUSED;
 			take->refused = j;
 		}
-		v += n;
+		v += form_numbers(c->limit, c->shadow);
 	}
 	if (UNLIKELY(take->look))
 		weigh_look(take);

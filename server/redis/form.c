@@ -78,7 +78,7 @@ form_add_limit(struct buf *out, const struct charge *c, int64_t around_us)
 {
 	const struct limit *l = c->limit;
 	const struct form *form = form_of(l);
-	int64_t max = l->algorithm == ALGORITHM_TOKEN_BUCKET ? l->capacity : l->max;
+	int64_t max = limit_capacity(l);
 
 	form_add_number(out, c->shadow ? -1 - max : max);
 	form_add_number(out, c->cost);

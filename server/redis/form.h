@@ -3,6 +3,7 @@
 #ifndef REDIS_FORM_H
 #define REDIS_FORM_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -18,12 +19,20 @@ struct form {
 	const char *word; /* behind max and cost; NULL: none */
 	void (*add)(struct buf *out, const struct limit *l, int64_t around_us);
 	size_t n_args;    /* in all */
-	size_t n_numbers; /* in the reply */
+	size_t n_numbers; /* in the reply, of an enforced limit */
 	const char *back; /* the word of lua/give_back.lua */
 };
 
 /* Never NULL. */
 const struct form *form_of(const struct limit *l);
+
+/* How many numbers of the reply are of this limit. A shadow limit has one more, the
+ * last: how much of its cost was charged. */
+static inline size_t
+form_numbers(const struct limit *l, bool shadow)
+{
+	return form_of(l)->n_numbers + shadow;
+}
 
 /* Appends the n_args arguments of one limit. around_us is what the server's clock
  * shows, about: limits that follow the calendar are sent with the windows around it. */

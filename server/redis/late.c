@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/num.h"
 #include "redis/form.h"
 #include "redis/script.h"
 
@@ -78,24 +77,22 @@ charged_window(const struct late_charge *c, int64_t now_us, int64_t bounds_ms[3]
 	bounds_ms[2] = bounds_ms[1] + c->limit.window.len_ms;
 }
 
-/* The cost, and two numbers that say which charge it was. `used` is what the script
- * answered. */
+/* How much was charged, and two numbers that say which charge it was. `used` is what
+ * the script answered. */
 static void
-give_back_args(
-    struct buf *out, const struct late_charge *c, int64_t used, int64_t now_us)
+give_back_args(struct buf *out, const struct late_charge *c, int64_t held, int64_t used,
+    int64_t now_us)
 {
 	const struct limit *l = &c->limit;
 	int64_t bounds_ms[3];
 
 	if (l->algorithm == ALGORITHM_TOKEN_BUCKET) {
-		form_add_number(out,
-		    c->cost < NUM_MAX / l->interval_us ? c->cost * l->interval_us
-						       : NUM_MAX);
+		form_add_number(out, held * l->interval_us);
 		form_add_number(out, now_us + used);
 		form_add_number(out, 0);
 	} else {
 		charged_window(c, now_us, bounds_ms);
-		form_add_number(out, c->cost);
+		form_add_number(out, held);
 		form_add_number(out, bounds_ms[1]);
 		form_add_number(out,
 		    l->algorithm == ALGORITHM_SLIDING ? bounds_ms[2]
@@ -112,7 +109,7 @@ late_was_admitted(const struct late *late, const struct reply_value *v)
 
 		if (v->kind != REPLY_INT || (v->number < 0 && !c->shadow))
 			return false;
-		v += form_of(&c->limit)->n_numbers;
+		v += form_numbers(&c->limit, c->shadow);
 	}
 	return true;
 }
@@ -123,17 +120,18 @@ late_give_back(struct give_back *gb, const struct late *late,
 {
 	for (size_t j = 0; j < late->n; j++) {
 		const struct late_charge *c = &late->charges[j];
-		/* Of a shadow limit it says too whether there was room; -1: it could
-		 * not be charged. */
+		/* Of a shadow limit it says too whether there was room. */
 		int64_t used = v->number < 0 ? -1 - v->number : v->number;
-		bool charged = c->cost > 0 && v->number != -1;
+		int64_t held = c->cost;
 
-		v += form_of(&c->limit)->n_numbers;
-		if (!charged)
+		v += form_numbers(&c->limit, c->shadow);
+		if (c->shadow)
+			held = v[-1].number;
+		if (held == 0)
 			continue;
 		form_add_bulk(
 		    &gb->keys, slice_make(late->keys + c->key_at, c->key_len));
-		give_back_args(&gb->args, c, used, now_us);
+		give_back_args(&gb->args, c, held, used, now_us);
 		gb->n++;
 	}
 }

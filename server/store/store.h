@@ -98,9 +98,9 @@ struct ledger {
 
 /*
  * One check's charges on their way. Keys within one take differ, and shadow charges
- * stand behind all others. A shadow charge is made past its max too, up to NUM_MAX;
- * where its counter cannot be charged (it holds no count, the store is full) the take
- * goes on without it: `lacked`, and nothing is counted.
+ * stand behind all others. A shadow charge is made past its max too, as far as
+ * limit_charge() goes; where its counter cannot be charged (it holds no count, the
+ * store is full) the take goes on without it: `lacked`, and nothing is counted.
  */
 struct take {
 	struct charge *charges; /* borrowed until done */

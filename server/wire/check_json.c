@@ -212,6 +212,8 @@ format_limit(struct json_text *j, const struct decision_limit *dl)
 	json_text_string(j, "window", slice_str(pl->limit.window.name));
 	json_text_string(j, "scope", slice_str(dl->scope));
 	json_text_int(j, "max", pl->limit.max);
+	if (pl->limit.algorithm == ALGORITHM_TOKEN_BUCKET)
+		json_text_int(j, "burst", pl->limit.capacity);
 	json_text_int(j, "used", dl->outcome.used);
 	json_text_int(j, "remaining", dl->outcome.remaining);
 	json_text_int(j, "reset_ms", dl->outcome.reset_ms);

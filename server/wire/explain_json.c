@@ -146,11 +146,16 @@ add_why(const struct decision *d, const struct explanation *ex, enum policy_step
 		buf_add_str(why, text->passed);
 }
 
-/* How much there can be of it at once. */
-static int64_t
-capacity_of(const struct limit *l)
+static const char *
+room_of(const struct explanation_limit *el)
 {
-	return l->algorithm == ALGORITHM_TOKEN_BUCKET ? l->capacity : l->max;
+	if (el->fits)
+		return "there is room";
+	/* The count would let it through. */
+	if (el->outcome.retry_after_ms < 0 &&
+	    el->cost <= limit_capacity(&el->limit->limit))
+		return "the counter's key holds something that is no count";
+	return "there is no room";
 }
 
 static void
@@ -171,11 +176,24 @@ add_limit_why(const struct explanation *ex, size_t i, struct buf *why)
 		buf_add_str(why, "its counter was not read");
 	else
 		buf_printf(why, "%lld of %lld used, %lld left, the call costs %lld: %s",
-		    (long long)o->used, (long long)capacity_of(&el->limit->limit),
-		    (long long)o->remaining, (long long)el->cost,
-		    el->fits ? "there is room" : "there is no room");
+		    (long long)o->used, (long long)limit_capacity(&el->limit->limit),
+		    (long long)o->remaining, (long long)el->cost, room_of(el));
 	if (el->limit->shadow)
 		buf_add_str(why, "; a shadow limit: it never denies");
+}
+
+/* `max` is the key that says how much the limit gives. */
+static void
+add_what_to_raise(const struct explanation_limit *el, const char *max, struct buf *out)
+{
+	const struct limit *l = &el->limit->limit;
+
+	if (l->burst == 0)
+		buf_printf(out, "raise \"%s\" of ", max);
+	else if (el->cost > limit_capacity(l))
+		buf_add_str(out, "raise \"burst\" of ");
+	else
+		buf_printf(out, "raise \"burst\" or \"%s\" of ", max);
 }
 
 /* What to do about the limit that denies. */
@@ -198,7 +216,7 @@ add_limit_advice(
 	else if (o->remaining > 0 && el->limit->cost < 0)
 		buf_printf(out, "call with a cost of at most %lld, or ",
 		    (long long)o->remaining);
-	buf_printf(out, "raise \"%s\" of ", overridden ? "overrides" : "max");
+	add_what_to_raise(el, overridden ? "overrides" : "max", out);
 	buf_add_slice(out, d->rule);
 	buf_add_str(out, " in the policy");
 	if (count_without_room(ex) > 1)
@@ -312,6 +330,8 @@ format_counter(struct json_text *j, const struct policy_limit *pl, const char *s
 	else
 		json_text_null(j, "key");
 	json_text_int(j, "max", pl->limit.max);
+	if (pl->limit.algorithm == ALGORITHM_TOKEN_BUCKET)
+		json_text_int(j, "burst", pl->limit.capacity);
 }
 
 static void

@@ -67,6 +67,29 @@ def test_late_charges_of_calendar_windows(redis_server, rationd):
                     "ration:default:{grant=g}:z:year@Europe%2FBerlin.sliding"}
 
 
+SHADOW = policy(t=[limit("f", "30d", 9, mode="shadow"),
+                   limit("s", "30d", 9, algorithm="sliding", mode="shadow"),
+                   limit("b", "30d", 9, algorithm="token_bucket", mode="shadow")])
+
+
+def test_late_shadow_charges(redis_server, rationd):
+    """Of a bucket that can owe no more only that is given back which was charged."""
+    daemon = rationd(SHADOW, store=redis_server.url, flags=["--deadline-ms", 2000])
+    with daemon.connect("resp") as sock:
+        sock.sendall(words("CHECK", "t", "g", "COST", 16))
+        assert [a.verdict for a in read_answers(sock, 1)] == [1]
+        redis_server.pause()
+        sock.sendall(words("CHECK", "t", "g", "TIMEOUT", 30, "COST", 5))
+        assert [a.flags for a in read_answers(sock, 1)] == [1]
+        redis_server.resume()
+    wait_for(lambda: daemon.metric("ration_store_given_back_total") == 3, 5,
+             "three charges given back")
+    assert used(daemon, "t")[:2] == [16, 16]
+    _, body, _ = daemon.check("t", "g", cost=0)
+    interval = 2592000000 // 9
+    assert 15.9 * interval < body["limits"][2]["reset_ms"] <= 16 * interval
+
+
 def test_fields_of_a_calendar_window(rationd):
     daemon = rationd(DATES)
     _, _, headers = daemon.check("cal", "g")
@@ -156,6 +179,22 @@ def test_give_back_to_a_bucket(redis_server):
     assert int(redis.get("k")) == left
     assert give_back(redis, "gone", second, full, 0, "bucket") == 0
     assert not redis.exists("gone")
+
+
+def test_an_undo_that_fails_is_not_made_good_on_the_next_check(redis_server):
+    """The first check of a run cannot be undone; the second one's first key is nobody's
+    to write to."""
+    redis = redis_server.client()
+    redis.rpush("s2", "x")
+    redis.execute_command("ACL", "SETUSER", "half", "on", "nopass", "~*", "+@all",
+                          "-decrby")
+    with redis_server.client() as half:
+        half.execute_command("AUTH", "half", "")
+        answer = half.eval(
+            TAKE_LUA, 6, "s1", "f1", "g1", "s2", "f2", "g2", 2, 3,
+            10, 1, "sliding", 2592000000, 0, 10, 1, 2592000000, 0, 0, 1, 2592000000, 0)
+    assert all(isinstance(answer[i], bytes) for i in (1, 5)), answer
+    assert redis.type("s2") == b"list"
 
 
 def test_an_error_in_a_run_of_sliding_checks(redis_server):

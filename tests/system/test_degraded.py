@@ -217,6 +217,25 @@ def test_shadow_counter_that_is_none_only_reports(redis_server, rationd, spoil):
     assert client.dump(key) == before
 
 
+@pytest.mark.parametrize("algorithm", ["fixed", "sliding", "token_bucket"])
+def test_nothing_says_when_a_shadow_counter_can_be_charged(redis_server, rationd,
+                                                            algorithm):
+    daemon = rationd(policy(t={"limits": [shadow("d", 9, algorithm=algorithm)]}),
+                     store=redis_server.url)
+    client = redis_server.client()
+    assert ask(daemon, "t").body["limits"][0]["used"] == 1
+    (key,) = client.keys()
+    client.delete(key)
+    client.rpush(key, "x")
+    (one,) = ask(daemon, "t").body["limits"]
+    assert (one["would_deny"], one["used"], one["remaining"]) == (True, 0, 9)
+    assert one["retry_after_ms"] == -1
+    explained = daemon.post("/v1/explain", {"tool": "t", "grant": "alice"}).json()
+    (one,) = next(s["limits"] for s in explained["steps"] if s["name"] == "limits")
+    assert (one["admits"], one["retry_after_ms"]) == (False, -1)
+    assert "no count" in one["why"]
+
+
 # --- shadow limits on each store ------------------------------------------------------
 
 def test_shadow(rationd, store):

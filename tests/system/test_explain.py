@@ -190,10 +190,24 @@ def test_algorithms(rationd, store):
     assert explained["rule"] == "/tools/a/limits/b"
     found = limits(explained)
     assert found["b"]["why"].startswith("3 of 3 used, 0 left")
+    assert [(name, one["max"], one.get("burst")) for name, one in found.items()] == [
+        ("w", 4, None), ("b", 4, 3), ("m", 9, None)]
+    assert '"burst" or "max" of /tools/a/limits/b' in explained["advice"]
+    shown = ration(daemon, "explain", "a", "--grant", "g").stdout
+    assert "/tools/a/limits/b: max 4 per 2592000s, burst 3, scope grant" in shown
+    assert "because: limit \"b\" is used up: a burst of 3 at 4 per 2592000s for each grant" \
+        in shown
+    assert "b per 2592000s: 3 of 3 used, 0 left" in ration(
+        daemon, "usage", "--grant", "g").stdout
+    too_much = explain(daemon, "a", grant="h", cost=4)
+    assert "waiting does not help: call with a cost of at most 3, or raise \"burst\" of " \
+        "/tools/a/limits/b" in too_much["advice"]
     assert 0 < found["b"]["retry_after_ms"] <= found["b"]["reset_ms"]
     counters = usage(daemon, "g")["counters"]
     assert [(c["counter"], c["used"], c["remaining"]) for c in counters] == [
         ("w", 3, 1), ("b", 3, 0), ("m", 3, 6)]
+    assert [c.get("burst") for c in counters] == [None, 3, None]
+    assert [one.get("burst") for one in decision["limits"]] == [None, 3, None]
     assert [c["key"] for c in counters] == [one["key"] for one in found.values()]
 
 
@@ -318,6 +332,20 @@ def test_usage(served):
     if served.its_store.redis:
         with served.its_store.redis.client() as client:
             assert len(client.keys()) == 5  # those of the three checks
+
+
+def test_usage_tells_each_burst(rationd, store):
+    """Limits on one bucket whose bursts differ have different things to tell."""
+    def bucket(burst):
+        return [limit("n", "30d", 7, algorithm="token_bucket", burst=burst)]
+    daemon = rationd(policy(a=bucket(3), b=bucket(5), c=bucket(7),
+                            d=[limit("n", "30d", 7, algorithm="token_bucket")]),
+                     store=store.url)
+    daemon.check("a", "g")
+    assert [(c["rule"], c["burst"], c["used"], c["remaining"])
+            for c in usage(daemon, "g")["counters"]] == [
+        ("/tools/a/limits/n", 3, 1, 2), ("/tools/b/limits/n", 5, 1, 4),
+        ("/tools/c/limits/n", 7, 1, 6)]
 
 
 def test_usage_tells_each_counter_once(rationd, store):

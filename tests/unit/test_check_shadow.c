@@ -153,6 +153,7 @@ test_full_store_is_no_reason(void **state)
 	assert_int_equal(d->limits[1].outcome.used, 1);
 	assert_int_equal(d->limits[2].outcome.used, 0);
 	assert_true(d->limits[2].would_deny);
+	assert_int_equal(d->limits[2].outcome.retry_after_ms, -1);
 	assert_int_equal(memory_count(memory), 1);
 	check_release(check);
 	fixture_close(&f);

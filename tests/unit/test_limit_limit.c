@@ -244,7 +244,8 @@ test_bucket_give_back(void **state)
 	assert_int_equal(limit_count(&l, &s, T0 + 60000000).used, 0);
 }
 
-/* Charged although it does not fit, whatever the cost: it stays countable. */
+/* Charged although it does not fit, whatever the cost: it is back after two fillings,
+ * and only what was counted can be given back. */
 static void
 test_bucket_past_its_end(void **state)
 {
@@ -253,13 +254,58 @@ test_bucket_past_its_end(void **state)
 	struct limit_outcome o;
 
 	(void)state;
-	limit_charge(&l, &s, NUM_MAX, T0);
-	limit_charge(&l, &s, NUM_MAX, T0);
-	assert_true(s.used == NUM_MAX);
+	assert_int_equal(limit_charge(&l, &s, 17, T0), 17);
+	assert_int_equal(limit_charge(&l, &s, NUM_MAX, T0), 3);
+	assert_int_equal(limit_charge(&l, &s, NUM_MAX, T0), 0);
+	assert_true(s.used == T0 + 20000000);
 	o = limit_report(&l, limit_count(&l, &s, T0), 1, T0, true);
 	assert_int_equal(o.remaining, 0);
 	assert_int_equal(o.used, 10);
-	assert_true(o.retry_after_ms > 0);
+	assert_int_equal(o.reset_ms, 20000);
+	assert_int_equal(o.retry_after_ms, 11000);
+	limit_give_back(&l, &s, 3, mark_of(&l, &s, T0), T0);
+	assert_true(s.used == T0 + 17000000);
+	/* A token is charged whole or not at all. */
+	assert_int_equal(limit_charge(&l, &s, 9, T0 - 500000), 2);
+	assert_true(s.used == T0 + 19000000);
+	assert_int_equal(limit_charge(&l, &s, 9, T0 + 19000000), 9);
+	assert_true(s.used == T0 + 28000000);
+}
+
+/* Refused for another reason than room: time alone does not mend it. */
+static void
+test_refused_with_room(void **state)
+{
+	static const enum algorithm algorithms[] = { ALGORITHM_FIXED, ALGORITHM_SLIDING,
+		ALGORITHM_TOKEN_BUCKET };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(algorithms); i++) {
+		struct limit l = with_algorithm(algorithms[i], 10, 0);
+		struct limit_count none = { 0, 0 };
+
+		assert_int_equal(
+		    limit_report(&l, none, 1, T0 + 1, true).retry_after_ms, -1);
+		assert_int_equal(
+		    limit_report(&l, none, 1, T0 + 1, false).retry_after_ms, 0);
+	}
+}
+
+/* What fits into a count is counted. */
+static void
+test_charge_says_what_it_counted(void **state)
+{
+	struct limit fixed = per_minute(10);
+	struct limit sliding = with_algorithm(ALGORITHM_SLIDING, 10, 0);
+	struct limit_state s = { 0 };
+
+	(void)state;
+	assert_int_equal(limit_charge(&fixed, &s, 5, T0), 5);
+	assert_true(limit_charge(&fixed, &s, NUM_MAX, T0) == NUM_MAX - 5);
+	assert_int_equal(limit_charge(&fixed, &s, 1, T0), 0);
+	s = (struct limit_state){ 0 };
+	assert_true(limit_charge(&sliding, &s, NUM_MAX, T0) == NUM_MAX);
+	assert_int_equal(limit_charge(&sliding, &s, 1, T0), 0);
 }
 
 static void
@@ -300,6 +346,8 @@ main(void)
 		cmocka_unit_test(test_expiry),
 		cmocka_unit_test(test_bucket_give_back),
 		cmocka_unit_test(test_bucket_past_its_end),
+		cmocka_unit_test(test_refused_with_room),
+		cmocka_unit_test(test_charge_says_what_it_counted),
 		cmocka_unit_test(test_prepare_refuses),
 	};
 

@@ -332,9 +332,9 @@ test_shadow(void **state)
 	assert_int_equal(n_left, 2);
 	assert_int_equal(batch_apply(b,
 			     read_reply(reader,
-				 "*9\r\n:1767225601500000\r\n"
-				 ":1\r\n:1\r\n:1\r\n:-102\r\n:2\r\n:-103\r\n"
-				 ":-31\r\n:-104\r\n"),
+				 "*12\r\n:1767225601500000\r\n"
+				 ":1\r\n:1\r\n:1\r\n:-102\r\n:1\r\n"
+				 ":2\r\n:-103\r\n:1\r\n:-31\r\n:-104\r\n:0\r\n"),
 			     &store, &outcome),
 	    0);
 	assert_int_equal(f[0].take.status, TAKE_ADMITTED);
