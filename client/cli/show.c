@@ -78,15 +78,23 @@ add_reset(struct buf *out, const json_t *counter)
 	text_add_span(out, number_of(counter, "reset_ms"));
 }
 
-static void
-show_limit(struct buf *out, const json_t *limit)
+/* What the limit alone would say; a shadow limit says nothing that counts. */
+static const char *
+word_of_limit(const json_t *limit)
 {
 	const json_t *admits = json_object_get(limit, "admits");
 
-	buf_add_str(out,
-	    json_is_null(admits)       ? "      ?     "
-		: json_is_true(admits) ? "      pass  "
-				       : "      deny  ");
+	if (strcmp(text_of(limit, "mode"), "shadow") == 0)
+		return "shadow";
+	if (json_is_null(admits))
+		return "?   ";
+	return json_is_true(admits) ? "pass" : "deny";
+}
+
+static void
+show_limit(struct buf *out, const json_t *limit)
+{
+	buf_printf(out, "      %s  ", word_of_limit(limit));
 	add(out, "", text_of(limit, "rule"));
 	buf_printf(out, ": max %" PRId64, number_of(limit, "max"));
 	add(out, " per ", text_of(limit, "window"));
@@ -114,7 +122,8 @@ show_step(struct buf *out, const json_t *step)
 		return;
 	}
 	add(out, "", text_of(step, "result"));
-	add_line(out, ": ", text_of(step, "why"));
+	add(out, ": ", text_of(step, "why"));
+	buf_add_char(out, '\n');
 	for (size_t i = 0; i < json_array_size(entries); i++)
 		show_entry(out, json_array_get(entries, i));
 	for (size_t i = 0; i < json_array_size(limits); i++)

@@ -92,27 +92,49 @@ add_entries_why(const struct explanation *ex, bool required, struct buf *why)
 		    required ? "all %zu entries hold" : "none of %zu entries holds", n);
 }
 
+/* Of the enforced limits, for the others never deny. */
+static size_t
+count_enforced(const struct explanation *ex)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < ex->n_limits; i++)
+		n += !ex->limits[i].limit->shadow;
+	return n;
+}
+
 static size_t
 count_without_room(const struct explanation *ex)
 {
 	size_t n = 0;
 
 	for (size_t i = 0; ex->looked && i < ex->n_limits; i++)
-		n += !ex->limits[i].fits;
+		n += !ex->limits[i].limit->shadow && !ex->limits[i].fits;
 	return n;
+}
+
+/* Allowed although the counters could not be read. */
+static bool
+is_uncounted(const struct decision *d, const struct explanation *ex)
+{
+	return !ex->looked && d->verdict == VERDICT_ALLOW;
 }
 
 static void
 add_limits_why(const struct decision *d, const struct explanation *ex, struct buf *why)
 {
 	size_t without = count_without_room(ex);
+	size_t enforced = count_enforced(ex);
 
-	if (ex->lacking < ex->n_limits || !ex->looked) {
+	if (is_uncounted(d, ex))
+		buf_add_str(
+		    why, "the store is unavailable, and no enforced limit denies then");
+	else if (ex->lacking < ex->n_limits || !ex->looked)
 		buf_add_slice(why, d->message);
-		return;
-	}
-	buf_printf(why, "%zu of %zu limits %s no room", without, ex->n_limits,
-	    without == 1 ? "has" : "have");
+	else
+		buf_printf(why, "%zu of %zu %slimits %s no room", without, enforced,
+		    enforced < ex->n_limits ? "enforced " : "",
+		    without == 1 ? "has" : "have");
 }
 
 static void
@@ -204,6 +226,9 @@ add_advice(const struct decision *d, const struct explanation *ex, struct buf *o
 {
 	if (ex->decided != STEP_LIMITS)
 		buf_add_str(out, steps[ex->decided].advice);
+	else if (is_uncounted(d, ex))
+		buf_add_str(out,
+		    "nothing: a check of this call would be allowed, and not counted");
 	else if (d->cause == CAUSE_STORE)
 		buf_add_str(
 		    out, "the counters cannot be read now: see why the store is away");
