@@ -47,6 +47,12 @@ is_not_reached(const json_t *object)
 	return strcmp(text_of(object, "result"), "not reached") == 0;
 }
 
+static bool
+is_shadow(const json_t *limit)
+{
+	return strcmp(text_of(limit, "mode"), "shadow") == 0;
+}
+
 static void
 show_condition(struct buf *out, const json_t *condition)
 {
@@ -84,7 +90,7 @@ word_of_limit(const json_t *limit)
 {
 	const json_t *admits = json_object_get(limit, "admits");
 
-	if (strcmp(text_of(limit, "mode"), "shadow") == 0)
+	if (is_shadow(limit))
 		return "shadow";
 	if (json_is_null(admits))
 		return "?   ";
@@ -161,6 +167,8 @@ show_counter(struct buf *out, const json_t *counter)
 	add(out, " per ", text_of(counter, "window"));
 	if (json_is_true(json_object_get(counter, "global")))
 		buf_add_str(out, ", of all callers");
+	if (is_shadow(counter))
+		buf_add_str(out, ", shadow");
 	if (error[0]) {
 		add(out, ": ", error);
 	} else {
@@ -177,6 +185,7 @@ int
 show_usage(struct buf *out, const json_t *root)
 {
 	const json_t *counters = json_object_get(root, "counters");
+	int64_t not_shown = number_of(root, "not_shown");
 
 	if (!json_is_array(counters))
 		return CLI_NO_ANSWER;
@@ -188,10 +197,10 @@ show_usage(struct buf *out, const json_t *root)
 		show_counter(out, json_array_get(counters, i));
 	if (json_is_true(json_object_get(root, "truncated")))
 		buf_add_str(out, "  ... and more, which are not shown\n");
-	if (number_of(root, "not_shown") > 0)
+	if (not_shown > 0)
 		buf_printf(out,
-		    "  %" PRId64 " limits that count by a session or an attribute are "
-		    "not shown\n",
-		    number_of(root, "not_shown"));
+		    "  %" PRId64 " limit%s by a session or an attribute %s not shown\n",
+		    not_shown, not_shown == 1 ? "" : "s",
+		    not_shown == 1 ? "is" : "are");
 	return CLI_OK;
 }

@@ -435,6 +435,8 @@ format_usage_counter(struct json_text *j, const struct usage_counter *uc)
 	json_text_open(j, NULL, '{');
 	format_counter(j, uc->limit, uc->scope, uc->key);
 	json_text_bool(j, "global", uc->limit->scope.n == 0);
+	if (uc->limit->shadow)
+		json_text_string(j, "mode", slice_str("shadow"));
 	if (read) {
 		json_text_int(j, "used", uc->outcome.used);
 		json_text_int(j, "remaining", uc->outcome.remaining);

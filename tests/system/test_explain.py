@@ -435,7 +435,7 @@ def test_command_line(served):
     assert done.returncode == 0
     assert "  charges per 2592000s: 2 of 2 used, 0 left; resets in" in done.stdout
     assert "  calls per 2592000s, of all callers: 2 of 50 used" in done.stdout
-    assert "1 limits that count by a session or an attribute" in done.stdout
+    assert "1 limit by a session or an attribute is not shown" in done.stdout
     as_json = json.loads(ration(served, "usage", "--grant", "alice", "--json").stdout)
     assert as_json["counters"][0]["used"] == 2
     done = ration(served, "usage", "--grant", "alice", "--policy", "nope")
@@ -511,3 +511,18 @@ def test_what_contains_takes(rationd):
         explained = daemon.post("/v1/explain", ask("call", {"x": x})).json()
         condition = step(explained, "deny_if")["entries"][0]["conditions"][0]
         assert condition["why"].startswith(why), x
+
+
+def test_usage_tells_shadow_limits(rationd):
+    """Also where an enforced limit has the same counter and max."""
+    daemon = rationd(policy(
+        trial=[{**limit("calls", "30d", 1), "mode": "shadow"}], call=[limit("calls", "30d", 1)]))
+    for _ in range(2):
+        assert check(daemon, "trial", grant="g")["verdict"] == "allow"
+    told = [(one["rule"], one["used"], one.get("mode"))
+            for one in usage(daemon, "g")["counters"]]
+    assert told == [("/tools/trial/limits/calls", 2, "shadow"),
+                    ("/tools/call/limits/calls", 2, None)]
+    text = ration(daemon, "usage", "--grant", "g").stdout
+    assert "  calls per 2592000s, shadow: 2 of 1 used" in text
+    assert "  calls per 2592000s: 2 of 1 used" in text
