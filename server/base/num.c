@@ -54,7 +54,8 @@ num_format(int64_t value, char *out)
 const char *
 num_format_real(double value, char out[NUM_REAL_MAX])
 {
-	int digits = 15;
+	bool plain = value > -1e17 && value < 1e17 && value == (double)(int64_t)value;
+	int digits = plain ? 17 : 15; /* whole ones without an exponent */
 
 	do
 		snprintf(out, NUM_REAL_MAX, "%.*g", digits++, value);
