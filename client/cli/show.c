@@ -47,6 +47,12 @@ is_not_reached(const json_t *object)
 	return strcmp(text_of(object, "result"), "not reached") == 0;
 }
 
+static bool
+is_shadow(const json_t *limit)
+{
+	return strcmp(text_of(limit, "mode"), "shadow") == 0;
+}
+
 static void
 show_condition(struct buf *out, const json_t *condition)
 {
@@ -78,15 +84,23 @@ add_reset(struct buf *out, const json_t *counter)
 	text_add_span(out, number_of(counter, "reset_ms"));
 }
 
-static void
-show_limit(struct buf *out, const json_t *limit)
+/* What the limit alone would say; a shadow limit says nothing that counts. */
+static const char *
+word_of_limit(const json_t *limit)
 {
 	const json_t *admits = json_object_get(limit, "admits");
 
-	buf_add_str(out,
-	    json_is_null(admits)       ? "      ?     "
-		: json_is_true(admits) ? "      pass  "
-				       : "      deny  ");
+	if (is_shadow(limit))
+		return "shadow";
+	if (json_is_null(admits))
+		return "?   ";
+	return json_is_true(admits) ? "pass" : "deny";
+}
+
+static void
+show_limit(struct buf *out, const json_t *limit)
+{
+	buf_printf(out, "      %s  ", word_of_limit(limit));
 	add(out, "", text_of(limit, "rule"));
 	buf_printf(out, ": max %" PRId64, number_of(limit, "max"));
 	add(out, " per ", text_of(limit, "window"));
@@ -116,7 +130,8 @@ show_step(struct buf *out, const json_t *step)
 		return;
 	}
 	add(out, "", text_of(step, "result"));
-	add_line(out, ": ", text_of(step, "why"));
+	add(out, ": ", text_of(step, "why"));
+	buf_add_char(out, '\n');
 	for (size_t i = 0; i < json_array_size(entries); i++)
 		show_entry(out, json_array_get(entries, i));
 	for (size_t i = 0; i < json_array_size(limits); i++)
@@ -159,6 +174,8 @@ show_counter(struct buf *out, const json_t *counter)
 	add(out, " per ", text_of(counter, "window"));
 	if (json_is_true(json_object_get(counter, "global")))
 		buf_add_str(out, ", of all callers");
+	if (is_shadow(counter))
+		buf_add_str(out, ", shadow");
 	if (error[0]) {
 		add(out, ": ", error);
 	} else {
@@ -175,6 +192,7 @@ int
 show_usage(struct buf *out, const json_t *root)
 {
 	const json_t *counters = json_object_get(root, "counters");
+	int64_t not_shown = number_of(root, "not_shown");
 
 	if (!json_is_array(counters))
 		return CLI_NO_ANSWER;
@@ -186,10 +204,10 @@ show_usage(struct buf *out, const json_t *root)
 		show_counter(out, json_array_get(counters, i));
 	if (json_is_true(json_object_get(root, "truncated")))
 		buf_add_str(out, "  ... and more, which are not shown\n");
-	if (number_of(root, "not_shown") > 0)
+	if (not_shown > 0)
 		buf_printf(out,
-		    "  %" PRId64 " limits that count by a session or an attribute are "
-		    "not shown\n",
-		    number_of(root, "not_shown"));
+		    "  %" PRId64 " limit%s by a session or an attribute %s not shown\n",
+		    not_shown, not_shown == 1 ? "" : "s",
+		    not_shown == 1 ? "is" : "are");
 	return CLI_OK;
 }

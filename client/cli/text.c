@@ -2,9 +2,23 @@
 #include "text.h"
 
 #include <inttypes.h>
+#include <stdbool.h>
+#include <string.h>
 
 #include "base/attr.h"
 #include "base/utf8.h"
+
+/* Whether these three bytes are U+2028 ... U+202E or U+2066 ... U+2069: they break a line,
+ * or turn what follows around, so that a name could make a line read otherwise. */
+static bool
+is_turn(const char *p)
+{
+	unsigned char c = (unsigned char)p[2];
+
+	return memcmp(p, "\xe2\x80", 2) == 0
+	    ? c >= 0xa8 && c <= 0xae
+	    : memcmp(p, "\xe2\x81", 2) == 0 && c >= 0xa6 && c <= 0xa9;
+}
 
 /* Bytes from `p` that may be shown as they are; 0 when the first may not. */
 static size_t
@@ -16,6 +30,8 @@ plain_len(const char *p, size_t left)
 		return c >= 0x20 && c != 0x7f;
 	/* U+0080 ... U+009F: control characters too. */
 	if (c == 0xc2 && left > 1 && (unsigned char)p[1] < 0xa0)
+		return 0;
+	if (left > 2 && is_turn(p))
 		return 0;
 	for (size_t n = 2; n <= 4 && n <= left; n++)
 		if (utf8_valid(p, n))

@@ -92,6 +92,17 @@ text_fault(const struct errinfo *ei)
 	buf_fini(&line);
 }
 
+static void
+text_more(const struct lint_result *result)
+{
+	struct buf line = { 0 };
+
+	add_clean(&line, "", result->file);
+	fprintf(stderr, "%.*s: and %zu more\n", SLICE_ARG(buf_slice(&line)),
+	    result->errors->more);
+	buf_fini(&line);
+}
+
 /* Faults go to stderr at once, so what stands before them on stdout goes first. */
 static void
 text_lint_file(struct writer *w, const struct lint_result *result)
@@ -116,7 +127,7 @@ text_lint_file(struct writer *w, const struct lint_result *result)
 	for (size_t i = 0; i < errors->n; i++)
 		text_fault(&errors->items[i]);
 	if (errors->more > 0)
-		fprintf(stderr, "%s: and %zu more\n", result->file, errors->more);
+		text_more(result);
 }
 
 static void

@@ -2,6 +2,8 @@
 #include "base/num.h"
 
 #include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
 
 #include "base/err.h"
 
@@ -47,4 +49,16 @@ num_format(int64_t value, char *out)
 		out[len++] = digits[--n];
 	out[len] = '\0';
 	return len;
+}
+
+const char *
+num_format_real(double value, char out[NUM_REAL_MAX])
+{
+	bool plain = value > -1e17 && value < 1e17 && value == (double)(int64_t)value;
+	int digits = plain ? 17 : 15; /* whole ones without an exponent */
+
+	do
+		snprintf(out, NUM_REAL_MAX, "%.*g", digits++, value);
+	while (digits <= 17 && strtod(out, NULL) != value);
+	return out;
 }

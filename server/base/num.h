@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* Whole numbers as text. Pure. */
+/* Numbers as text. Pure. */
 #ifndef BASE_NUM_H
 #define BASE_NUM_H
 
@@ -24,5 +24,10 @@ int num_parse(struct slice text, int64_t *out) MUST_CHECK;
 /* Writes `value` with a final NUL into out[NUM_TEXT_MAX]; returns the bytes
  * before the NUL. */
 size_t num_format(int64_t value, char *out);
+
+#define NUM_REAL_MAX 32 /* bytes of the longest double, with a final NUL */
+
+/* Writes a finite number with as few digits as read back as the same. Returns out. */
+const char *num_format_real(double value, char out[NUM_REAL_MAX]);
 
 #endif

@@ -260,11 +260,12 @@ void
 condition_add_scalar(const struct operand *value, struct buf *out)
 {
 	char quoted[QUOTE_MAX];
+	char number[NUM_REAL_MAX];
 
 	if (value->kind == OPERAND_TEXT)
 		buf_add_str(out, quote_name(quoted, value->text));
 	else if (value->kind == OPERAND_NUMBER)
-		buf_printf(out, "%.16g", value->number);
+		buf_add_str(out, num_format_real(value->number, number));
 	else
 		buf_add_str(out, value->truth ? "true" : "false");
 }

@@ -13,6 +13,8 @@
 static bool
 takes_kind(const struct condition *c, enum operand_kind kind)
 {
+	if (c->op == condition_op_find("contains") && kind != OPERAND_TEXT)
+		return kind == OPERAND_LIST;
 	switch (c->op->value) {
 	case VALUE_NUMBER:
 		return kind == OPERAND_NUMBER;
@@ -24,8 +26,6 @@ takes_kind(const struct condition *c, enum operand_kind kind)
 				return true;
 		return false;
 	case VALUE_SCALAR:
-		if (c->op == condition_op_find("contains") && kind == OPERAND_LIST)
-			return true;
 		return kind == c->value.kind;
 	case VALUE_BOOL:
 		break;

@@ -30,8 +30,8 @@ identity(const struct collector *c, const struct policy_limit *limit)
 
 	buf_add_str(&text, limit->scope.n == 0 ? "global " : "grant ");
 	buf_add_str(&text, limit->key_tail);
-	buf_printf(&text, " %lld %lld %s", (long long)limit->limit.max,
-	    (long long)limit_capacity(&limit->limit),
+	buf_printf(&text, " %lld %lld%s %s", (long long)limit->limit.max,
+	    (long long)limit_capacity(&limit->limit), limit->shadow ? " shadow" : "",
 	    limit->n_overrides > 0 ? limit->rule : "");
 	copy = text.failed ? NULL : arena_copy(c->arena, buf_slice(&text));
 	buf_fini(&text);

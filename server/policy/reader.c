@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "base/num.h"
 #include "policy/call.h"
 #include "policy/quote.h"
 #include "policy/suggest.h"
@@ -97,7 +98,7 @@ show_value(char out[QUOTE_MAX], const json_t *value)
 	if (json_is_string(value))
 		return quote_name(out, slice_str(json_string_value(value)));
 	if (json_is_number(value))
-		snprintf(out, QUOTE_MAX, "%.17g", json_number_value(value));
+		num_format_real(json_number_value(value), out);
 	else
 		snprintf(out, QUOTE_MAX, "%s", names[json_typeof(value)]);
 	return out;

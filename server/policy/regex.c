@@ -3,7 +3,9 @@
  * PCRE2's own match limit is no bound of the work: it begins anew at every place where
  * a match could start, and one step of it may run over the whole text. So the patterns
  * are compiled with callouts before each of their items, and on_item() charges a fixed
- * price for each item tried and one for each byte that lies between two of them. The
+ * price for each item tried and one for each byte that lies between two of them. What an
+ * item may run over and then fail, so that no other item tells of it, a fixed repeat such
+ * as a{1000} or a lookbehind, is in its price beforehand. The
  * just-in-time compiler is not used: where memory may not be made executable, as under
  * the systemd unit, it fails, and its steps cannot be bounded as well.
  */
@@ -13,19 +15,22 @@
 #include <pcre2.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* A step is about a nanosecond. */
 #define STEPS_MAX 4000000
 #define STEPS_PER_ITEM 16
-#define TRIES_MAX 250000 /* PCRE2's match limit: never the first to be met */
-#define DEPTH_MAX 20000  /* nested backtracking points */
-#define HEAP_KIB 4096    /* what a scratch may come to keep */
+#define REPEATS_PER_STEP 4 /* one character after another, in a loop of its own */
+#define TRIES_MAX 250000   /* PCRE2's match limit: never the first to be met */
+#define DEPTH_MAX 20000    /* nested backtracking points */
+#define HEAP_KIB 4096      /* what a scratch may come to keep */
 
 #define OPTIONS (PCRE2_UTF | PCRE2_NEVER_BACKSLASH_C | PCRE2_AUTO_CALLOUT)
 
 struct regex {
 	pcre2_code *code;
 	bool refers_back; /* \1 may compare as much as the whole text */
+	size_t way;       /* characters that one item may pass and then fail */
 };
 
 struct regex_scratch {
@@ -49,11 +54,59 @@ fault_pattern(int number, size_t offset, struct errinfo *ei)
 	    ei, ERR_INVALID, "%s, at byte %zu of it", (const char *)text, offset);
 }
 
+/* The text behind an escape, whose letter `at` points to: a brace of \x{41} opens no
+ * repeat. */
+static const char *
+skip_escape(const char *at, const char *end)
+{
+	bool has_brace =
+	    at + 1 < end && at[1] == '{' && memchr("xopPgk", *at, strlen("xopPgk"));
+
+	return at + (at < end) + has_brace;
+}
+
+/* The most that an item must repeat: the largest first number in braces. What only
+ * looks like a repeat counts as well. */
+static size_t
+largest_repeat(struct slice pattern)
+{
+	const char *end = pattern.ptr + pattern.len;
+	const char *at = pattern.ptr;
+	size_t largest = 0;
+
+	while (at < end) {
+		char c = *at++;
+		size_t n = 0;
+
+		if (c == '\\')
+			at = skip_escape(at, end);
+		if (c != '{')
+			continue;
+		while (at < end && (*at == ' ' || *at == '\t'))
+			at++;
+		for (; at < end && *at >= '0' && *at <= '9' && n < REGEX_TEXT_MAX; at++)
+			n = n * 10 + (size_t)(*at - '0');
+		largest = n > largest ? n : largest;
+	}
+	return largest;
+}
+
+static void
+set_way(struct regex *regex, struct slice pattern)
+{
+	uint32_t back = 0;
+	uint32_t behind = 0;
+
+	pcre2_pattern_info(regex->code, PCRE2_INFO_BACKREFMAX, &back);
+	pcre2_pattern_info(regex->code, PCRE2_INFO_MAXLOOKBEHIND, &behind);
+	regex->refers_back = back > 0;
+	regex->way = largest_repeat(pattern) + behind;
+}
+
 struct regex *
 regex_new(struct slice pattern, struct errinfo *ei)
 {
 	struct regex *regex;
-	uint32_t back = 0;
 	PCRE2_SIZE offset = 0;
 	int number = 0;
 
@@ -74,8 +127,7 @@ regex_new(struct slice pattern, struct errinfo *ei)
 		regex_free(regex);
 		return NULL;
 	}
-	pcre2_pattern_info(regex->code, PCRE2_INFO_BACKREFMAX, &back);
-	regex->refers_back = back > 0;
+	set_way(regex, pattern);
 	return regex;
 }
 
@@ -149,6 +201,8 @@ regex_match(const struct regex *regex, struct slice text, struct regex_scratch *
 		return MATCH_TOO_HARD;
 	s->at = 0;
 	s->price = STEPS_PER_ITEM;
+	s->price +=
+	    (int64_t)(regex->way < text.len ? regex->way : text.len) / REPEATS_PER_STEP;
 	if (regex->refers_back)
 		s->price += (int64_t)text.len;
 	rc = pcre2_match(regex->code, (PCRE2_SPTR)(text.len ? text.ptr : ""), text.len,

@@ -92,33 +92,50 @@ add_entries_why(const struct explanation *ex, bool required, struct buf *why)
 		    required ? "all %zu entries hold" : "none of %zu entries holds", n);
 }
 
+/* Of the enforced limits, for the others never deny. */
+static size_t
+count_enforced(const struct explanation *ex)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < ex->n_limits; i++)
+		n += !ex->limits[i].limit->shadow;
+	return n;
+}
+
 static size_t
 count_without_room(const struct explanation *ex)
 {
 	size_t n = 0;
 
 	for (size_t i = 0; ex->looked && i < ex->n_limits; i++)
-		n += !ex->limits[i].fits;
+		n += !ex->limits[i].limit->shadow && !ex->limits[i].fits;
 	return n;
+}
+
+/* Allowed although the counters could not be read. */
+static bool
+is_uncounted(const struct decision *d, const struct explanation *ex)
+{
+	return !ex->looked && d->verdict == VERDICT_ALLOW;
 }
 
 static void
 add_limits_why(const struct decision *d, const struct explanation *ex, struct buf *why)
 {
 	size_t without = count_without_room(ex);
+	size_t enforced = count_enforced(ex);
 
-	if (d->degraded && d->verdict == VERDICT_ALLOW) {
+	if (is_uncounted(d, ex))
 		buf_add_str(why,
 		    "the store is unavailable, and \"on_store_failure\" of no "
 		    "enforced limit denies: the call goes ahead uncounted");
-		return;
-	}
-	if (ex->lacking < ex->n_limits || !ex->looked) {
+	else if (ex->lacking < ex->n_limits || !ex->looked)
 		buf_add_slice(why, d->message);
-		return;
-	}
-	buf_printf(why, "%zu of %zu limits %s no room", without, ex->n_limits,
-	    without == 1 ? "has" : "have");
+	else
+		buf_printf(why, "%zu of %zu %slimits %s no room", without, enforced,
+		    enforced < ex->n_limits ? "enforced " : "",
+		    without == 1 ? "has" : "have");
 }
 
 static void
@@ -228,7 +245,7 @@ add_advice(const struct decision *d, const struct explanation *ex, struct buf *o
 {
 	if (ex->decided != STEP_LIMITS)
 		buf_add_str(out, steps[ex->decided].advice);
-	else if (d->degraded && d->verdict == VERDICT_ALLOW)
+	else if (is_uncounted(d, ex))
 		buf_add_str(out,
 		    "nothing: a check of this call would be allowed, but not counted; "
 		    "see why the store is away");
@@ -440,6 +457,8 @@ format_usage_counter(struct json_text *j, const struct usage_counter *uc)
 	json_text_open(j, NULL, '{');
 	format_counter(j, uc->limit, uc->scope, uc->key);
 	json_text_bool(j, "global", uc->limit->scope.n == 0);
+	if (uc->limit->shadow)
+		json_text_string(j, "mode", slice_str("shadow"));
 	if (read) {
 		json_text_int(j, "used", uc->outcome.used);
 		json_text_int(j, "remaining", uc->outcome.remaining);

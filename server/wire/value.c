@@ -85,6 +85,7 @@ describe(const json_t *value, char *out, size_t size)
 		[JSON_NULL] = "null",
 	};
 	char excerpt[VALUE_EXCERPT_MAX];
+	char real[NUM_REAL_MAX];
 
 	if (json_is_string(value))
 		snprintf(out, size, "\"%s\"",
@@ -94,7 +95,8 @@ describe(const json_t *value, char *out, size_t size)
 	else if (json_is_integer(value))
 		snprintf(out, size, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
 	else if (json_is_real(value))
-		snprintf(out, size, "%.17g", json_real_value(value));
+		snprintf(
+		    out, size, "%s", num_format_real(json_real_value(value), real));
 	else
 		snprintf(out, size, "%s", types[json_typeof(value)]);
 }

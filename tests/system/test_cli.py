@@ -95,6 +95,11 @@ def test_control_characters_do_not_reach_the_terminal(daemon):
     assert r"gone for g\x1b[2J\x0a (rule /tools/gone/action): not\x1b[31m" in done.stdout
 
 
+def test_a_name_does_not_turn_the_line_around(daemon):
+    done = check(daemon, "gone", "--grant", "a\u202eb\u2066c\u2028d\u2027\u200f")
+    assert r"for a\xe2\x80\xaeb\xe2\x81\xa6c\xe2\x80\xa8d" + "\u2027\u200f (" in done.stdout
+
+
 def test_options_reach_the_daemon(daemon):
     session = [check_json(daemon, "login", "--grant", g, "--session", "s1")["remaining"]
                for g in ("a", "b")]

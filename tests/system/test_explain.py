@@ -463,7 +463,7 @@ def test_command_line(served):
     assert done.returncode == 0
     assert "  charges per 2592000s: 2 of 2 used, 0 left; resets in" in done.stdout
     assert "  calls per 2592000s, of all callers: 2 of 50 used" in done.stdout
-    assert "1 limits that count by a session or an attribute" in done.stdout
+    assert "1 limit by a session or an attribute is not shown" in done.stdout
     as_json = json.loads(ration(served, "usage", "--grant", "alice", "--json").stdout)
     assert as_json["counters"][0]["used"] == 2
     done = ration(served, "usage", "--grant", "alice", "--policy", "nope")
@@ -500,3 +500,57 @@ def test_shadow_limits(rationd, redis_server, kind):
     assert by_name["org"]["admits"] is None and by_name["org"]["key"] is None
     assert by_name["calls"]["admits"] and by_name["calls"]["max"] == 2
     assert "mode" not in by_name["calls"]
+
+
+def test_shadow_limits_do_not_lack_room(rationd):
+    """Only the enforced ones are told to be in the way."""
+    daemon = rationd(policy(call=[
+        limit("calls", "30d", 0), {**limit("trial", "30d", 0), "mode": "shadow"}]))
+    explained = daemon.post("/v1/explain", ask("call")).json()
+    assert step(explained, "limits")["why"] == "1 of 1 enforced limits has no room"
+    assert "other limits" not in explained["advice"]
+    text = ration(daemon, "explain", "call", "--grant", "g").stdout
+    assert "\n      deny  /tools/call/limits/calls: max 0" in text
+    assert "\n      shadow  /tools/call/limits/trial: max 0" in text
+
+
+def test_allowed_uncounted(rationd, redis_server):
+    """The step that decides says why, also where the store is away and that is allowed."""
+    document = {**policy(call=[limit("calls", "30d", 2)]), "on_store_failure": "allow"}
+    daemon = rationd(document, store=redis_server.url, flags=["--deadline-ms", "200"])
+    redis_server.pause()
+    try:
+        explained = daemon.post("/v1/explain", ask("call")).json()
+        done = ration(daemon, "explain", "call", "--grant", "g")
+    finally:
+        redis_server.resume()
+    assert (explained["verdict"], explained["degraded"]) == ("allow", True)
+    assert "the store is unavailable" in step(explained, "limits")["why"]
+    assert "not counted" in explained["advice"]
+    assert done.returncode == 0
+    assert "\n  8 limits   allow: the store is unavailable" in done.stdout
+    assert "\n      ?     /tools/call/limits/calls" in done.stdout
+
+
+def test_what_contains_takes(rationd):
+    """A number holds nothing, so it is of the wrong type even if the value is one too."""
+    daemon = rationd(policy(call={"deny_if": [entry("args.x", "contains", 5)]}))
+    for x, why in ((5, "type mismatch"), ("5", "type mismatch"), ([6], "value mismatch")):
+        explained = daemon.post("/v1/explain", ask("call", {"x": x})).json()
+        condition = step(explained, "deny_if")["entries"][0]["conditions"][0]
+        assert condition["why"].startswith(why), x
+
+
+def test_usage_tells_shadow_limits(rationd):
+    """Also where an enforced limit has the same counter and max."""
+    daemon = rationd(policy(
+        trial=[{**limit("calls", "30d", 1), "mode": "shadow"}], call=[limit("calls", "30d", 1)]))
+    for _ in range(2):
+        assert check(daemon, "trial", grant="g")["verdict"] == "allow"
+    told = [(one["rule"], one["used"], one.get("mode"))
+            for one in usage(daemon, "g")["counters"]]
+    assert told == [("/tools/trial/limits/calls", 2, "shadow"),
+                    ("/tools/call/limits/calls", 2, None)]
+    text = ration(daemon, "usage", "--grant", "g").stdout
+    assert "  calls per 2592000s, shadow: 2 of 1 used" in text
+    assert "  calls per 2592000s: 2 of 1 used" in text

@@ -175,6 +175,15 @@ def test_lint_usage(words, piece):
     assert piece in done.stderr
 
 
+def test_a_file_name_does_not_reach_the_terminal_as_it_is(tmp_path):
+    document = {"version": "1", "default": "deny", **{f"k{i}": 1 for i in range(1000)}}
+    (tmp_path / "a\x1b[31m.json").write_text(json.dumps(document))
+    done = run_ration("lint", "a\x1b[31m.json", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "\x1b" not in done.stderr
+    assert re.search(r"^a\\x1b\[31m\.json: and \d+ more$", done.stderr, re.M)
+
+
 def test_lint_of_a_big_document(tmp_path):
     """10,000 tools, 1,000 of them with a limit, and hidden names: it ends, and counts."""
     limit = {"window": "hour", "max": 1, "scope": ["grant", "org"]}

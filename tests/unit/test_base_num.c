@@ -91,6 +91,25 @@ test_format_equals_printf(void **state)
 	}
 }
 
+static void
+test_format_real(void **state)
+{
+	static const struct {
+		double value;
+		const char *want;
+	} cases[] = { { 0.1, "0.1" }, { 1e-7, "1e-07" }, { 5.0, "5" }, { -2.5, "-2.5" },
+		{ 0.1 + 0.2, "0.30000000000000004" }, { 1e300, "1e+300" },
+		{ 9007199254740991.0, "9007199254740991" },
+		{ 1e16, "10000000000000000" },
+		{ -2.2250738585072014e-308, "-2.2250738585072014e-308" } };
+	char text[NUM_REAL_MAX];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++)
+		assert_string_equal(
+		    num_format_real(cases[i].value, text), cases[i].want);
+}
+
 int
 main(void)
 {
@@ -98,6 +117,7 @@ main(void)
 		cmocka_unit_test(test_parse_accepts),
 		cmocka_unit_test(test_parse_refuses),
 		cmocka_unit_test(test_format_equals_printf),
+		cmocka_unit_test(test_format_real),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -111,6 +111,12 @@ hostile(void **state)
 		/* Comparing with what was found before is as long as that. */
 		{ "(.*)\\1[xz]", "a", 60000, "" },
 		{ "(?i)(.*),\\1[xz]", "a,", 60000, "" },
+		/* What fails within one item has passed as much before. */
+		{ "a{30000}", "aaaaaaaaaaaaaaaaaaaaaaaab", 60000, "" },
+		{ "[^z]{20000}", "abz", 60000, "" },
+		{ "\\x{61}{20000}", "ab", 60000, "" },
+		{ "(?<=a{20000})b", "b", 60000, "" },
+		{ "(?<=(?:a{200}){100})b", "b", 60000, "" },
 		/* Deep: of memory, rather than of time. */
 		{ "^([a-z]|[0-9])*$", "a1", 60000, "" },
 		{ "^(((((a)*)*)*)*)*$", "a", 60000, "b" },
@@ -147,6 +153,9 @@ honest(void **state)
 		{ "password", "pass word ", MATCH_NO },
 		{ "(?i)\\b(drop|truncate)\\s+table\\b", "select a from b; ", MATCH_NO },
 		{ "[0-9]{16}", "0123456789 ", MATCH_NO },
+		{ "[0-9a-f]{128}", "0123456789abcdef ", MATCH_NO },
+		{ "\\x{1F600}|\\\\x", "x{99999}", MATCH_NO },
+		{ "(?<=id=)[0-9]{20,}", "id=12 ", MATCH_NO },
 		{ "^[a-z ]+$", "lorem ipsum ", MATCH_YES },
 		{ "^\\P{Cc}*$", "\xC3\xA9t\xC3\xA9 ", MATCH_YES },
 		{ "(?s)^.*needle", "hay ", MATCH_NO },
