@@ -70,7 +70,9 @@ open_engine(struct worker *w)
 		.deadline_ms = w->shared.config->deadline_ms,
 		.on_store_failure = w->shared.config->on_store_failure
 		    ? STORE_FAILURE_ALLOW
-		    : STORE_FAILURE_DENY };
+		    : STORE_FAILURE_DENY,
+		.key_prefix = w->shared.config->key_prefix,
+		.dedup_ttl_ms = w->shared.config->dedup_ttl * 1000 };
 
 	if (w->shared.decision_log) {
 		w->decisions = decision_log_new(w->shared.decision_log, w->cells);
@@ -95,6 +97,19 @@ open_throttler(struct worker *w)
 	return throttler_new(&options);
 }
 
+static struct settler *
+open_settler(struct worker *w)
+{
+	const struct config *c = w->shared.config;
+	struct settler_options options = { .store = w->store,
+		.cells = w->cells,
+		.key_prefix = c->key_prefix,
+		.deadline_ms = c->deadline_ms,
+		.dedup_ttl_ms = c->dedup_ttl * 1000 };
+
+	return settler_new(&options);
+}
+
 static struct admin *
 open_admin(struct worker *w)
 {
@@ -117,6 +132,7 @@ open_front(struct worker *w, const struct front_protocol *protocol)
 	const struct config *c = w->shared.config;
 	struct front_options options = { .engine = w->engine,
 		.throttler = w->throttler,
+		.settler = w->settler,
 		.cells = w->cells,
 		.quota = &w->quota,
 		.tokens = w->shared.tokens,
@@ -193,7 +209,7 @@ worker_open(struct worker *w, size_t index, const struct worker_shared *shared,
 
 	if (!(w->loop = loop_new()) || !(w->store = open_store(w)) ||
 	    !(w->engine = open_engine(w)) || !(w->throttler = open_throttler(w)) ||
-	    !(w->admin = open_admin(w)))
+	    !(w->settler = open_settler(w)) || !(w->admin = open_admin(w)))
 		return err_set(ei, ERR_NOMEM, "out of memory or file descriptors");
 	note_policies(w);
 	loop_on_turn(w->loop, end_turn, w);
@@ -236,6 +252,7 @@ worker_close(struct worker *w)
 	if (w->engine)
 		check_engine_free(w->engine);
 	throttler_free(w->throttler);
+	settler_free(w->settler);
 	decision_log_free(w->decisions);
 	admin_free(w->admin);
 	loop_free(w->loop);
@@ -254,7 +271,8 @@ worker_drain(struct worker *w)
 static size_t
 count_pending(const struct worker *w)
 {
-	return check_engine_pending(w->engine) + throttler_pending(w->throttler);
+	return check_engine_pending(w->engine) + throttler_pending(w->throttler) +
+	    settler_pending(w->settler);
 }
 
 size_t

@@ -15,6 +15,7 @@
 #include "base/err.h"
 #include "base/metric.h"
 #include "check/check.h"
+#include "check/settlement.h"
 #include "front/front.h"
 #include "net/loop.h"
 #include "ops/admin.h"
@@ -50,6 +51,7 @@ struct worker {
 	struct decision_log *decisions; /* NULL: not logged */
 	struct check_engine *engine;
 	struct throttler *throttler;
+	struct settler *settler;
 	struct admin *admin;
 	struct front *fronts[2]; /* HTTP, RESP; NULL when switched off */
 

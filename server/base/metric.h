@@ -13,6 +13,18 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
+/* The series of one way to settle a reservation, in the order of enum settle_status,
+ * and one for those that were refused before the store was asked. */
+#define SETTLEMENT_ROW(X, id, result, action, help) \
+	X(id, "ration_settlements_total", COUNTER,  \
+	    "action=\"" action "\",result=\"" result "\"", help)
+#define SETTLEMENT_ROWS(X, ID, action, help)                    \
+	SETTLEMENT_ROW(X, ID##S_DONE, "done", action, help)     \
+	SETTLEMENT_ROW(X, ID##S_ALREADY, "already", action, "") \
+	SETTLEMENT_ROW(X, ID##S_UNKNOWN, "unknown", action, "") \
+	SETTLEMENT_ROW(X, ID##S_FAILED, "failed", action, "")   \
+	SETTLEMENT_ROW(X, ID##S_INVALID, "invalid", action, "")
+
 /*
  * X(identifier, "name", kind, "label=\"value\"" or "", "help")
  * Series of one name stand together. Times are kept in µs and shown in seconds.
@@ -33,6 +45,18 @@
 	X(DEGRADED_DENY, "ration_degraded_total", COUNTER, "decision=\"deny\"", "")    \
 	X(CHECKS_INVALID, "ration_checks_invalid_total", COUNTER, "",                  \
 	    "Requests for a check that were refused as malformed.")                    \
+	X(CHECKS_REPLAYED, "ration_checks_replayed_total", COUNTER, "",                \
+	    "Checks of these that got the answer of an earlier one with their id.")    \
+	X(CHECKS_PEEKED, "ration_checks_peeked_total", COUNTER, "",                    \
+	    "Checks of these that only peeked.")                                       \
+	X(CHECKS_CONFLICT, "ration_checks_conflict_total", COUNTER, "",                \
+	    "Checks refused because their id was used for something else.")            \
+	SETTLEMENT_ROWS(X, COMMIT, "commit", "Settlements of reservations answered.")  \
+	SETTLEMENT_ROWS(X, ROLLBACK, "rollback", "")                                   \
+	SETTLEMENT_ROWS(X, RENEW, "renew", "")                                         \
+	X(RESETS_DONE, "ration_resets_total", COUNTER, "result=\"done\"",              \
+	    "Resets of counters that were asked of the store, by result.")             \
+	X(RESETS_FAILED, "ration_resets_total", COUNTER, "result=\"failed\"", "")      \
 	X(THROTTLES_ALLOWED, "ration_throttles_total", COUNTER, "result=\"allowed\"",  \
 	    "CL.THROTTLE commands answered, by result.")                               \
 	X(THROTTLES_LIMITED, "ration_throttles_total", COUNTER, "result=\"limited\"",  \

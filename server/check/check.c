@@ -55,6 +55,7 @@ check_free(struct check *check)
 	buf_fini(&check->names);
 	buf_fini(&check->keys);
 	buf_fini(&check->note);
+	buf_fini(&check->ledger.text);
 	free(check->limits);
 	free(check->charges);
 	free(check);
@@ -99,6 +100,24 @@ size_t
 check_engine_pending(const struct check_engine *engine)
 {
 	return engine->pending;
+}
+
+const struct check_options *
+check_engine_options(const struct check_engine *engine)
+{
+	return &engine->options;
+}
+
+void
+check_engine_hold(struct check_engine *engine)
+{
+	engine->pending++;
+}
+
+void
+check_engine_let_go(struct check_engine *engine)
+{
+	engine->pending--;
 }
 
 /* A check that nobody has used yet, or NULL. */
@@ -210,6 +229,21 @@ point_keys(struct check *check)
 	}
 }
 
+/* Slots are held by reservations alone; a look is made as if it reserved. */
+static bool
+needs_reserve(const struct check *check, const struct policy_limit *limit)
+{
+	return UNLIKELY(limit->limit.algorithm == ALGORITHM_CONCURRENCY) &&
+	    check->mode == MODE_ENFORCE;
+}
+
+/* The request's own cost, or an argument's: what a commit may correct. */
+static bool
+is_correctable(const struct policy_limit *limit)
+{
+	return limit->cost < 0 && limit->limit.algorithm != ALGORITHM_CONCURRENCY;
+}
+
 /* Makes one limit's charge. A shadow limit that cannot be charged only says so. */
 static int
 make_charge(struct check *check, const struct policy_limit *limit,
@@ -219,11 +253,18 @@ make_charge(struct check *check, const struct policy_limit *limit,
 	size_t begin = check->keys.len;
 	struct policy_charge made;
 	struct errinfo why;
-	int rc = policy_charge(limit, call, &check->keys, &made, &why);
+	int rc;
 
 	*out = (struct decision_limit){
 		.limit = limit, .scope = limit->scope.text, .charge = DECISION_NO_CHARGE
 	};
+	if (needs_reserve(check, limit)) {
+		if (limit->shadow)
+			return 0;
+		decide_unreserved(&check->decision, limit, &check->note);
+		return ERR_INVALID;
+	}
+	rc = policy_charge(limit, call, &check->keys, &made, &why);
 	if (rc < 0 && rc != ERR_NOMEM && limit->shadow)
 		return 0;
 	if (rc < 0 && rc != ERR_NOMEM)
@@ -236,13 +277,15 @@ make_charge(struct check *check, const struct policy_limit *limit,
 	*charge = (struct charge){ .key.len = check->keys.len - begin,
 		.limit = &made.limit->limit,
 		.cost = made.cost,
-		.shadow = limit->shadow };
+		.shadow = limit->shadow,
+		.corrects = is_correctable(limit) };
 	return 0;
 }
 
 /* Makes the charges of an allowing ruling, shadow ones behind the others as a take
  * wants them. ERR_NOTFOUND when the call lacks what a limit counts by, ERR_INVALID
- * when an argument is no cost: the decision is made then; ERR_NOMEM. */
+ * when an argument is no cost, or a slot is asked for without a reservation: the
+ * decision is made then; ERR_NOMEM. */
 static int
 make_charges(struct check *check, const struct ruling *ruling, const struct call *call)
 {
@@ -259,6 +302,13 @@ make_charges(struct check *check, const struct ruling *ruling, const struct call
 	if (rc == 0)
 		point_keys(check);
 	return rc;
+}
+
+/* What is remembered or reserved goes to the store also where no limit counts it. */
+static bool
+wants_ledger(const struct check_request *request)
+{
+	return UNLIKELY(request->id.len > 0 || request->mode == MODE_RESERVE);
 }
 
 /* Steps 1-7. True when the decision is made, false when charges must be taken; *err is
@@ -278,12 +328,29 @@ decide_alone(struct check *check, const struct check_request *request, int *err)
 	}
 	check->decision.policy = slice_str(policy_name(policy));
 	policy_rule(policy, &request->call, check->engine->scratch, &ruling);
-	if (ruling.verdict != VERDICT_ALLOW || ruling.n_limits == 0) {
+	if (ruling.verdict != VERDICT_ALLOW ||
+	    (ruling.n_limits == 0 && !wants_ledger(request))) {
 		decide_ruled(&check->decision, &ruling);
 		return true;
 	}
 	*err = make_charges(check, &ruling, &request->call);
 	return *err < 0 && *err != ERR_NOMEM;
+}
+
+/* A conflict is refused like a malformed request: no verdict, no line in the log. */
+static void
+count_decision(struct check *check)
+{
+	const struct check_options *o = &check->engine->options;
+	const struct decision *d = &check->decision;
+
+	metric_add(o->cells, decide_metric(d), 1);
+	if (UNLIKELY(d->degraded))
+		metric_add(o->cells, decide_metric_degraded(d), 1);
+	if (UNLIKELY(d->replayed))
+		metric_add(o->cells, METRIC_CHECKS_REPLAYED, 1);
+	if (UNLIKELY(check->mode == MODE_PEEK))
+		metric_add(o->cells, METRIC_CHECKS_PEEKED, 1);
 }
 
 /* `done` may release it. */
@@ -295,13 +362,11 @@ check_finish(struct check *check)
 	bool asked = check->kind == CHECK_ASK;
 
 	if (asked)
-		metric_add(o->cells, decide_metric(&check->decision), 1);
-	if (asked && check->decision.degraded)
-		metric_add(o->cells, decide_metric_degraded(&check->decision), 1);
+		count_decision(check);
 	engine->pending--;
 	if (check->state == CHECK_PENDING)
 		check->state = CHECK_DONE;
-	if (asked && o->observe)
+	if (asked && o->observe && check->decision.cause != CAUSE_CONFLICT)
 		o->observe(o->observe_arg, check);
 	if (check->state == CHECK_DETACHED)
 		recycle(check);
@@ -316,7 +381,11 @@ on_taken(struct take *take)
 	struct weighed weighed = { check->limits, check->n_limits,
 		check->engine->options.on_store_failure };
 
+	if (UNLIKELY(take->ledger) && check_ledger_ask_again(check))
+		return;
 	decide_taken(&check->decision, take, &weighed, &check->note);
+	if (UNLIKELY(take->ledger))
+		check_ledger_taken(check);
 	if (check->explaining)
 		check_explain_taken(check);
 	check_finish(check);
@@ -326,6 +395,12 @@ struct store *
 check_store(const struct check *check)
 {
 	return check->engine->options.store;
+}
+
+const struct check_options *
+check_options_of(const struct check *check)
+{
+	return &check->engine->options;
 }
 
 int64_t
@@ -347,6 +422,22 @@ abandon(struct check *check)
 	return NULL;
 }
 
+/* The charges are made: the store is asked, where there is something to ask. */
+static void
+ask_store(struct check *check, const struct check_request *request)
+{
+	struct take *take = &check->take;
+
+	take->charges = check->charges;
+	take->deadline_us = check_deadline_us(check, request->timeout_ms);
+	take->done = on_taken;
+	take->status = TAKE_ADMITTED;
+	if (take->n > 0 || take->ledger)
+		store_take(check->engine->options.store, take);
+	else
+		on_taken(take); /* shadow limits without what they count by */
+}
+
 struct check *
 check_start(struct check_engine *engine, const struct check_request *request,
     void (*done)(struct check *check, void *arg), void *arg)
@@ -361,6 +452,9 @@ check_start(struct check_engine *engine, const struct check_request *request,
 	check->done = done;
 	check->arg = arg;
 	check->kind = request->kind;
+	check->mode = request->mode;
+	check->take.look = check->kind == CHECK_EXPLAIN || check->mode == MODE_PEEK;
+	check->take.ledger = NULL;
 	rc = keep_names(check, request);
 	if (rc == 0 && request->kind == CHECK_USAGE) {
 		rc = check_count(check, request);
@@ -373,23 +467,16 @@ check_start(struct check_engine *engine, const struct check_request *request,
 	}
 	if (rc == 0)
 		decided = decide_alone(check, request, &rc);
+	if (rc == 0 && !decided && wants_ledger(request))
+		rc = check_ledger_open(check, request);
 	if (request->kind == CHECK_EXPLAIN && (decided || rc == 0))
 		rc = check_explain(check, request, engine->scratch);
 	if (rc == ERR_NOMEM)
 		return abandon(check);
-	if (decided) {
+	if (decided)
 		check_finish(check);
-		return check;
-	}
-	check->take.charges = check->charges;
-	check->take.look = request->kind == CHECK_EXPLAIN;
-	check->take.deadline_us = check_deadline_us(check, request->timeout_ms);
-	check->take.done = on_taken;
-	check->take.status = TAKE_ADMITTED;
-	if (check->take.n > 0)
-		store_take(engine->options.store, &check->take);
 	else
-		on_taken(&check->take); /* shadow limits without what they count by */
+		ask_store(check, request);
 	return check;
 }
 
@@ -403,6 +490,12 @@ const struct decision *
 check_decision(const struct check *check)
 {
 	return &check->decision;
+}
+
+enum check_mode
+check_mode(const struct check *check)
+{
+	return check->mode;
 }
 
 int64_t

@@ -34,14 +34,23 @@ struct check_options {
 	/* Of limits whose documents say nothing; UNSAID: deny. */
 	enum store_failure on_store_failure;
 	/* Sees every decision once, before the owner; NULL: nobody. For the decision
-	 * log; what only explains or looks is no decision. `check` may be asked with the functions below. */
+	 * log: what only explains, CHECK_USAGE and a conflict are no decision. `check`
+	 * may be asked with the functions below. */
 	void (*observe)(void *arg, const struct check *check);
 	void *observe_arg;
 	/* Sees every request before it is decided and may write into `kept` what the
 	 * observer will want to know of it: its arguments are gone by then. With the
 	 * same argument; NULL: nothing is kept. */
 	void (*keep)(void *arg, const struct check_request *request, struct buf *kept);
+	const char *key_prefix; /* of the ledger's keys, borrowed; NULL: "ration" */
+	int64_t dedup_ttl_ms;   /* how long a request id is known; 0: ten minutes */
 };
+
+/* What the engine shares with the other files of check/ that work for its worker. */
+const struct check_options *check_engine_options(const struct check_engine *engine);
+/* Something else than a check is under way: counts it among the pending ones. */
+void check_engine_hold(struct check_engine *engine);
+void check_engine_let_go(struct check_engine *engine);
 
 /* `policies` is ref'd. NULL when out of memory. */
 struct check_engine *check_engine_new(
@@ -54,7 +63,7 @@ void check_engine_set_policies(
     struct check_engine *engine, struct policy_set *policies);
 struct policy_set *check_engine_policies(const struct check_engine *engine);
 
-/* Checks between start and done. */
+/* Checks, and resettings, between start and done. */
 size_t check_engine_pending(const struct check_engine *engine);
 
 /*
@@ -76,6 +85,8 @@ const struct decision *check_decision(const struct check *check);
  * decision of CHECK_USAGE says why there is nothing to tell, where that is so. */
 const struct explanation *check_explanation(const struct check *check);
 const struct usage *check_usage(const struct check *check);
+/* As it was asked. */
+enum check_mode check_mode(const struct check *check);
 /* clock_mono_us() at the start. */
 int64_t check_started_us(const struct check *check);
 /* The policy that decided, until the release; NULL: there is none of that name. */

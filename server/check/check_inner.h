@@ -13,6 +13,17 @@ enum check_state {
 	CHECK_DETACHED /* released while with the store */
 };
 
+/* What a check with a request id, or one that reserves, has beside. */
+struct check_ledger {
+	struct ledger ledger;
+	struct buf text; /* the id's key, the reservation's id, the reservation's key */
+	struct slice reservation; /* its id, as callers get it */
+	char print[LEDGER_PRINT_LEN + 1];
+	char holder[LEDGER_HOLDER_LEN + 1];
+	enum check_mode asked_as; /* the mode that the print is of */
+	bool asked_twice;
+};
+
 struct explaining;
 struct counting;
 
@@ -21,6 +32,7 @@ struct check {
 	struct check *next_free;
 	enum check_state state;
 	enum check_kind kind;
+	enum check_mode mode;
 	struct policy_set *policies; /* what the decision points into */
 	uint64_t epoch;              /* the engine's when the check began */
 	int64_t started_us;
@@ -39,12 +51,24 @@ struct check {
 	struct take take;
 	struct explaining *explaining; /* CHECK_EXPLAIN; owned */
 	struct counting *counting;     /* CHECK_USAGE; owned */
+	struct check_ledger ledger;    /* in use where take.ledger points to it */
 };
 
 /* check.c: the decision is made. The check may be gone afterwards. */
 void check_finish(struct check *check);
 int64_t check_deadline_us(const struct check *check, int64_t timeout_ms);
 struct store *check_store(const struct check *check);
+const struct check_options *check_options_of(const struct check *check);
+
+/*
+ * ledger.c: gives the take its ledger, once its charges are made. 0, or ERR_NOMEM.
+ */
+int check_ledger_open(
+    struct check *check, const struct check_request *request) MUST_CHECK;
+/* The store has answered. True: it is asked once more, and the check may be gone. */
+bool check_ledger_ask_again(struct check *check);
+/* The decision is made; it gets its reservation. */
+void check_ledger_taken(struct check *check);
 
 /*
  * explain.c: fills in what the steps found. Once the decision is made, or the charges

@@ -2,6 +2,7 @@
 #include "check/decide.h"
 
 #include "base/attr.h"
+#include "policy/quote.h"
 
 static void
 set_verdict(struct decision *d, enum verdict verdict, enum decision_cause cause,
@@ -60,6 +61,21 @@ decide_missing(struct decision *d, const struct policy_limit *limit, const char 
 	    "the request lacks what this limit counts by");
 	buf_clear(note);
 	buf_add_str(note, why);
+	set_message(d, note);
+}
+
+void
+decide_unreserved(
+    struct decision *d, const struct policy_limit *limit, struct buf *note)
+{
+	char counter[QUOTE_MAX];
+
+	set_verdict(d, VERDICT_DENY, CAUSE_POLICY, limit->rule,
+	    "the tool has a concurrency limit and needs mode \"reserve\"");
+	buf_clear(note);
+	buf_printf(note,
+	    "limit %s counts calls in flight: the tool needs mode \"reserve\"",
+	    quote_name(counter, slice_str(limit->counter)));
 	set_message(d, note);
 }
 
@@ -192,6 +208,12 @@ decide_taken(struct decision *d, const struct take *take, const struct weighed *
 		decide_failed(d, take, weighed, note);
 		return;
 	}
+	if (UNLIKELY(take->status == TAKE_CONFLICT)) {
+		set_verdict(d, VERDICT_DENY, CAUSE_CONFLICT, "",
+		    "the request id was used with another tool or other charges, or "
+		    "in another mode");
+		return;
+	}
 	refused = report(weighed, take);
 	if (refused == DECISION_NO_LIMIT) {
 		set_verdict(d, VERDICT_ALLOW, CAUSE_ALLOWED, "", "");
@@ -203,6 +225,7 @@ decide_taken(struct decision *d, const struct take *take, const struct weighed *
 	}
 	d->limits = weighed->limits;
 	d->n_limits = weighed->n;
+	d->replayed = take->ledger && take->ledger->replayed;
 }
 
 enum metric
@@ -213,6 +236,7 @@ decide_metric(const struct decision *d)
 		[CAUSE_POLICY] = METRIC_CHECKS_DENY_POLICY,
 		[CAUSE_LIMIT] = METRIC_CHECKS_DENY_LIMIT,
 		[CAUSE_STORE] = METRIC_CHECKS_DENY_STORE,
+		[CAUSE_CONFLICT] = METRIC_CHECKS_CONFLICT,
 	};
 
 	return d->verdict == VERDICT_APPROVAL ? METRIC_CHECKS_APPROVAL

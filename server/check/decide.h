@@ -24,6 +24,10 @@ void decide_ruled(struct decision *d, const struct ruling *ruling);
 void decide_missing(struct decision *d, const struct policy_limit *limit,
     const char *why, struct buf *note);
 
+/* A slot of a concurrency limit is asked for by a check that does not reserve. */
+void decide_unreserved(
+    struct decision *d, const struct policy_limit *limit, struct buf *note);
+
 /* What was weighed: all limits of a check, in policy order, with limit, scope and
  * charge filled in. */
 struct weighed {
@@ -34,8 +38,8 @@ struct weighed {
 };
 
 /*
- * The store has answered: admitted, refused or failed; or there was nothing to ask it
- * (take->n is 0, admitted). The limits' outcomes are filled in here; the decision
+ * The store has answered: admitted, refused, failed, or that the request id was used
+ * for something else; or there was nothing to ask it (take->n is 0, admitted). The limits' outcomes are filled in here; the decision
  * borrows them. Where the store failed, the strictest of the enforced limits decides.
  */
 void decide_taken(struct decision *d, const struct take *take,

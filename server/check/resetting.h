@@ -24,7 +24,8 @@ struct resetting;
  * Starts; the request is copied. `done` runs exactly once, possibly before the return;
  * never after resetting_release(). NULL, and done does not run: ERR_INVALID when the
  * scope cannot be read, ERR_NOTFOUND when there is no such policy, or it has no such
- * counter (ei->text names those it has of that scope), ERR_NOMEM.
+ * counter (ei->text names those it has of that scope), ERR_TOOBIG when there are more
+ * than RESET_KEYS_MAX, ERR_NOMEM.
  */
 struct resetting *resetting_start(struct check_engine *engine,
     const struct reset_request *request,

@@ -18,6 +18,7 @@
 #include "base/err.h"
 #include "base/metric.h"
 #include "check/check.h"
+#include "check/settlement.h"
 #include "check/throttle.h"
 #include "net/address.h"
 #include "net/loop.h"
@@ -42,6 +43,7 @@ struct front_quota {
 struct front_options {
 	struct check_engine *engine;    /* borrowed */
 	struct throttler *throttler;    /* borrowed; RESP only */
+	struct settler *settler;        /* borrowed */
 	struct metric_cells *cells;     /* borrowed */
 	struct front_quota *quota;      /* borrowed */
 	const struct token_set *tokens; /* borrowed; NULL: no token is asked for */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 #include "limit/key.h"
 
-#include <stdbool.h>
+#include <string.h>
 
 #include "base/hash.h"
 
@@ -56,4 +56,42 @@ key_add_part(struct buf *out, struct slice raw)
 		add_digest(out, raw);
 	else
 		buf_commit(out, len);
+}
+
+static bool
+is_digit(char c, const char *letters)
+{
+	return (c >= '0' && c <= '9') || (c && strchr(letters, c));
+}
+
+static bool
+is_digest(struct slice text)
+{
+	if (text.len != 1 + KEY_DIGEST_DIGITS || text.ptr[0] != '~')
+		return false;
+	for (size_t i = 1; i < text.len; i++)
+		if (!is_digit(text.ptr[i], "abcdef"))
+			return false;
+	return true;
+}
+
+bool
+key_is_part(struct slice text)
+{
+	static const char upper[] = "ABCDEF";
+	const char *at = text.ptr;
+
+	if (text.len > KEY_PART_MAX)
+		return false;
+	if (is_digest(text))
+		return true;
+	for (size_t i = 0; i < text.len; i++) {
+		if (plain[(unsigned char)at[i]])
+			continue;
+		if (at[i] != '%' || text.len - i < 3 || !is_digit(at[i + 1], upper) ||
+		    !is_digit(at[i + 2], upper))
+			return false;
+		i += 2;
+	}
+	return true;
 }

@@ -7,6 +7,8 @@
 #ifndef LIMIT_KEY_H
 #define LIMIT_KEY_H
 
+#include <stdbool.h>
+
 #include "base/buf.h"
 #include "base/slice.h"
 
@@ -17,5 +19,8 @@
  * longer than KEY_PART_MAX, '~' and the first 32 hex digits of the raw part's SHA-256.
  */
 void key_add_part(struct buf *out, struct slice raw);
+
+/* Whether key_add_part() may have written it. */
+bool key_is_part(struct slice text);
 
 #endif

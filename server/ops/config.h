@@ -49,6 +49,7 @@ struct config {
 	int64_t store_max_counters;
 	int64_t deadline_ms;
 	int64_t on_store_failure; /* 0: deny, 1: allow */
+	int64_t dedup_ttl;        /* seconds */
 
 	struct config_list listen_http; /* addresses; one item "none": off */
 	struct config_list listen_resp;

@@ -142,9 +142,18 @@ const struct config_key config_keys[] = {
 	    .check = check_store_failure,
 	    .help = "deny or allow: what becomes of a check that the store did not "
 		    "answer, where the policy does not say." },
+	{ .name = "dedup-ttl",
+	    .type = CONFIG_NUMBER,
+	    .where = CONFIG_EVERYWHERE,
+	    .offset = IN_CONFIG(dedup_ttl),
+	    .min = 1,
+	    .max = 86400,
+	    .def = "600",
+	    .metavar = "SECONDS",
+	    .help = "How long a request id is known, and that a reservation was "
+		    "settled: a retry within it gets the first answer again." },
 	{ .name = "deny-cache-ms", .type = CONFIG_LATER, .where = CONFIG_EVERYWHERE },
 	{ .name = "local-share", .type = CONFIG_LATER, .where = CONFIG_EVERYWHERE },
-	{ .name = "dedup-ttl", .type = CONFIG_LATER, .where = CONFIG_EVERYWHERE },
 
 	{ .name = "listen-http",
 	    .group = "Listeners",

@@ -92,6 +92,11 @@ add_line(struct decision_log *log, const struct check *check)
 		[VERDICT_ALLOW] = "allow",
 		[VERDICT_APPROVAL] = "require_approval",
 	};
+	static const char *const modes[] = {
+		[MODE_ENFORCE] = "enforce",
+		[MODE_PEEK] = "peek",
+		[MODE_RESERVE] = "reserve",
+	};
 	const struct decision *d = check_decision(check);
 	const struct policy *policy = check_policy(check);
 	struct slice args = check_kept(check);
@@ -112,6 +117,7 @@ add_line(struct decision_log *log, const struct check *check)
 	buf_add_slice(&log->lines, args.len > 0 ? args : slice_str("[]"));
 	json_text_bool(&j, "degraded", d->degraded);
 	json_text_bool(&j, "replayed", d->replayed);
+	json_text_string(&j, "mode", slice_str(modes[check_mode(check)]));
 	json_text_close(&j, '}');
 	buf_add_char(&log->lines, '\n');
 }

@@ -24,7 +24,7 @@ LOST = "ration_decision_log_lost_total"
 PLENTY = policy(t=[limit("c", "30d", 10**9)], stop={"action": "deny"},
                 few=[limit("f", "30d", 1)])
 MEMBERS = ["time", "policy", "hash", "grant", "tool", "verdict", "rule", "latency_us",
-           "args", "degraded", "replayed"]
+           "args", "degraded", "replayed", "mode"]
 
 
 @pytest.fixture

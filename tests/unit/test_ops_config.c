@@ -83,6 +83,7 @@ test_defaults(void **state)
 	assert_string_equal(config.store, "memory");
 	assert_string_equal(config.key_prefix, "ration");
 	assert_int_equal(config.deadline_ms, 50);
+	assert_int_equal(config.dedup_ttl, 600);
 	assert_int_equal(config.listen_http.n, 1);
 	assert_string_equal(config.listen_http.items[0], "127.0.0.1:7480");
 	assert_string_equal(config.listen_resp.items[0], "127.0.0.1:7481");
@@ -333,8 +334,8 @@ test_bad_files(void **state)
 		    { "FILE:1:2: \"config\" cannot stand in a file; it is --config" } },
 		{ "{\"help\": true}", 1,
 		    { "FILE:1:2: \"help\" cannot stand in a file; it is --help" } },
-		{ "{\"dedup_ttl\": \"1\"}", 1,
-		    { "FILE:1:2: dedup_ttl: not supported yet; leave it out" } },
+		{ "{\"deny_cache_ms\": \"1\"}", 1,
+		    { "FILE:1:2: deny_cache_ms: not supported yet; leave it out" } },
 		{ "[]", 1,
 		    { "FILE:1:1: the file must be a JSON object, such as {\"store\": "
 		      "\"memory\"}" } },

@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: ISC */
+#include "check/settlement.h"
+
+#include <stdlib.h>
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "check/reservation.h"
+
+#define FREE_SETTLEMENTS_MAX 256 /* kept for reuse; more are freed */
+
+enum settlement_state {
+	SETTLEMENT_FREE,    /* on the settler's free list */
+	SETTLEMENT_PENDING, /* with the store */
+	SETTLEMENT_DONE,    /* answered; its owner's until the release */
+	SETTLEMENT_DETACHED /* released while with the store */
+};
+
+struct settlement {
+	struct settler *settler;
+	struct settlement *next_free;
+	enum settlement_state state;
+	void (*done)(struct settlement *settlement, void *arg);
+	void *arg;
+	struct buf key; /* of the record; it ends with the holder */
+	struct settle settle;
+};
+
+struct settler {
+	struct settler_options options;
+	size_t pending;
+	struct settlement *free_list;
+	size_t n_free;
+};
+
+/* The series of an action: one for each status, in its order, and "invalid". */
+static const enum metric metrics[] = {
+	[SETTLE_COMMIT] = METRIC_COMMITS_DONE,
+	[SETTLE_ROLLBACK] = METRIC_ROLLBACKS_DONE,
+	[SETTLE_RENEW] = METRIC_RENEWS_DONE,
+};
+_Static_assert(METRIC_COMMITS_FAILED - METRIC_COMMITS_DONE == (int)SETTLE_FAILED &&
+	METRIC_COMMITS_INVALID - METRIC_COMMITS_DONE == (int)SETTLE_FAILED + 1,
+    "the series of an action stand in the order of enum settle_status");
+
+struct settler *
+settler_new(const struct settler_options *options)
+{
+	struct settler *settler = calloc(1, sizeof(*settler));
+
+	if (settler)
+		settler->options = *options;
+	return settler;
+}
+
+static void
+settlement_free(struct settlement *settlement)
+{
+	buf_fini(&settlement->key);
+	free(settlement);
+}
+
+void
+settler_free(struct settler *settler)
+{
+	struct settlement *settlement;
+
+	if (!settler)
+		return;
+	while ((settlement = settler->free_list)) {
+		settler->free_list = settlement->next_free;
+		settlement_free(settlement);
+	}
+	free(settler);
+}
+
+size_t
+settler_pending(const struct settler *settler)
+{
+	return settler->pending;
+}
+
+static struct settlement *
+obtain(struct settler *settler)
+{
+	struct settlement *settlement = settler->free_list;
+
+	if (settlement) {
+		settler->free_list = settlement->next_free;
+		settler->n_free--;
+		return settlement;
+	}
+	settlement = calloc(1, sizeof(*settlement));
+	if (settlement)
+		settlement->settler = settler;
+	return settlement;
+}
+
+static void
+recycle(struct settlement *settlement)
+{
+	struct settler *settler = settlement->settler;
+
+	settlement->state = SETTLEMENT_FREE;
+	if (settler->n_free == FREE_SETTLEMENTS_MAX) {
+		settlement_free(settlement);
+		return;
+	}
+	settlement->next_free = settler->free_list;
+	settler->free_list = settlement;
+	settler->n_free++;
+}
+
+static void
+count(const struct settler *settler, enum settle_action action, int result)
+{
+	metric_add(settler->options.cells, (enum metric)(metrics[action] + result), 1);
+}
+
+static void
+on_settled(struct settle *settle)
+{
+	struct settlement *settlement = CONTAINER_OF(settle, struct settlement, settle);
+	struct settler *settler = settlement->settler;
+
+	count(settler, settle->action, (int)settle->status);
+	settler->pending--;
+	if (settlement->state == SETTLEMENT_DETACHED) {
+		recycle(settlement);
+		return;
+	}
+	settlement->state = SETTLEMENT_DONE;
+	settlement->done(settlement, settlement->arg);
+}
+
+/* Whose reservation it is, and where its record lies. */
+static int
+find_record(struct settlement *settlement, const struct settlement_request *request,
+    struct errinfo *ei)
+{
+	const struct settler *settler = settlement->settler;
+	struct reservation reservation;
+	int rc = reservation_parse(request->reservation, &reservation, ei);
+
+	if (rc < 0)
+		return rc;
+	if (request->grant.len > 0 && !reservation_is_of(&reservation, request->grant))
+		return err_set(ei, ERR_INUSE, "the reservation is another grant's");
+	buf_clear(&settlement->key);
+	reservation_key(&settlement->key, settler->options.key_prefix, &reservation);
+	return settlement->key.failed ? err_set(ei, ERR_NOMEM, "out of memory") : 0;
+}
+
+static int64_t
+deadline_us(const struct settler *settler, int64_t timeout_ms)
+{
+	int64_t ms = settler->options.deadline_ms;
+
+	if (timeout_ms > 0 && timeout_ms < ms)
+		ms = timeout_ms;
+	return clock_mono_us() + ms * 1000;
+}
+
+static void
+ask_store(struct settlement *settlement, const struct settlement_request *request)
+{
+	struct settler *settler = settlement->settler;
+	const struct settler_options *o = &settler->options;
+	const struct buf *key = &settlement->key;
+	int64_t ttl_s = request->ttl_s > 0 ? request->ttl_s : REQUEST_TTL_DEFAULT_S;
+
+	settlement->settle = (struct settle){
+		.action = request->action,
+		.key = buf_slice(key),
+		.holder = slice_make(
+		    key->data + key->len - LEDGER_HOLDER_LEN, LEDGER_HOLDER_LEN),
+		.cost = request->action == SETTLE_COMMIT ? request->cost : -1,
+		.ttl_ms = ttl_s * 1000,
+		.keep_ms = o->dedup_ttl_ms,
+		.deadline_us = deadline_us(settler, request->timeout_ms),
+		.done = on_settled,
+	};
+	settlement->state = SETTLEMENT_PENDING;
+	settler->pending++;
+	store_settle(o->store, &settlement->settle);
+}
+
+struct settlement *
+settlement_start(struct settler *settler, const struct settlement_request *request,
+    void (*done)(struct settlement *settlement, void *arg), void *arg,
+    struct errinfo *ei)
+{
+	struct settlement *settlement = obtain(settler);
+	int rc;
+
+	if (!settlement) {
+		err_set(ei, ERR_NOMEM, "out of memory");
+		return NULL;
+	}
+	rc = find_record(settlement, request, ei);
+	if (rc < 0) {
+		if (rc != ERR_NOMEM)
+			count(settler, request->action, SETTLE_FAILED + 1);
+		recycle(settlement);
+		return NULL;
+	}
+	settlement->done = done;
+	settlement->arg = arg;
+	ask_store(settlement, request);
+	return settlement;
+}
+
+bool
+settlement_is_done(const struct settlement *settlement)
+{
+	return settlement->state == SETTLEMENT_DONE;
+}
+
+const struct settle *
+settlement_result(const struct settlement *settlement)
+{
+	return &settlement->settle;
+}
+
+void
+settlement_release(struct settlement *settlement)
+{
+	if (settlement->state == SETTLEMENT_PENDING)
+		settlement->state = SETTLEMENT_DETACHED;
+	else
+		recycle(settlement);
+}
