@@ -229,9 +229,8 @@ point_keys(struct check *check)
 	}
 }
 
-/* Slots are held by reservations alone; a look is made as if it reserved. */
-static bool
-needs_reserve(const struct check *check, const struct policy_limit *limit)
+bool
+check_needs_reserve(const struct check *check, const struct policy_limit *limit)
 {
 	return UNLIKELY(limit->limit.algorithm == ALGORITHM_CONCURRENCY) &&
 	    check->mode == MODE_ENFORCE;
@@ -258,7 +257,7 @@ make_charge(struct check *check, const struct policy_limit *limit,
 	*out = (struct decision_limit){
 		.limit = limit, .scope = limit->scope.text, .charge = DECISION_NO_CHARGE
 	};
-	if (needs_reserve(check, limit)) {
+	if (check_needs_reserve(check, limit)) {
 		if (limit->shadow)
 			return 0;
 		decide_unreserved(&check->decision, limit, &check->note);
@@ -304,11 +303,13 @@ make_charges(struct check *check, const struct ruling *ruling, const struct call
 	return rc;
 }
 
-/* What is remembered or reserved goes to the store also where no limit counts it. */
+/* What is remembered or reserved goes to the store also where no limit counts it. A
+ * look has nothing to ask the ledger without an id. */
 static bool
 wants_ledger(const struct check_request *request)
 {
-	return UNLIKELY(request->id.len > 0 || request->mode == MODE_RESERVE);
+	return UNLIKELY(request->id.len > 0 ||
+	    (request->mode == MODE_RESERVE && request->kind == CHECK_ASK));
 }
 
 /* Steps 1-7. True when the decision is made, false when charges must be taken; *err is

@@ -59,6 +59,8 @@ void check_finish(struct check *check);
 int64_t check_deadline_us(const struct check *check, int64_t timeout_ms);
 struct store *check_store(const struct check *check);
 const struct check_options *check_options_of(const struct check *check);
+/* Slots are held by reservations alone; a peek looks as if it reserved. */
+bool check_needs_reserve(const struct check *check, const struct policy_limit *limit);
 
 /*
  * ledger.c: gives the take its ledger, once its charges are made. 0, or ERR_NOMEM.

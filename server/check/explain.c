@@ -40,13 +40,35 @@ point_keys(struct explaining *explaining)
 	}
 }
 
-/* The limits of the call with their keys, up to the first whose counter it cannot
- * name. */
+/* One limit with its key. 0; ERR_NOTFOUND or ERR_INVALID when the call may not be
+ * charged for it; ERR_NOMEM. */
 static int
-list_limits(struct explaining *explaining, const struct call *call)
+list_limit(struct check *check, const struct call *call, struct explanation_limit *el)
 {
-	struct explanation *ex = &explaining->ex;
-	int rc = 0;
+	struct buf *keys = &check->explaining->keys;
+	struct policy_charge charge = { .limit = el->limit };
+	size_t begin = keys->len;
+	struct errinfo why;
+	int rc = ERR_INVALID;
+
+	el->unreserved = check_needs_reserve(check, el->limit);
+	if (!el->unreserved)
+		rc = policy_charge(el->limit, call, keys, &charge, &why);
+	if (rc == 0) {
+		el->limit = charge.limit;
+		el->scope = charge.scope;
+		el->cost = charge.cost;
+		el->key.len = keys->len - begin;
+	}
+	return rc;
+}
+
+/* The limits of the call with their keys, up to the first that it may not be charged
+ * for. */
+static int
+list_limits(struct check *check, const struct call *call)
+{
+	struct explanation *ex = &check->explaining->ex;
 
 	ex->limits = calloc(ex->steps.n_limits + 1, sizeof(*ex->limits));
 	if (!ex->limits)
@@ -54,33 +76,20 @@ list_limits(struct explaining *explaining, const struct call *call)
 	ex->n_limits = ex->lacking = ex->steps.n_limits;
 	for (size_t i = 0; i < ex->n_limits; i++) {
 		struct explanation_limit *el = &ex->limits[i];
-		size_t begin = explaining->keys.len;
-		struct policy_charge charge = { .limit = ex->steps.limits[i] };
-		struct errinfo why;
+		int rc;
 
-		el->limit = charge.limit;
-		el->scope = charge.limit->scope.text;
-		if (rc < 0)
+		el->limit = ex->steps.limits[i];
+		el->scope = el->limit->scope.text;
+		if (ex->lacking < i)
 			continue; /* a check goes no further, too */
-		rc =
-		    policy_charge(charge.limit, call, &explaining->keys, &charge, &why);
+		rc = list_limit(check, call, el);
 		if (rc == ERR_NOMEM)
 			return rc;
-		if (rc < 0 && charge.limit->shadow) {
-			el->missing = true;
-			rc = 0;
-			continue;
-		}
-		if (rc < 0) {
+		el->missing = rc < 0 && el->limit->shadow;
+		if (rc < 0 && !el->limit->shadow)
 			ex->lacking = i;
-			continue;
-		}
-		el->limit = charge.limit;
-		el->scope = charge.scope;
-		el->cost = charge.cost;
-		el->key.len = explaining->keys.len - begin;
 	}
-	point_keys(explaining);
+	point_keys(check->explaining);
 	return 0;
 }
 
@@ -113,7 +122,7 @@ check_explain(struct check *check, const struct check_request *request,
 	ex->decided = ex->steps.decided;
 	if (rc < 0 || ex->decided != STEP_LIMITS)
 		return rc;
-	rc = list_limits(explaining, &request->call);
+	rc = list_limits(check, &request->call);
 	ex->decided = step_of_limits(ex);
 	return rc;
 }
@@ -124,9 +133,10 @@ check_explain_taken(struct check *check)
 	struct explanation *ex = &check->explaining->ex;
 	const struct take *take = &check->take;
 
-	if (take->status == TAKE_FAILED)
+	if (take->status == TAKE_FAILED || take->status == TAKE_CONFLICT)
 		return;
 	ex->looked = true;
+	ex->replayed = check->decision.replayed;
 	if (take->status == TAKE_ADMITTED)
 		ex->decided = STEP_ALLOW;
 	for (size_t i = 0; i < ex->n_limits; i++) {
@@ -136,10 +146,13 @@ check_explain_taken(struct check *check)
 		if (el->missing)
 			continue; /* and has no charge */
 		c = &take->charges[check->limits[i].charge];
-		/* Of a shadow limit the store says it: its counter may be none. */
-		el->fits = c->shadow
-		    ? !c->lacked
-		    : limit_fits(c->limit, c->count, c->cost, take->now_us);
+		/* Of a shadow limit the store says it: its counter may be none. And what
+		 * was admitted then, fitted. */
+		if (c->shadow)
+			el->fits = !c->lacked;
+		else
+			el->fits = ex->replayed ||
+			    limit_fits(c->limit, c->count, c->cost, take->now_us);
 		el->outcome =
 		    limit_report(c->limit, c->count, c->cost, take->now_us, !el->fits);
 	}

@@ -21,6 +21,7 @@ struct explanation_limit {
 	int64_t cost;      /* where there is a key */
 	bool fits;         /* where the counters were read */
 	bool missing;      /* a shadow limit that cannot be charged: it only reports */
+	bool unreserved;   /* it counts slots, and the check does not reserve one */
 	struct limit_outcome outcome; /* the same; as it is, nothing was charged */
 };
 
@@ -33,6 +34,7 @@ struct explanation {
 	size_t n_limits;
 	size_t lacking; /* what the call lacks this limit counts by; n_limits: none */
 	bool looked;    /* the counters were read */
+	bool replayed;  /* the request id was admitted before: they are those of then */
 };
 
 /* One counter of a grant. */

@@ -151,6 +151,10 @@ add_why(const struct decision *d, const struct explanation *ex, enum policy_step
 		buf_add_slice(why, d->message);
 	else if (step == STEP_LIMITS && state == STATE_DECIDES)
 		add_limits_why(d, ex, why);
+	else if (step == STEP_LIMITS && ex->replayed)
+		buf_add_str(why,
+		    "the request id was admitted before: a check gets that answer "
+		    "again, and is charged nothing");
 	else if (step == STEP_LIMITS && ex->n_limits == 0)
 		buf_add_str(why, "no limit counts this call");
 	else if (state == STATE_DECIDES)
@@ -183,17 +187,20 @@ add_limit_why(const struct explanation *ex, size_t i, struct buf *why)
 
 	if (ex->lacking < i)
 		buf_add_str(why, "not asked: a limit before it denies");
-	else if (ex->lacking == i)
-		buf_add_str(
-		    why, "the call lacks what names this limit's counter or cost");
-	else if (el->missing)
+	else if (el->unreserved)
+		buf_add_str(why,
+		    "it counts calls in flight, and a check holds a slot only with "
+		    "mode \"reserve\"");
+	else if (ex->lacking == i || el->missing)
 		buf_add_str(
 		    why, "the call lacks what names this limit's counter or cost");
 	else if (!ex->looked)
 		buf_add_str(why, "its counter was not read");
 	else
-		buf_printf(why, "%lld of %lld used, %lld left, the call costs %lld: %s",
-		    (long long)o->used, (long long)limit_capacity(&el->limit->limit),
+		buf_printf(why,
+		    "%s%lld of %lld used, %lld left, the call costs %lld: %s",
+		    ex->replayed ? "at that answer " : "", (long long)o->used,
+		    (long long)limit_capacity(&el->limit->limit),
 		    (long long)o->remaining, (long long)el->cost, room_of(el));
 	if (el->limit->shadow)
 		buf_add_str(why, "; a shadow limit: it never denies");
@@ -252,6 +259,10 @@ add_advice(const struct decision *d, const struct explanation *ex, struct buf *o
 	else if (d->cause == CAUSE_STORE)
 		buf_add_str(
 		    out, "the counters cannot be read now: see why the store is away");
+	else if (ex->lacking < ex->n_limits && ex->limits[ex->lacking].unreserved)
+		buf_add_str(out,
+		    "ask with mode \"reserve\", and settle the reservation when the "
+		    "call is over");
 	else if (ex->lacking < ex->n_limits)
 		buf_add_str(out,
 		    "send what the message names, or change the limit's \"scope\" or "
@@ -335,6 +346,7 @@ format_counter(struct json_text *j, const struct policy_limit *pl, const char *s
 		[ALGORITHM_FIXED] = "fixed",
 		[ALGORITHM_SLIDING] = "sliding",
 		[ALGORITHM_TOKEN_BUCKET] = "token_bucket",
+		[ALGORITHM_CONCURRENCY] = "concurrency",
 	};
 
 	json_text_string(j, "counter", slice_str(pl->counter));
@@ -413,6 +425,7 @@ format_tightest(struct json_text *j, const struct decision *d)
 	json_text_int(j, "reset_ms", o->reset_ms);
 	json_text_int(j, "retry_after_ms", o->retry_after_ms);
 	json_text_bool(j, "degraded", d->degraded);
+	json_text_bool(j, "replayed", d->replayed);
 }
 
 void
