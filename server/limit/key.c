@@ -58,10 +58,15 @@ key_add_part(struct buf *out, struct slice raw)
 		buf_commit(out, len);
 }
 
-static bool
-is_digit(char c, const char *letters)
+/* The value of a hex digit, whose letters are the `letters`; -1 for no such. */
+static int
+digit_of(char c, const char letters[6])
 {
-	return (c >= '0' && c <= '9') || (c && strchr(letters, c));
+	const char *at = memchr(letters, c, 6);
+
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	return at ? 10 + (int)(at - letters) : -1;
 }
 
 static bool
@@ -70,26 +75,32 @@ is_digest(struct slice text)
 	if (text.len != 1 + KEY_DIGEST_DIGITS || text.ptr[0] != '~')
 		return false;
 	for (size_t i = 1; i < text.len; i++)
-		if (!is_digit(text.ptr[i], "abcdef"))
+		if (digit_of(text.ptr[i], "abcdef") < 0)
 			return false;
 	return true;
+}
+
+/* Whether `at` (with two bytes behind it) is a byte that does not stand for itself. */
+static bool
+is_escape(const char *at)
+{
+	int high = digit_of(at[1], "ABCDEF");
+	int low = digit_of(at[2], "ABCDEF");
+
+	return at[0] == '%' && high >= 0 && low >= 0 && !plain[high << 4 | low];
 }
 
 bool
 key_is_part(struct slice text)
 {
-	static const char upper[] = "ABCDEF";
-	const char *at = text.ptr;
-
 	if (text.len > KEY_PART_MAX)
 		return false;
 	if (is_digest(text))
 		return true;
 	for (size_t i = 0; i < text.len; i++) {
-		if (plain[(unsigned char)at[i]])
+		if (plain[(unsigned char)text.ptr[i]])
 			continue;
-		if (at[i] != '%' || text.len - i < 3 || !is_digit(at[i + 1], upper) ||
-		    !is_digit(at[i + 2], upper))
+		if (text.len - i < 3 || !is_escape(text.ptr + i))
 			return false;
 		i += 2;
 	}

@@ -446,7 +446,8 @@ test_reservation_ids(void **state)
 	static const char *const bad[] = { "", ":", "::", "a:b:", "a:b:" HOLDER_1 "0",
 		"a:b:0123456789ABCDEF0123456789abcdef", ":b:" HOLDER_1, "a::" HOLDER_1,
 		"a b:c:" HOLDER_1, "a:b:c:" HOLDER_1, "a:{b}:" HOLDER_1,
-		"a:b%2:" HOLDER_1, "a:b%2f:" HOLDER_1, "a:~b:" HOLDER_1, "a:" HOLDER_1,
+		"a:b%2:" HOLDER_1, "a:b%2f:" HOLDER_1, "a:b%62:" HOLDER_1,
+		"a:~b:" HOLDER_1, "a:" HOLDER_1,
 		"a:b:0123456789abcde\xff"
 		"0123456789abcdef" };
 	char long_id[200];

@@ -23,6 +23,7 @@ assert_part(struct slice raw, const char *want)
 	assert_memory_equal(buf_cstr(&out), "before:", 7);
 	assert_int_equal(out.len, strlen(want) + 13);
 	assert_memory_equal(out.data + 7, want, strlen(want));
+	assert_true(key_is_part(slice_make(out.data + 7, strlen(want))));
 	buf_fini(&out);
 }
 
@@ -106,6 +107,25 @@ test_known_digest(void **state)
 	    slice_make(name, sizeof(name)), "~c2a908d98f5df987ade41b5fce213067");
 }
 
+static void
+test_what_is_no_part(void **state)
+{
+	static const char *const bad[] = { "a:b", "%", "a%2", "%2f", "%zz", "%41",
+		"%%20", "{", "a b", "~", "~c2a908d98f5df987ade41b5fce21306",
+		"~c2a908d98f5df987ade41b5fce2130670",
+		"~C2a908d98f5df987ade41b5fce213067", "\xff" };
+	char name[KEY_PART_MAX + 1];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		if (key_is_part(slice_str(bad[i])))
+			fail_msg("%s", bad[i]);
+	assert_false(key_is_part(slice_make("a\0b", 3)));
+	memset(name, 'a', sizeof(name));
+	assert_true(key_is_part(slice_make(name, KEY_PART_MAX)));
+	assert_false(key_is_part(slice_make(name, sizeof(name))));
+}
+
 int
 main(void)
 {
@@ -114,6 +134,7 @@ main(void)
 		cmocka_unit_test(test_everything_else_is_percent_encoded),
 		cmocka_unit_test(test_long_parts_become_digests),
 		cmocka_unit_test(test_known_digest),
+		cmocka_unit_test(test_what_is_no_part),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
