@@ -331,6 +331,21 @@ bucket_report(const struct limit *l, struct limit_count c, int64_t cost, int64_t
 	    cost > l->capacity ? -1 : ms_up(cost * l->interval_us - room_us);
 }
 
+/* --- concurrency -------------------------------------------------------------- */
+
+/* Calls in flight. Its state is struct slots, so there is no struct limit_state to
+ * work on, and no window. */
+static void
+slots_report(const struct limit *l, struct limit_count c, int64_t cost, int64_t now_us,
+    struct limit_outcome *out)
+{
+	(void)now_us;
+	out->used = c.used;
+	out->remaining = c.used < l->max ? l->max - c.used : 0;
+	out->reset_ms = c.before;
+	out->retry_after_ms = cost > l->max ? -1 : c.before;
+}
+
 /* --- the table ---------------------------------------------------------------- */
 
 static const struct {
@@ -353,6 +368,7 @@ static const struct {
 	    sliding_give_back, sliding_report, NULL },
 	[ALGORITHM_TOKEN_BUCKET] = { bucket_read, bucket_fits, bucket_charge,
 	    bucket_mark, bucket_give_back, bucket_report, bucket_prepare },
+	[ALGORITHM_CONCURRENCY] = { .fits = fixed_fits, .report = slots_report },
 };
 
 int
@@ -420,6 +436,8 @@ limit_report(const struct limit *l, struct limit_count count, int64_t cost,
 		out.retry_after_ms = 0;
 	else if (limit_fits(l, count, cost, now_us))
 		out.retry_after_ms = -1;
+	if (l->algorithm == ALGORITHM_CONCURRENCY)
+		return out;
 	window_bounds(&l->window, now_us, &start_ms, &end_ms);
 	out.window_ms = end_ms - start_ms;
 	return out;

@@ -29,9 +29,9 @@ enum algorithm {
 
 struct limit {
 	enum algorithm algorithm;
-	int64_t max; /* 0 ... NUM_MAX */
-	struct window window;
-	int64_t burst; /* token_bucket: how many at once; 0: max */
+	int64_t max;          /* 0 ... NUM_MAX */
+	struct window window; /* concurrency has none but its name, "slots" */
+	int64_t burst;        /* token_bucket: how many at once; 0: max */
 
 	/* Of token_bucket, worked out by limit_prepare(). */
 	int64_t capacity;    /* tokens of a full bucket */
@@ -76,7 +76,7 @@ struct limit_outcome {
 	int64_t reset_ms;       /* until the window ends, or the bucket is full */
 	int64_t retry_after_ms; /* 0 admitted; -1 never, the cost exceeds max, or
 	                           nobody knows */
-	int64_t window_ms;      /* how long the window of this moment is */
+	int64_t window_ms;      /* how long the window of this moment is; 0: none */
 };
 
 /* How much there can be of it at once. */
@@ -91,6 +91,10 @@ limit_capacity(const struct limit *l)
  * them was changed. 0, or ERR_INVALID when the limit cannot be kept: ei->text.
  */
 int limit_prepare(struct limit *l, struct errinfo *ei) MUST_CHECK;
+
+/*
+ * What works on a struct limit_state is not for concurrency limits, which have none.
+ */
 
 /* How the counter stands at now_us; what lies in the past counts as 0.
  * Where time went back, a later moment's count is kept, never rewound. */
