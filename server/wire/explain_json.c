@@ -335,6 +335,7 @@ format_counter(struct json_text *j, const struct policy_limit *pl, const char *s
 		[ALGORITHM_FIXED] = "fixed",
 		[ALGORITHM_SLIDING] = "sliding",
 		[ALGORITHM_TOKEN_BUCKET] = "token_bucket",
+		[ALGORITHM_CONCURRENCY] = "concurrency",
 	};
 
 	json_text_string(j, "counter", slice_str(pl->counter));
