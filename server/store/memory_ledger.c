@@ -255,12 +255,8 @@ ledger_take(struct memory *m, struct take *take, struct spot *spots)
 		return false;
 	}
 	for (size_t i = 0; i < take->n; i++)
-		papers.used[i] = take->charges[i].count.used;
-	memory_charge(take, spots);
-	for (size_t i = 0; i < take->n; i++)
-		if (spots[i].kind == ENTRY_SLOTS)
-			take->charges[i].count =
-			    spot_count(&spots[i], take->charges[i].limit, take->now_us);
+		papers.counted[i] =
+		    memory_charge(&take->charges[i], &spots[i], take->now_us);
 	if (held_spot(take, spots))
 		keep_note(&papers, take, spots);
 	if (papers.answer)
