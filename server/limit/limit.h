@@ -114,21 +114,10 @@ bool limit_fits(
     const struct limit *l, struct limit_count count, int64_t cost, int64_t now_us);
 
 /* Charges, whether it fits or not, and returns how much of the cost was counted: a
- * count stops at NUM_MAX, and a bucket's debt at BUCKET_FILLINGS_MAX. */
+ * count stops at NUM_MAX, and a bucket's debt at BUCKET_FILLINGS_MAX. What it takes to
+ * correct it later has limit/charged.h. */
 int64_t limit_charge(
     const struct limit *l, struct limit_state *s, int64_t cost, int64_t now_us);
-
-/*
- * What limit_give_back() has to know later of a charge after which, at now_us, the
- * counter stood at `count`: the end of the window that was charged, in ms; of a
- * bucket the time at which it would be full again, in µs.
- */
-int64_t limit_mark(const struct limit *l, struct limit_count count, int64_t now_us);
-
-/* Gives back a charge; `cost` is how much of it was counted. Does nothing where it does not count any more (the window is
- * over, the tokens have come back by themselves); never goes below 0. */
-void limit_give_back(const struct limit *l, struct limit_state *s, int64_t cost,
-    int64_t mark, int64_t now_us);
 
 /* The outcome for a counter that stands at `count`. `refused`: this limit is the one
  * that lacked room for `cost`, or, where it would fit, whose counter could not be
