@@ -66,29 +66,6 @@ fixed_charge(const struct limit *l, struct limit_state *s, int64_t cost, int64_t
 	return add_to(&s->used, cost);
 }
 
-static int64_t
-window_mark(const struct limit *l, struct limit_count c, int64_t now_us)
-{
-	(void)c;
-	return window_end_ms(&l->window, now_us);
-}
-
-static void
-give_back_from(int64_t *count, int64_t cost)
-{
-	*count = *count > cost ? *count - cost : 0;
-}
-
-static void
-fixed_give_back(const struct limit *l, struct limit_state *s, int64_t cost,
-    int64_t end_ms, int64_t now_us)
-{
-	(void)l;
-	(void)now_us;
-	if (s->end_ms == end_ms)
-		give_back_from(&s->used, cost);
-}
-
 static void
 fixed_report(const struct limit *l, struct limit_count c, int64_t cost, int64_t now_us,
     struct limit_outcome *out)
@@ -158,19 +135,6 @@ sliding_charge(
 		s->end_ms = window_end_ms(&l->window, end_ms * 1000);
 	}
 	return add_to(&s->used, cost);
-}
-
-static void
-sliding_give_back(const struct limit *l, struct limit_state *s, int64_t cost,
-    int64_t end_ms, int64_t now_us)
-{
-	int64_t own_ms = sliding_end_ms(l, s);
-
-	(void)now_us;
-	if (own_ms == end_ms)
-		give_back_from(&s->used, cost);
-	else if (own_ms && window_start_ms(&l->window, (own_ms - 1) * 1000) == end_ms)
-		give_back_from(&s->before, cost);
 }
 
 /*
@@ -293,30 +257,6 @@ bucket_charge(
 	return held;
 }
 
-static int64_t
-bucket_mark(const struct limit *l, struct limit_count c, int64_t now_us)
-{
-	(void)l;
-	return now_us + c.used;
-}
-
-/*
- * The bucket was never full between the charge and `full_us`, so what has not come
- * back by itself until then may be given back; a part of more may have come back.
- */
-static void
-bucket_give_back(const struct limit *l, struct limit_state *s, int64_t cost,
-    int64_t full_us, int64_t now_us)
-{
-	int64_t back_us = full_us - now_us;
-
-	if (back_us <= 0 || s->used <= now_us)
-		return;
-	if (cost < back_us / l->interval_us + 1 && cost * l->interval_us < back_us)
-		back_us = cost * l->interval_us;
-	bucket_set(s, s->used - back_us);
-}
-
 static void
 bucket_report(const struct limit *l, struct limit_count c, int64_t cost, int64_t now_us,
     struct limit_outcome *out)
@@ -331,6 +271,21 @@ bucket_report(const struct limit *l, struct limit_count c, int64_t cost, int64_t
 	    cost > l->capacity ? -1 : ms_up(cost * l->interval_us - room_us);
 }
 
+/* --- concurrency -------------------------------------------------------------- */
+
+/* Calls in flight. Its state is struct slots, so there is no struct limit_state to
+ * work on, and no window. */
+static void
+slots_report(const struct limit *l, struct limit_count c, int64_t cost, int64_t now_us,
+    struct limit_outcome *out)
+{
+	(void)now_us;
+	out->used = c.used;
+	out->remaining = c.used < l->max ? l->max - c.used : 0;
+	out->reset_ms = c.before;
+	out->retry_after_ms = cost > l->max ? -1 : c.before;
+}
+
 /* --- the table ---------------------------------------------------------------- */
 
 static const struct {
@@ -340,19 +295,17 @@ static const struct {
 	    const struct limit *, struct limit_count, int64_t cost, int64_t now_us);
 	int64_t (*charge)(
 	    const struct limit *, struct limit_state *, int64_t cost, int64_t now_us);
-	int64_t (*mark)(const struct limit *, struct limit_count, int64_t now_us);
-	void (*give_back)(const struct limit *, struct limit_state *, int64_t cost,
-	    int64_t mark, int64_t now_us);
 	void (*report)(const struct limit *, struct limit_count, int64_t cost,
 	    int64_t now_us, struct limit_outcome *);      /* retry as if refused */
 	int (*prepare)(struct limit *, struct errinfo *); /* NULL: nothing to do */
 } algorithms[] = {
-	[ALGORITHM_FIXED] = { fixed_read, fixed_fits, fixed_charge, window_mark,
-	    fixed_give_back, fixed_report, NULL },
-	[ALGORITHM_SLIDING] = { sliding_read, sliding_fits, sliding_charge, window_mark,
-	    sliding_give_back, sliding_report, NULL },
+	[ALGORITHM_FIXED] = { fixed_read, fixed_fits, fixed_charge, fixed_report,
+	    NULL },
+	[ALGORITHM_SLIDING] = { sliding_read, sliding_fits, sliding_charge,
+	    sliding_report, NULL },
 	[ALGORITHM_TOKEN_BUCKET] = { bucket_read, bucket_fits, bucket_charge,
-	    bucket_mark, bucket_give_back, bucket_report, bucket_prepare },
+	    bucket_report, bucket_prepare },
+	[ALGORITHM_CONCURRENCY] = { .fits = fixed_fits, .report = slots_report },
 };
 
 int
@@ -395,19 +348,6 @@ limit_charge(const struct limit *l, struct limit_state *s, int64_t cost, int64_t
 	return algorithms[l->algorithm].charge(l, s, cost, now_us);
 }
 
-int64_t
-limit_mark(const struct limit *l, struct limit_count count, int64_t now_us)
-{
-	return algorithms[l->algorithm].mark(l, count, now_us);
-}
-
-void
-limit_give_back(const struct limit *l, struct limit_state *s, int64_t cost,
-    int64_t mark, int64_t now_us)
-{
-	algorithms[l->algorithm].give_back(l, s, cost, mark, now_us);
-}
-
 struct limit_outcome
 limit_report(const struct limit *l, struct limit_count count, int64_t cost,
     int64_t now_us, bool refused)
@@ -420,6 +360,8 @@ limit_report(const struct limit *l, struct limit_count count, int64_t cost,
 		out.retry_after_ms = 0;
 	else if (limit_fits(l, count, cost, now_us))
 		out.retry_after_ms = -1;
+	if (l->algorithm == ALGORITHM_CONCURRENCY)
+		return out;
 	window_bounds(&l->window, now_us, &start_ms, &end_ms);
 	out.window_ms = end_ms - start_ms;
 	return out;

@@ -29,9 +29,9 @@ enum algorithm {
 
 struct limit {
 	enum algorithm algorithm;
-	int64_t max; /* 0 ... NUM_MAX */
-	struct window window;
-	int64_t burst; /* token_bucket: how many at once; 0: max */
+	int64_t max;          /* 0 ... NUM_MAX */
+	struct window window; /* concurrency has none but its name, "slots" */
+	int64_t burst;        /* token_bucket: how many at once; 0: max */
 
 	/* Of token_bucket, worked out by limit_prepare(). */
 	int64_t capacity;    /* tokens of a full bucket */
@@ -76,7 +76,7 @@ struct limit_outcome {
 	int64_t reset_ms;       /* until the window ends, or the bucket is full */
 	int64_t retry_after_ms; /* 0 admitted; -1 never, the cost exceeds max, or
 	                           nobody knows */
-	int64_t window_ms;      /* how long the window of this moment is */
+	int64_t window_ms;      /* how long the window of this moment is; 0: none */
 };
 
 /* How much there can be of it at once. */
@@ -91,6 +91,10 @@ limit_capacity(const struct limit *l)
  * them was changed. 0, or ERR_INVALID when the limit cannot be kept: ei->text.
  */
 int limit_prepare(struct limit *l, struct errinfo *ei) MUST_CHECK;
+
+/*
+ * What works on a struct limit_state is not for concurrency limits, which have none.
+ */
 
 /* How the counter stands at now_us; what lies in the past counts as 0.
  * Where time went back, a later moment's count is kept, never rewound. */
@@ -110,21 +114,10 @@ bool limit_fits(
     const struct limit *l, struct limit_count count, int64_t cost, int64_t now_us);
 
 /* Charges, whether it fits or not, and returns how much of the cost was counted: a
- * count stops at NUM_MAX, and a bucket's debt at BUCKET_FILLINGS_MAX. */
+ * count stops at NUM_MAX, and a bucket's debt at BUCKET_FILLINGS_MAX. What it takes to
+ * correct it later has limit/charged.h. */
 int64_t limit_charge(
     const struct limit *l, struct limit_state *s, int64_t cost, int64_t now_us);
-
-/*
- * What limit_give_back() has to know later of a charge after which, at now_us, the
- * counter stood at `count`: the end of the window that was charged, in ms; of a
- * bucket the time at which it would be full again, in µs.
- */
-int64_t limit_mark(const struct limit *l, struct limit_count count, int64_t now_us);
-
-/* Gives back a charge; `cost` is how much of it was counted. Does nothing where it does not count any more (the window is
- * over, the tokens have come back by themselves); never goes below 0. */
-void limit_give_back(const struct limit *l, struct limit_state *s, int64_t cost,
-    int64_t mark, int64_t now_us);
 
 /* The outcome for a counter that stands at `count`. `refused`: this limit is the one
  * that lacked room for `cost`, or, where it would fit, whose counter could not be

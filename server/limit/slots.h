@@ -10,6 +10,7 @@
 #ifndef LIMIT_SLOTS_H
 #define LIMIT_SLOTS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 

@@ -166,6 +166,10 @@ set_cost(const struct policy_limit *limit, const struct call *call, int64_t *out
 	char path[QUOTE_MAX];
 	const char *why;
 
+	if (limit->limit.algorithm == ALGORITHM_CONCURRENCY) {
+		*out = 1;
+		return 0;
+	}
 	*out = limit->cost >= 0 ? limit->cost : call->cost;
 	if (LIKELY(!limit->cost_from))
 		return 0;
@@ -228,6 +232,8 @@ policy_charge(const struct policy_limit *limit, const struct call *call,
 		key->len = start;
 		return ERR_INVALID;
 	}
+	out->corrects =
+	    limit->cost < 0 && limit->limit.algorithm != ALGORITHM_CONCURRENCY;
 	return 0;
 }
 

@@ -144,6 +144,8 @@ struct policy_charge {
 	const struct policy_limit *limit; /* the one that was asked for, or its override
 	                                     for this call; belongs to the policy */
 	int64_t cost;
+	bool corrects; /* the true cost, once it is known, takes the place of this one:
+	                  it was the call's own, or an argument's */
 	const char *scope; /* as decisions show it; belongs to the policy */
 };
 

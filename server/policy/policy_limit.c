@@ -22,7 +22,7 @@
 	"list of names"
 #define WANT_OVERRIDES "an object with a max for each value of the scope"
 #define WANT_ARGUMENT "an argument's path, such as \"args.amount\""
-#define WANT_ALGORITHM "\"fixed\", \"sliding\" or \"token_bucket\""
+#define WANT_ALGORITHM "\"fixed\", \"sliding\", \"token_bucket\" or \"concurrency\""
 #define WANT_BURST "a whole number from 1 to 9007199254740991"
 #define WANT_SECONDS "a whole number of seconds, from 1 to 315360000"
 
@@ -33,7 +33,6 @@ struct draft {
 	const json_t *anchor;
 	bool has_cost;
 	json_t *overrides;
-	bool slots; /* concurrency has no window, so none is missed */
 };
 
 static void
@@ -134,12 +133,11 @@ read_algorithm(struct reader *r, json_t *value, void *into)
 		{ "fixed", ALGORITHM_FIXED },
 		{ "sliding", ALGORITHM_SLIDING },
 		{ "token_bucket", ALGORITHM_TOKEN_BUCKET },
-		{ "concurrency", READER_UNSUPPORTED },
+		{ "concurrency", ALGORITHM_CONCURRENCY },
 	};
 	struct draft *d = into;
 	int algorithm = ALGORITHM_FIXED;
 
-	d->slots = strcmp(json_string_value(value), "concurrency") == 0;
 	reader_choose(r, value, choices, ARRAY_LEN(choices), &algorithm);
 	d->limit->limit.algorithm = (enum algorithm)algorithm;
 }
@@ -275,6 +273,7 @@ add_suffix(struct buf *key, const struct policy_limit *limit)
 		[ALGORITHM_FIXED] = "",
 		[ALGORITHM_SLIDING] = ".sliding",
 		[ALGORITHM_TOKEN_BUCKET] = ".bucket",
+		[ALGORITHM_CONCURRENCY] = "",
 	};
 
 	buf_add_str(key, limit->calendar);
@@ -341,6 +340,28 @@ limit_finish(struct reader *r, struct policy *policy, struct policy_limit *limit
 	buf_fini(&text);
 }
 
+/* What counts calls in flight knows no time, and each of them takes one slot. */
+static void
+slots_check(struct reader *r, json_t *object, struct limit *limit)
+{
+	static const char *const refused[] = { "window", "cost", "increment",
+		"cost_from", "increment_from", "burst", "timezone", "anchor" };
+
+	for (size_t i = 0; i < ARRAY_LEN(refused); i++) {
+		size_t mark;
+
+		if (!json_object_get(object, refused[i]))
+			continue;
+		mark = reader_enter(r, slice_str(refused[i]));
+		reader_fault(r, ERR_INVALID,
+		    "a concurrency limit counts calls in flight, one slot each; it has "
+		    "no \"%s\"",
+		    refused[i]);
+		reader_leave(r, mark);
+	}
+	snprintf(limit->window.name, sizeof(limit->window.name), "slots");
+}
+
 /* `list` is the pointer of the list that the limit stands in. */
 static void
 limit_read(struct reader *r, json_t *object, struct policy *policy, struct slice list,
@@ -352,7 +373,9 @@ limit_read(struct reader *r, json_t *object, struct policy *policy, struct slice
 
 	limit->cost = -1;
 	reader_object(r, object, limit_keys, ARRAY_LEN(limit_keys), &d);
-	if (!d.slots && !json_object_get(object, "window"))
+	if (limit->limit.algorithm == ALGORITHM_CONCURRENCY)
+		slots_check(r, object, &limit->limit);
+	else if (!json_object_get(object, "window"))
 		reader_fault(r, ERR_INVALID,
 		    "the key \"window\" is missing; it must be %s", WANT_WINDOW);
 	if (!json_object_get(object, "scope"))

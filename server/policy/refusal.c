@@ -20,10 +20,14 @@ add_never(const struct limit *l, int64_t cost, struct buf *out)
 	    (long long)limit_capacity(l));
 }
 
-/* "30 per hour ", "a burst of 10 at 60 per minute " */
+/* "30 per hour ", "a burst of 10 at 60 per minute ", "5 at once " */
 static void
 add_rate(const struct limit *l, struct buf *out)
 {
+	if (l->algorithm == ALGORITHM_CONCURRENCY) {
+		buf_printf(out, "%lld at once ", (long long)l->max);
+		return;
+	}
 	if (has_burst(l))
 		buf_printf(out, "a burst of %lld at ", (long long)limit_capacity(l));
 	buf_printf(out, "%lld per %s ", (long long)l->max, l->window.name);

@@ -1,53 +1,19 @@
 /* SPDX-License-Identifier: ISC */
 #include "store/memory.h"
 
-#include <pthread.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/hash.h"
-#include "store/shard.h"
+#include "store/memory_inner.h"
 
-#define SHARDS 256
 /* Slots that a take looks at in each of its shards for dead counters: more than it can
  * fill, so that the sweep keeps up with whatever comes in. */
 #define SWEEP_SLOTS 4
 /* The same when the store is full, over other shards too: a bound on what a refused
  * take may cost. */
 #define SWEEP_SLOTS_FULL 512
-
-struct cell {
-	_Alignas(64) pthread_mutex_t lock;
-	struct shard shard;
-};
-
-struct memory {
-	struct cell cells[SHARDS];
-	_Alignas(64) _Atomic int64_t count; /* entries in all shards */
-	_Atomic uint32_t hand; /* the shard that a full store sweeps next */
-	int64_t max_counters;
-	int64_t (*now_us)(void *);
-	void *now_arg;
-};
-
-struct memory_store {
-	struct store store;
-	struct memory *memory;
-};
-
-/* A charge while its take holds the locks. */
-struct spot {
-	uint64_t hash;
-	struct shard_entry *entry; /* NULL: nothing was counted yet */
-	bool added;                /* by this take */
-};
-
-/* Which shards a take needs. */
-struct shard_set {
-	uint64_t bits[SHARDS / 64];
-};
 
 static int64_t
 system_now_us(void *arg)
@@ -98,10 +64,10 @@ shard_index(uint64_t hash)
 	return hash >> 56;
 }
 
-static struct shard *
-shard_of(struct memory *m, uint64_t hash)
+struct shard *
+spot_shard(struct memory *m, const struct spot *spot)
 {
-	return &m->cells[shard_index(hash)].shard;
+	return &m->cells[shard_index(spot->hash)].shard;
 }
 
 static void
@@ -126,38 +92,99 @@ next_shard(const struct shard_set *set, size_t from)
 	return SHARDS;
 }
 
-/* Ascending, so that two takes never wait for each other. */
-static void
-lock_all(struct memory *m, const struct shard_set *set)
+/* Ascending. */
+void
+memory_lock_all(struct memory *m, const struct shard_set *set)
 {
 	for (size_t i = next_shard(set, 0); i < SHARDS; i = next_shard(set, i + 1))
 		pthread_mutex_lock(&m->cells[i].lock);
 }
 
-static void
-unlock_all(struct memory *m, const struct shard_set *set)
+void
+memory_unlock_all(struct memory *m, const struct shard_set *set)
 {
 	for (size_t i = next_shard(set, 0); i < SHARDS; i = next_shard(set, i + 1))
 		pthread_mutex_unlock(&m->cells[i].lock);
 }
 
-static void
-hash_charges(const struct take *take, struct spot *spots, struct shard_set *set)
+enum entry_kind
+spot_kind(const struct limit *limit)
 {
-	for (size_t i = 0; i < take->n; i++) {
-		struct slice key = take->charges[i].key;
-		size_t shard;
-
-		spots[i].hash = hash_bytes(key.ptr, key.len);
-		spots[i].added = false;
-		shard = shard_index(spots[i].hash);
-		set->bits[shard / 64] |= UINT64_C(1) << (shard % 64);
-	}
+	return limit->algorithm == ALGORITHM_CONCURRENCY ? ENTRY_SLOTS : ENTRY_COUNTER;
 }
 
-/* Sweeps a little and makes sure of free slots; before any entry is looked for. */
-static void
-prepare(struct memory *m, const struct shard_set *set, size_t n, int64_t now_us)
+void
+spot_set(
+    struct spot *spot, enum entry_kind kind, struct slice key, struct shard_set *set)
+{
+	size_t shard;
+
+	spot->key = key;
+	spot->hash = hash_bytes(key.ptr, key.len);
+	spot->kind = kind;
+	spot->added = false;
+	shard = shard_index(spot->hash);
+	set->bits[shard / 64] |= UINT64_C(1) << (shard % 64);
+}
+
+void
+spot_find(struct memory *m, struct spot *spot)
+{
+	spot->entry =
+	    shard_find(spot_shard(m, spot), spot->kind, spot->key, spot->hash);
+}
+
+bool
+spot_add(struct memory *m, struct spot *spot)
+{
+	int64_t before = atomic_fetch_add_explicit(&m->count, 1, memory_order_relaxed);
+
+	if (before < m->max_counters)
+		spot->entry = shard_insert(
+		    spot_shard(m, spot), spot->kind, spot->key, spot->hash);
+	spot->added = spot->entry != NULL;
+	if (!spot->added)
+		forget(m, 1);
+	return spot->added;
+}
+
+void
+spot_drop(struct memory *m, struct spot *spot)
+{
+	shard_remove(spot_shard(m, spot), spot->entry, spot->hash);
+	spot->entry = NULL;
+	spot->added = false;
+	forget(m, 1);
+}
+
+void
+spot_undo_all(struct memory *m, struct spot *spots, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (spots[i].added)
+			spot_drop(m, &spots[i]);
+}
+
+struct limit_count
+spot_count(const struct spot *spot, const struct limit *limit, int64_t now_us)
+{
+	static const struct limit_state none;
+
+	if (spot->kind == ENTRY_SLOTS)
+		return slots_count(
+		    spot->entry ? entry_block(spot->entry) : NULL, now_us);
+	return limit_count(limit, spot->entry ? &spot->entry->state : &none, now_us);
+}
+
+void
+spot_set_slots(struct spot *spot, struct slots *slots, int64_t now_us)
+{
+	entry_set_block(spot->entry, slots);
+	spot->entry->state.end_ms = slots_end_ms(slots, now_us);
+}
+
+void
+memory_prepare(struct memory *m, const struct shard_set *set, size_t n, int64_t now_us)
 {
 	for (size_t i = next_shard(set, 0); i < SHARDS; i = next_shard(set, i + 1)) {
 		struct shard *s = &m->cells[i].shard;
@@ -171,105 +198,82 @@ prepare(struct memory *m, const struct shard_set *set, size_t n, int64_t now_us)
 static size_t
 weigh(struct memory *m, struct take *take, struct spot *spots)
 {
-	static const struct limit_state none;
 	size_t refused = take->n;
 
 	for (size_t i = 0; i < take->n; i++) {
 		struct charge *c = &take->charges[i];
-		const struct limit_state *state = &none;
 
-		spots[i].entry =
-		    shard_find(shard_of(m, spots[i].hash), c->key, spots[i].hash);
-		if (spots[i].entry)
-			state = &spots[i].entry->state;
-		c->count = limit_count(c->limit, state, take->now_us);
-		c->lacked = !limit_has_room(c->limit, state, c->cost, take->now_us);
+		spot_find(m, &spots[i]);
+		c->count = spot_count(&spots[i], c->limit, take->now_us);
+		c->lacked = !limit_fits(c->limit, c->count, c->cost, take->now_us);
 		if (refused == take->n && c->lacked && !c->shadow)
 			refused = i;
 	}
 	return refused;
 }
 
-static bool
-add_counter(struct memory *m, const struct charge *c, struct spot *spot)
-{
-	static const struct limit_state none;
-	int64_t before = atomic_fetch_add_explicit(&m->count, 1, memory_order_relaxed);
-
-	if (before < m->max_counters)
-		spot->entry =
-		    shard_insert(shard_of(m, spot->hash), c->key, spot->hash, &none);
-	spot->added = spot->entry != NULL;
-	if (!spot->added)
-		forget(m, 1);
-	return spot->added;
-}
-
-/* Gives every charge that needs one a counter, or none of them; a shadow charge goes
- * without where there is no room. */
-static bool
-add_counters(struct memory *m, struct take *take, struct spot *spots)
-{
-	size_t i;
-
-	for (i = 0; i < take->n; i++) {
-		struct charge *c = &take->charges[i];
-
-		if (spots[i].entry || c->cost == 0 || add_counter(m, c, &spots[i]))
-			continue;
-		if (!c->shadow)
-			break;
-		c->lacked = true;
-	}
-	if (i == take->n)
-		return true;
-	while (i-- > 0) {
-		if (!spots[i].added)
-			continue;
-		shard_remove(
-		    shard_of(m, spots[i].hash), take->charges[i].key, spots[i].hash);
-		spots[i].added = false;
-		forget(m, 1);
-	}
-	return false;
-}
-
-static void
-charge_all(struct take *take, struct spot *spots)
+bool
+memory_add_spots(struct memory *m, struct take *take, struct spot *spots)
 {
 	for (size_t i = 0; i < take->n; i++) {
 		struct charge *c = &take->charges[i];
 
-		if (c->cost == 0 || !spots[i].entry)
+		if (spots[i].entry || c->cost == 0 || spot_add(m, &spots[i]))
 			continue;
-		limit_charge(c->limit, &spots[i].entry->state, c->cost, take->now_us);
-		c->count = limit_count(c->limit, &spots[i].entry->state, take->now_us);
+		if (!c->shadow) {
+			spot_undo_all(m, spots, i);
+			return false;
+		}
+		c->lacked = true;
 	}
+	return true;
 }
 
-/* False: no room for another counter, and nothing was charged. */
+int64_t
+memory_charge(struct charge *c, const struct spot *spot, int64_t now_us)
+{
+	int64_t counted = c->cost;
+
+	if (c->cost == 0 || !spot->entry)
+		return 0;
+	if (spot->kind == ENTRY_COUNTER)
+		counted = limit_charge(c->limit, &spot->entry->state, c->cost, now_us);
+	c->count = spot_count(spot, c->limit, now_us);
+	return counted;
+}
+
+static size_t
+spots_of(const struct take *take)
+{
+	return take->n + (take->ledger ? LEDGER_SPOTS : 0);
+}
+
+/* False: no room for another entry, and nothing was charged. */
 static bool
 take_locked(struct memory *m, struct take *take, struct spot *spots,
     const struct shard_set *set)
 {
-	take->now_us = m->now_us(m->now_arg);
-	prepare(m, set, take->n, take->now_us);
+	take->now_us = memory_now_us(m);
+	memory_prepare(m, set, spots_of(take), take->now_us);
+	if (take->ledger && ledger_answers(m, take, spots))
+		return true;
 	take->refused = weigh(m, take, spots);
 	take->status = take->refused < take->n ? TAKE_REFUSED : TAKE_ADMITTED;
 	if (take->status == TAKE_REFUSED || take->look)
 		return true;
-	if (!add_counters(m, take, spots))
+	if (take->ledger)
+		return ledger_take(m, take, spots);
+	if (!memory_add_spots(m, take, spots))
 		return false;
-	charge_all(take, spots);
+	for (size_t i = 0; i < take->n; i++)
+		memory_charge(&take->charges[i], &spots[i], take->now_us);
 	return true;
 }
 
-/* Looks for dead counters all over a full store, a bounded number of slots further
- * each time; holds one lock at a time. Whether there were any. */
-static bool
-sweep_full(struct memory *m)
+bool
+memory_sweep(struct memory *m)
 {
-	int64_t now_us = m->now_us(m->now_arg);
+	int64_t now_us = memory_now_us(m);
 	size_t left = SWEEP_SLOTS_FULL;
 	size_t freed = 0;
 
@@ -294,19 +298,23 @@ sweep_full(struct memory *m)
 static void
 memory_take(struct store *store, struct take *take)
 {
-	struct memory *m = CONTAINER_OF(store, struct memory_store, store)->memory;
-	struct spot spots[TAKE_CHARGES_MAX];
+	struct memory *m = memory_of(store);
+	struct spot spots[TAKE_CHARGES_MAX + LEDGER_SPOTS];
 	struct shard_set set = { { 0 } };
 	bool taken = false;
 
-	hash_charges(take, spots, &set);
-	/* One sweep may find less than the counters that this take needs. */
-	for (size_t tries = 0; !taken && tries <= take->n; tries++) {
-		if (tries > 0 && !sweep_full(m))
+	for (size_t i = 0; i < take->n; i++)
+		spot_set(&spots[i], spot_kind(take->charges[i].limit),
+		    take->charges[i].key, &set);
+	if (take->ledger)
+		ledger_set_spots(take, spots, &set);
+	/* One sweep may find less than the entries that this take needs. */
+	for (size_t tries = 0; !taken && tries <= spots_of(take); tries++) {
+		if (tries > 0 && !memory_sweep(m))
 			break;
-		lock_all(m, &set);
+		memory_lock_all(m, &set);
 		taken = take_locked(m, take, spots, &set);
-		unlock_all(m, &set);
+		memory_unlock_all(m, &set);
 	}
 	if (!taken) {
 		store_fail(store, take, FAULT_MEMORY, NULL);
@@ -335,6 +343,8 @@ memory_close(struct store *store)
 static const struct store_ops ops = {
 	.name = "memory",
 	.take = memory_take,
+	.settle = memory_settle,
+	.reset = memory_reset,
 	.ready = memory_ready,
 	.close = memory_close,
 };

@@ -4,7 +4,8 @@
  *
  * One struct memory is shared by all workers (sharded locks); each worker has its own
  * handle on it. It never evicts: when it is full, new counters are refused with
- * FAULT_MEMORY, because forgetting a count would admit too much.
+ * FAULT_MEMORY, because forgetting a count would admit too much. Request ids and
+ * reservations take room as counters do.
  * The clock is the system's, or the one that tests give.
  */
 #ifndef STORE_MEMORY_H
@@ -27,10 +28,11 @@ struct memory_options {
 struct memory *memory_new(const struct memory_options *options) MUST_CHECK;
 void memory_free(struct memory *memory);
 
-/* Live counters, expired ones that were not yet swept included. Any thread. */
+/* Counters, limits whose slots are held, request ids and reservations; those that expired
+ * and were not yet swept included. Any thread. */
 int64_t memory_count(struct memory *memory);
 
-/* A worker's handle; NULL when out of memory. done runs before store_take returns. */
+/* A worker's handle; NULL when out of memory. every done runs before the call returns. */
 struct store *memory_store_new(
     struct memory *memory, struct metric_cells *cells) MUST_CHECK;
 

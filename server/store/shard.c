@@ -6,6 +6,7 @@
 
 #define SHARD_FIRST 16
 #define SHARD_CAP_MAX (UINT32_C(1) << 30)
+#define KEY_LEN_MAX ((UINT32_C(1) << 30) - 1)
 
 /* Never 0, which says that a slot is free. */
 static uint32_t
@@ -16,19 +17,27 @@ tag_of(uint64_t hash)
 	return tag ? tag : 1;
 }
 
+static void
+entry_free(struct shard_entry *entry)
+{
+	if (entry->kind != ENTRY_COUNTER)
+		free(entry_block(entry));
+	free(entry);
+}
+
 void
 shard_fini(struct shard *s)
 {
 	for (uint32_t i = 0; i < s->cap; i++)
 		if (s->tags[i])
-			free(s->entries[i]);
+			entry_free(s->entries[i]);
 	free(s->entries);
 	memset(s, 0, sizeof(*s));
 }
 
 /* The slot of the key, or cap. */
 static uint32_t
-find_slot(const struct shard *s, struct slice key, uint32_t tag)
+find_slot(const struct shard *s, enum entry_kind kind, struct slice key, uint32_t tag)
 {
 	uint32_t mask = s->cap - 1;
 
@@ -37,7 +46,7 @@ find_slot(const struct shard *s, struct slice key, uint32_t tag)
 	for (uint32_t i = tag & mask; s->tags[i]; i = (i + 1) & mask) {
 		const struct shard_entry *e = s->entries[i];
 
-		if (s->tags[i] == tag && e->key_len == key.len &&
+		if (s->tags[i] == tag && e->key_len == key.len && e->kind == kind &&
 		    memcmp(e->key, key.ptr, key.len) == 0)
 			return i;
 	}
@@ -45,9 +54,9 @@ find_slot(const struct shard *s, struct slice key, uint32_t tag)
 }
 
 struct shard_entry *
-shard_find(const struct shard *s, struct slice key, uint64_t hash)
+shard_find(const struct shard *s, enum entry_kind kind, struct slice key, uint64_t hash)
 {
-	uint32_t i = find_slot(s, key, tag_of(hash));
+	uint32_t i = find_slot(s, kind, key, tag_of(hash));
 
 	return i < s->cap ? s->entries[i] : NULL;
 }
@@ -113,7 +122,7 @@ rebuild(struct shard *s, size_t more, int64_t now_us)
 		if (!s->tags[i])
 			continue;
 		if (limit_expired(&s->entries[i]->state, now_us))
-			free(s->entries[i]);
+			entry_free(s->entries[i]);
 		else
 			put(&fresh, s->entries[i], s->tags[i]);
 	}
@@ -132,19 +141,19 @@ shard_make_room(struct shard *s, size_t more, int64_t now_us)
 }
 
 struct shard_entry *
-shard_insert(
-    struct shard *s, struct slice key, uint64_t hash, const struct limit_state *state)
+shard_insert(struct shard *s, enum entry_kind kind, struct slice key, uint64_t hash)
 {
 	struct shard_entry *entry;
 
 	/* One slot stays free, at which every search ends. */
-	if (s->n + 1 >= s->cap || key.len > UINT32_MAX)
+	if (s->n + 1 >= s->cap || key.len > KEY_LEN_MAX)
 		return NULL;
 	entry = malloc(sizeof(*entry) + key.len);
 	if (!entry)
 		return NULL;
-	entry->state = *state;
-	entry->key_len = (uint32_t)key.len;
+	memset(entry, 0, sizeof(*entry));
+	entry->kind = kind;
+	entry->key_len = key.len & KEY_LEN_MAX;
 	memcpy(entry->key, key.ptr, key.len);
 	put(s, entry, tag_of(hash));
 	return entry;
@@ -156,7 +165,7 @@ remove_slot(struct shard *s, uint32_t i)
 {
 	uint32_t mask = s->cap - 1;
 
-	free(s->entries[i]);
+	entry_free(s->entries[i]);
 	s->n--;
 	for (uint32_t k = (i + 1) & mask; s->tags[k]; k = (k + 1) & mask) {
 		/* How far k is from home, against how far it is from the gap. */
@@ -170,12 +179,14 @@ remove_slot(struct shard *s, uint32_t i)
 }
 
 void
-shard_remove(struct shard *s, struct slice key, uint64_t hash)
+shard_remove(struct shard *s, struct shard_entry *entry, uint64_t hash)
 {
-	uint32_t i = find_slot(s, key, tag_of(hash));
+	uint32_t mask = s->cap - 1;
+	uint32_t i = tag_of(hash) & mask;
 
-	if (i < s->cap)
-		remove_slot(s, i);
+	while (s->entries[i] != entry || !s->tags[i])
+		i = (i + 1) & mask;
+	remove_slot(s, i);
 }
 
 size_t

@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "base/num.h"
+#include "limit/charged.h"
 #include "limit/limit.h"
 
 #define MINUTE_US INT64_C(60000000)
@@ -107,26 +108,6 @@ test_max_changes_at_once(void **state)
 }
 
 static void
-test_give_back(void **state)
-{
-	struct limit l = per_minute(5);
-	struct limit_state s = { 0 };
-	int64_t end_ms;
-
-	(void)state;
-	limit_charge(&l, &s, 4, T0);
-	end_ms = window_end_ms(&l.window, T0);
-	limit_give_back(&l, &s, 3, end_ms, T0);
-	assert_int_equal(limit_count(&l, &s, T0).used, 1);
-	limit_give_back(&l, &s, 3, end_ms, T0);
-	assert_int_equal(limit_count(&l, &s, T0).used, 0);
-	/* What another window was charged stays. */
-	limit_charge(&l, &s, 2, T0 + MINUTE_US);
-	limit_give_back(&l, &s, 2, end_ms, T0);
-	assert_int_equal(limit_count(&l, &s, T0 + MINUTE_US).used, 2);
-}
-
-static void
 assert_outcome(struct limit_outcome o, int64_t used, int64_t remaining,
     int64_t reset_ms, int64_t retry_after_ms)
 {
@@ -169,38 +150,6 @@ with_algorithm(enum algorithm algorithm, int64_t max, int64_t burst)
 	return l;
 }
 
-static int64_t
-mark_of(const struct limit *l, const struct limit_state *s, int64_t now_us)
-{
-	return limit_mark(l, limit_count(l, s, now_us), now_us);
-}
-
-/* Given back in its own window, and once that is the one before. */
-static void
-test_sliding_give_back(void **state)
-{
-	struct limit l = with_algorithm(ALGORITHM_SLIDING, 10, 0);
-	struct limit_state s = { 0 };
-	int64_t mark;
-
-	(void)state;
-	limit_charge(&l, &s, 4, T0);
-	mark = mark_of(&l, &s, T0);
-	limit_give_back(&l, &s, 1, mark, T0);
-	assert_int_equal(limit_count(&l, &s, T0).used, 3);
-	limit_charge(&l, &s, 2, T0 + MINUTE_US);
-	limit_give_back(&l, &s, 2, mark, T0 + MINUTE_US);
-	assert_int_equal(limit_count(&l, &s, T0 + MINUTE_US).used, 2);
-	assert_int_equal(limit_count(&l, &s, T0 + MINUTE_US).before, 1);
-	limit_give_back(&l, &s, 2, mark, T0 + MINUTE_US);
-	assert_int_equal(limit_count(&l, &s, T0 + MINUTE_US).before, 0);
-	limit_charge(&l, &s, 2, T0 + 2 * MINUTE_US);
-	limit_give_back(&l, &s, 2, mark, T0 + 2 * MINUTE_US);
-	assert_int_equal(limit_count(&l, &s, T0 + 2 * MINUTE_US).used, 2);
-	assert_int_equal(limit_count(&l, &s, T0 + 2 * MINUTE_US).before, 2);
-	limit_give_back(&l, &(struct limit_state){ 0 }, 2, mark, T0);
-}
-
 /* A state is kept as long as it counts, and no longer. */
 static void
 test_expiry(void **state)
@@ -219,31 +168,6 @@ test_expiry(void **state)
 	assert_true(limit_expired(&b, T0 + 2000000));
 }
 
-/* Only what has not dripped in again by itself is given back. */
-static void
-test_bucket_give_back(void **state)
-{
-	struct limit l = with_algorithm(ALGORITHM_TOKEN_BUCKET, 60, 10);
-	struct limit_state s = { 0 };
-	int64_t mark;
-
-	(void)state;
-	limit_charge(&l, &s, 5, T0);
-	mark = mark_of(&l, &s, T0);
-	assert_true(mark == T0 + 5000000);
-	limit_give_back(&l, &s, 5, mark, T0);
-	assert_int_equal(limit_count(&l, &s, T0).used, 0);
-
-	limit_charge(&l, &s, 5, T0);
-	limit_charge(&l, &s, 3, T0 + 4000000);
-	limit_give_back(&l, &s, 5, mark, T0 + 4000000);
-	assert_int_equal(limit_count(&l, &s, T0 + 4000000).used, 3000000);
-	limit_give_back(&l, &s, 5, mark, T0 + 5000000);
-	assert_int_equal(limit_count(&l, &s, T0 + 5000000).used, 2000000);
-	limit_give_back(&l, &s, 5, mark + 100, T0 + 60000000);
-	assert_int_equal(limit_count(&l, &s, T0 + 60000000).used, 0);
-}
-
 /* Charged although it does not fit, whatever the cost: it is back after two fillings,
  * and only what was counted can be given back. */
 static void
@@ -252,6 +176,7 @@ test_bucket_past_its_end(void **state)
 	struct limit l = with_algorithm(ALGORITHM_TOKEN_BUCKET, 60, 10);
 	struct limit_state s = { 0 };
 	struct limit_outcome o;
+	struct charged c;
 
 	(void)state;
 	assert_int_equal(limit_charge(&l, &s, 17, T0), 17);
@@ -263,7 +188,8 @@ test_bucket_past_its_end(void **state)
 	assert_int_equal(o.used, 10);
 	assert_int_equal(o.reset_ms, 20000);
 	assert_int_equal(o.retry_after_ms, 11000);
-	limit_give_back(&l, &s, 3, mark_of(&l, &s, T0), T0);
+	c = charged_at(&l, limit_count(&l, &s, T0), T0);
+	charged_correct(&c, &s, 3, 0, T0);
 	assert_true(s.used == T0 + 17000000);
 	/* A token is charged whole or not at all. */
 	assert_int_equal(limit_charge(&l, &s, 9, T0 - 500000), 2);
@@ -308,6 +234,28 @@ test_charge_says_what_it_counted(void **state)
 	assert_int_equal(limit_charge(&sliding, &s, 1, T0), 0);
 }
 
+/* Calls in flight: no window is looked at. */
+static void
+test_concurrency(void **state)
+{
+	struct limit l = { .algorithm = ALGORITHM_CONCURRENCY, .max = 3 };
+	struct limit_count two = { 2, 700 };
+	struct limit_count four = { 4, 700 };
+
+	(void)state;
+	assert_int_equal(limit_prepare(&l, NULL), 0);
+	assert_true(limit_fits(&l, two, 1, T0));
+	assert_false(limit_fits(&l, four, 1, T0));
+	assert_outcome(limit_report(&l, two, 1, T0, false), 2, 1, 700, 0);
+	assert_outcome(limit_report(&l, four, 1, T0, true), 4, 0, 700, 700);
+	assert_int_equal(limit_report(&l, two, 1, T0, false).window_ms, 0);
+	assert_outcome(
+	    limit_report(&l, (struct limit_count){ 0, 0 }, 1, T0, false), 0, 3, 0, 0);
+	l.max = 0;
+	assert_outcome(
+	    limit_report(&l, (struct limit_count){ 0, 0 }, 1, T0, true), 0, 0, 0, -1);
+}
+
 static void
 test_prepare_refuses(void **state)
 {
@@ -340,14 +288,12 @@ main(void)
 		cmocka_unit_test(test_time_going_back_keeps_the_count),
 		cmocka_unit_test(test_cost_and_max_at_their_largest),
 		cmocka_unit_test(test_max_changes_at_once),
-		cmocka_unit_test(test_give_back),
 		cmocka_unit_test(test_report),
-		cmocka_unit_test(test_sliding_give_back),
 		cmocka_unit_test(test_expiry),
-		cmocka_unit_test(test_bucket_give_back),
 		cmocka_unit_test(test_bucket_past_its_end),
 		cmocka_unit_test(test_refused_with_room),
 		cmocka_unit_test(test_charge_says_what_it_counted),
+		cmocka_unit_test(test_concurrency),
 		cmocka_unit_test(test_prepare_refuses),
 	};
 

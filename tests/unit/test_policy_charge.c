@@ -182,6 +182,71 @@ rate_limit(void **state)
 	policy_free(policy);
 }
 
+/* One slot, whatever the call costs, in a counter that knows no time. */
+static void
+slots(void **state)
+{
+	static const char keys[] = "'algorithm': 'concurrency', 'overrides': {'ci': 9}";
+	struct policy *policy = policy_with("p", "jobs", keys);
+	struct call call = a_call();
+	const struct policy_limit *limit = limit_at(policy, &call, 0);
+	struct policy_charge charge;
+	struct errinfo ei;
+	struct buf key = { 0 };
+
+	(void)state;
+	check_key(policy, &call, "ration:p:{grant=alice-laptop}:jobs:slots", "grant");
+	assert_string_equal(limit->limit.window.name, "slots");
+	assert_string_equal(
+	    limit->message, "limit \"jobs\" is used up: 3 at once for each grant");
+	call.grant = slice_str("ci");
+	assert_int_equal(policy_charge(limit, &call, &key, &charge, &ei), 0);
+	assert_int_equal(charge.cost, 1);
+	assert_false(charge.corrects);
+	assert_int_equal(charge.limit->limit.max, 9);
+	assert_int_equal(charge.limit->limit.algorithm, ALGORITHM_CONCURRENCY);
+	assert_string_equal(charge.limit->message,
+	    "limit \"jobs\" is used up: 9 at once for each grant");
+	buf_fini(&key);
+	policy_free(policy);
+}
+
+/* Only a cost that the call brought is put right once the true one is known. */
+static void
+corrections(void **state)
+{
+	static const struct {
+		const char *keys;
+		bool corrects;
+	} rows[] = {
+		{ "'window': 'day'", true },
+		{ "'window': 'day', 'algorithm': 'token_bucket'", true },
+		{ "'window': 'day', 'cost_from': 'args.n'", true },
+		{ "'window': 'day', 'increment_from': 'args.n'", true },
+		{ "'window': 'day', 'cost': 7", false },
+		{ "'window': 'day', 'increment': 0", false },
+	};
+	json_t *args = json_pack("{s:i}", "n", 4);
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct policy *policy = policy_with("p", "c", rows[i].keys);
+		struct call call = a_call();
+		struct policy_charge charge;
+		struct errinfo ei;
+		struct buf key = { 0 };
+
+		call.args = args;
+		assert_int_equal(policy_charge(limit_at(policy, &call, 0), &call, &key,
+				     &charge, &ei),
+		    0);
+		assert_int_equal(charge.corrects, rows[i].corrects);
+		buf_fini(&key);
+		policy_free(policy);
+	}
+	json_decref(args);
+}
+
 static void
 lacking(const char *keys, const char *piece)
 {
@@ -420,6 +485,8 @@ main(void)
 		cmocka_unit_test(long_names_are_digests),
 		cmocka_unit_test(key_prefix),
 		cmocka_unit_test(rate_limit),
+		cmocka_unit_test(slots),
+		cmocka_unit_test(corrections),
 		cmocka_unit_test(lacking_parts),
 		cmocka_unit_test(costs),
 		cmocka_unit_test(costs_of_arguments),

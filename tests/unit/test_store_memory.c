@@ -79,6 +79,7 @@ take_charges(struct store *store, struct charge *charges, size_t n, struct take 
 	take->deadline_us = 0;
 	take->done = on_done;
 	take->look = false;
+	take->ledger = NULL;
 	store_take(store, take);
 	assert_int_equal(n_done, before + 1);
 	return take->status;

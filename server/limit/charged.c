@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: ISC */
+#include "limit/charged.h"
+
+#include "base/num.h"
+
+struct charged
+charged_at(const struct limit *l, struct limit_count count, int64_t now_us)
+{
+	struct charged c = { .algorithm = l->algorithm };
+	int64_t start_ms;
+
+	if (l->algorithm == ALGORITHM_CONCURRENCY)
+		return c;
+	if (l->algorithm == ALGORITHM_TOKEN_BUCKET) {
+		c.a = now_us + count.used;
+		c.b = l->interval_us;
+		return c;
+	}
+	window_bounds(&l->window, now_us, &start_ms, &c.a);
+	if (l->algorithm == ALGORITHM_FIXED) {
+		c.b = c.a - start_ms;
+	} else {
+		c.b = window_end_ms(&l->window, c.a * 1000);
+		c.after_ms = window_end_ms(&l->window, c.b * 1000);
+	}
+	return c;
+}
+
+static void
+change(int64_t *count, int64_t by)
+{
+	if (by > 0)
+		*count = *count < NUM_MAX - by ? *count + by : NUM_MAX;
+	else
+		*count = *count > -by ? *count + by : 0;
+}
+
+static void
+correct_fixed(
+    const struct charged *c, struct limit_state *s, int64_t by, int64_t now_us)
+{
+	if (c->a * 1000 <= now_us)
+		return;
+	if (by > 0 && limit_expired(s, now_us))
+		*s = (struct limit_state){ .used = by, .end_ms = c->a };
+	else if (s->end_ms == c->a)
+		change(&s->used, by);
+}
+
+/* The state is of the charged window, which ends with the next one; or of the next; or
+ * it is older, or gone, and becomes what a charge would make of it. */
+static void
+correct_sliding(
+    const struct charged *c, struct limit_state *s, int64_t by, int64_t now_us)
+{
+	bool older = s->end_ms == c->a && !limit_expired(s, now_us);
+
+	if (s->end_ms == c->b)
+		change(&s->used, by);
+	else if (s->end_ms == c->after_ms)
+		change(&s->before, by);
+	else if (by < 0 || !(older || limit_expired(s, now_us)))
+		return;
+	else if (now_us < c->a * 1000)
+		*s = (struct limit_state){ by, older ? s->used : 0, c->b };
+	else if (now_us < c->b * 1000)
+		*s = (struct limit_state){ 0, by, c->after_ms };
+}
+
+/*
+ * The bucket was never full between the charge and c->a, so what has not come back by
+ * itself until then may be given back; a part of more may have come back.
+ */
+static void
+correct_bucket(
+    const struct charged *c, struct limit_state *s, int64_t by, int64_t now_us)
+{
+	int64_t full_us = s->used > now_us ? s->used : now_us;
+	int64_t left_us = c->a - now_us;
+
+	if (left_us <= 0)
+		return;
+	if (by > 0)
+		s->used =
+		    by > (NUM_MAX - full_us) / c->b ? NUM_MAX : full_us + by * c->b;
+	else if (full_us == now_us)
+		return;
+	else if (-by <= left_us / c->b)
+		s->used = full_us + by * c->b;
+	else
+		s->used = full_us - left_us;
+	s->end_ms = s->used / 1000 + (s->used % 1000 > 0);
+}
+
+void
+charged_correct(const struct charged *c, struct limit_state *s, int64_t from,
+    int64_t to, int64_t now_us)
+{
+	static void (*const correct[])(const struct charged *, struct limit_state *,
+	    int64_t by, int64_t now_us) = {
+		[ALGORITHM_FIXED] = correct_fixed,
+		[ALGORITHM_SLIDING] = correct_sliding,
+		[ALGORITHM_TOKEN_BUCKET] = correct_bucket,
+	};
+
+	if (from != to)
+		correct[c->algorithm](c, s, to - from, now_us);
+}
