@@ -1,63 +1,57 @@
 -- SPDX-License-Identifier: ISC
--- Gives back charges that nobody was told of. For each of KEYS four of ARGV: the cost,
--- two numbers that say when it was charged, and the algorithm:
---   fixed: the end of the window that was charged, in ms, and its length in ms;
---   sliding: the end of the window that was charged and of the next one, in ms;
---   bucket: the cost is in µs; when it would have been full again, in µs; 0.
--- Acts only where the charge still counts, and never goes below 0.
+-- Gives back charges that nobody was told of. ARGV is a list of checks, of each:
+--   how many charges it had;
+--   how the record of its request id begins, which is PRINT 0 TIME HOLDER ('': no id);
+--   the holder of its reservation ('': none);
+--   of each charge four: the cost, and WORD A B of a reservation's record (lua/take.lua).
+-- KEYS holds for each: its id's record, its reservation's record, if any, its counters.
+-- Acts only where the charge still counts, and never goes below 0. A check whose id's
+-- record begins otherwise was told to a retry, or was another one: it stands. The records
+-- of the others go, so that a retry is a new try.
 -- Returns how many counters were given back to.
+-- include shared/change.lua
 
-local time = redis.call('TIME')
-local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
-local now_us = time[1] * 1000000 + time[2]
-local done = 0
-local give_back = {}
+local args, keys = ARGV, KEYS
+local at, key, done = 1, 1, 0
 
-function give_back.fixed(key, cost, window_end, len)
-	local left = redis.call('PTTL', key)
-	if left < 0 or math.abs(now_ms + left - window_end) * 2 >= len then
-		return
+local function take_key(wanted)
+	if wanted then
+		key = key + 1
+		return keys[key - 1]
 	end
-	local used = tonumber(redis.call('GET', key) or 0)
-	if used <= tonumber(cost) then
-		redis.call('DEL', key)
-	else
-		redis.call('DECRBY', key, cost)
-	end
-	done = done + 1
 end
 
--- The window that was charged may have become the one before.
-function give_back.sliding(key, cost, window_end, next_end)
-	local text = redis.call('GET', key) or ''
-	local stop, used, before = text:match('^(%d+) (%d+) (%d+)$')
-	if tonumber(stop) == window_end then
-		used = math.max(used - cost, 0)
-	elseif tonumber(stop) == next_end then
-		before = math.max(before - cost, 0)
-	else
-		return
-	end
-	redis.call('SET', key, string.format('%s %.0f %.0f', stop, used, before), 'KEEPTTL')
-	done = done + 1
+-- Whether the record is still what the call left behind.
+local function is_ours(id_key, start)
+	local text = try(call, 'GET', id_key)
+	return text and (text .. ' '):sub(1, #start + 1) == start .. ' '
 end
 
--- The bucket was never full between the charge and full_us, so what has not come back
--- by itself until then may be given back; a part of more may have come back.
-function give_back.bucket(key, cost_us, full_us)
-	local own = tonumber(redis.call('GET', key) or 0)
-	local back = math.min(full_us - now_us, tonumber(cost_us))
-	if back <= 0 or own <= now_us then
-		return
+local function give_back(counter, holder, cost, word, a, b)
+	if word == 'slots' then
+		return free_slot(counter, holder)
 	end
-	redis.call('SET', key, string.format('%.0f', own - back), 'KEEPTTL')
-	done = done + 1
+	return change[word](counter, -cost, a, b)
 end
 
-for i, key in ipairs(KEYS) do
-	local at = i * 4 - 3
-	local a, b = tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2])
-	-- A key that another took over must not keep the others from theirs.
-	pcall(give_back[ARGV[at + 3]], key, ARGV[at], a, b)
+while args[at] do
+	local n, start, holder = tonumber(args[at]), args[at + 1], args[at + 2]
+	local id_key, held_key = take_key(start ~= ''), take_key(holder ~= '')
+	local ours = not id_key or is_ours(id_key, start)
+	at = at + 3
+	if ours and id_key then
+		call('DEL', id_key)
+	end
+	if ours and held_key then
+		call('DEL', held_key)
+	end
+	for _ = 1, n do
+		local counter = take_key(true)
+		if ours and try(give_back, counter, holder, tonumber(args[at]),
+			args[at + 1], tonumber(args[at + 2]), tonumber(args[at + 3])) then
+			done = done + 1
+		end
+		at = at + 4
+	end
 end
 return done

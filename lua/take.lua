@@ -9,21 +9,45 @@
 --     max, cost, 'fixed dates' or 'sliding dates', five moments in ms between which
 --       lie the windows around now. Where none of the first three is the current one,
 --       the check's error is 'DATES', and the daemon asks again with others.
+--     max, cost, 'slots': a concurrency limit; whatever the cost, it takes one slot. In a
+--       run with a ledger that makes reservations, or in one that only looks
 -- Where the number of checks is below zero, that many checks only look: they charge
 -- nothing, and their answer is the counts as they are.
 -- KEYS holds the counters of the checks in the same order, limit by limit.
 -- All numbers are whole and at most 2^53 - 1, exact in Lua's doubles.
+--
+-- A run with a ledger has more in front and behind:
+--   'ledger', how long the record of a request id lives in ms (0: these checks have no
+--     id), how long a reservation may be settled in ms (0: these checks make none), a 1
+--     or 0 for each limit as one text, whether the cost of a commit takes its cost's
+--     place ('-' without limits);
+--   then as above, from the checks in the run on, which may be 0 limits per check;
+--   then for each check: the print of what its id stands for, and its holder, if any.
+-- In KEYS stand in front of each check's counters: its id's record, its reservation's,
+-- if any. What was admitted leaves these records, in the same step as its charges:
+--   of the id           PRINT 0 TIME HOLDER NUMBERS...
+--     the 0 becomes 1 when a retry is given the answer; '-' for no holder
+--   of the reservation  h (KEY COST CORRECTS WORD A B)...
+--     for each counter that was charged, or could have been; COST is what was charged.
+--     WORD A B: fixed, the window's end and its length in ms; sliding, the end of the
+--     window and of the next in ms; bucket, when it would be full again and between
+--     two tokens, in µs; slots 0 0. lua/settle.lua reads it.
+-- Such a check's answer has one element more, in front: 0, or where its id was admitted
+--   before 'REPLAYED TIME HOLDER', and the numbers are those of then; or 'CONFLICT',
+--   and zeros, where the id was admitted with another print. Neither charges anything.
 --
 -- Returns a flat array: the time in µs by this server's clock, then for each check one
 -- number per limit: the count after the charge, or, where the check was refused, the
 -- unchanged counts, of which the first that lacked room is given as -1 - count.
 -- A sliding limit has two numbers: the count of this window and that of the one before.
 -- A bucket's number is how many µs are left until it is full.
+-- Slots have two numbers: how many are held, and in how many ms the first lease ends (0:
+-- none is held).
 -- A limit whose max is given as -1 - max is a shadow limit. Those stand behind the others
 -- of their check, are charged when these fit, past their max too, and never refuse: where
 -- one lacked room its number is -1 - count, and -1 where it could not be charged. It has
 -- one number more, the last: how much of its cost was charged.
--- A check that met an error has its text in the place of its first number and zeros
+-- A check that met an error has its text in the place of its first element and zeros
 -- after it; it charged nothing, and the other checks are not touched.
 --
 -- A counter expires with its window: in the last ms of it, since a key still lives in
@@ -36,7 +60,8 @@
 --
 -- The values of the other algorithms say themselves what they are of, and so may live
 -- longer than they count: 'END COUNT BEFORE' for sliding, with the end of the window
--- in ms, and the time at which the bucket is full again, in µs.
+-- in ms, and the time at which the bucket is full again, in µs. Slots are a sorted set,
+-- of holders by the ms at which their leases end; the key goes with the last one.
 
 local call, keys, args = redis.call, KEYS, ARGV
 local time = call('TIME')
@@ -46,23 +71,19 @@ local out = {now_us}
 local n_out = 1
 local charged = 0 -- limits of the check under way that hold its charge
 
-local fixed, others -- made when a limit asks for them
+local general, others, ledger -- made when a run asks for them
 
 local GUARD_MS = 250
 local NO_COUNT = 'WRONGTYPE a counter holds something that is not a count'
 local COUNT_MAX = 2 ^ 53 - 1
 local FILLINGS_MAX = 2 -- BUCKET_FILLINGS_MAX of limit/limit.h
 
--- When the counters of a fixed limit expire, and whether its window has just begun.
+-- The window of a fixed limit, and whether it has just begun.
 local function set_window(l, len, into)
-	local guard = math.min(len / 20, GUARD_MS)
-	local expire = now_ms - into + len - 1
-	if len - into <= guard then
-		expire = expire + math.floor(guard / 2)
+	l.len, l.stop = len, now_ms - into + len
+	if into < math.min(len / 20, GUARD_MS) then
+		l.fresh = true
 	end
-	l.len = len
-	l.expire = string.format('%.0f', expire)
-	l.fresh = into < guard
 end
 
 -- In the first moments of a window: drops a count of the window before.
@@ -88,6 +109,11 @@ local function begin(key, l, used)
 	if used < l.number then
 		call('DECRBY', key, l.cost)
 		error(NO_COUNT)
+	end
+	if not l.expire then
+		local guard = math.min(l.len / 20, GUARD_MS)
+		local late = l.stop - now_ms <= guard and math.floor(guard / 2) or 0
+		l.expire = string.format('%.0f', l.stop - 1 + late)
 	end
 	local answer = redis.pcall('SET', key, l.cost, 'PXAT', l.expire)
 	if answer.err then
@@ -116,12 +142,14 @@ local function take_one(first, last, l)
 	end
 end
 
--- What an algorithm does with a limit's counter: charge() says whether it fitted; both
--- it and look() leave how the counter stands in l.used (and l.before); undo() takes
--- back what charge() did last. Each is made only when a limit asks for it: most calls
+-- Runs of any shape. Made only when one asks for it, as the parts below are: most calls
 -- need none, and every call pays for what it defines.
-local function new_fixed()
-	local fixed = {width = 1}
+local function new_general()
+	local general = {}
+	-- What an algorithm does with a limit's counter: charge() says whether it fitted; both
+	-- it and look() leave how the counter stands in l.used (and l.before); undo() takes
+	-- back what charge() did last.
+	local fixed = {width = 1, word = 'fixed'}
 
 	-- The count as it is, without charging.
 	function fixed.look(key, l)
@@ -163,319 +191,163 @@ local function new_fixed()
 		give_back(key, l.cost)
 	end
 
-	return fixed
-end
+	-- A shadow limit of the algorithm `base`.
+	local function new_shadow(base)
+		local shadow = {width = base.width + 1, two = base.two, word = base.word}
 
--- The other algorithms; and calendar windows; returns what
--- reads such limits by their words. All inside of one
--- function, since of most calls none of it is needed.
-local function new_others()
-	-- Puts back the value that was read before the charge.
-	local function put_back(key, l)
-		if l.old then
-			call('SET', key, l.old, 'KEEPTTL')
-		else
-			call('DEL', key)
-		end
-	end
-
-	local sliding = {width = 2, two = true, undo = put_back}
-
-	-- value * part / whole, rounded up; exact also where the product is not: then
-	-- digit by digit. value is at most 2^53, part at most whole, whole below 2^40.
-	local function share_up(value, part, whole)
-		local quotient, rest = 0, 0
-		local digits = value * part < 2 ^ 53 and 1 or 5
-		for i = digits - 1, 0, -1 do
-			local digit = math.floor(value / 4096 ^ i)
-			value = value - digit * 4096 ^ i
-			local sum = rest * 4096 + digit * part
-			rest = math.fmod(sum, whole)
-			quotient = quotient * 4096 + (sum - rest) / whole
-		end
-		return rest > 0 and quotient + 1 or quotient
-	end
-
-	local function read(key)
-		local text = call('GET', key)
-		if not text then
-			return text, 0, 0, 0
-		end
-		local stop, used, before = text:match('^(%d+) (%d+) (%d+)$')
-		if not stop then
-			error(NO_COUNT)
-		end
-		return text, tonumber(stop), tonumber(used), tonumber(before)
-	end
-
-	function sliding.look(key, l)
-		local text, stop, used, before = read(key)
-		l.old = text
-		if stop <= now_ms then -- of an older window
-			before = stop >= l.start and used or 0
-			stop, used = l.stop, 0
-		end
-		l.own, l.own_used, l.own_before = stop, used, before
-		l.used, l.before = used, before
-		if stop > l.stop then -- time went back: all of it counts
-			l.used, l.before = used + before, 0
-		end
-	end
-
-	function sliding.fits(l)
-		local room = l.max - l.used - l.number
-		return room >= 0 and
-			share_up(l.before, l.stop - now_ms, l.stop - l.start) <= room
-	end
-
-	function sliding.charge(key, l)
-		sliding.look(key, l)
-		if not sliding.fits(l) then
+		-- Whether the key can be charged. What is no count holds nothing and has no room:
+		-- a shadow limit never fails a check.
+		local function look(key, l)
+			local ok, fault = pcall(base.look, key, l)
+			if ok then
+				l.used = math.min(l.used, COUNT_MAX)
+				l.fits = base.fits(l)
+				return true
+			end
+			local text = type(fault) == 'table' and fault.err or fault
+			if not string.find(text, 'WRONGTYPE', 1, true) then
+				error(fault, 0) -- without a position, which would hide what it is
+			end
+			l.used, l.before, l.fits = 0, 0, false
 			return false
 		end
-		if l.number == 0 then
+
+		local function tell(l)
+			if not l.fits then
+				l.used = -1 - l.used
+			end
+		end
+
+		-- Calls fn with what is charged in the place of cost and max.
+		local function with_held(fn, key, l)
+			local max, cost, number = l.max, l.cost, l.number
+			l.max, l.cost = math.huge, string.format('%.0f', l.held)
+			l.number = l.held
+			local ok, fault = pcall(fn, key, l)
+			l.max, l.cost, l.number = max, cost, number
+			if not ok then
+				error(fault, 0)
+			end
+		end
+
+		function shadow.look(key, l)
+			look(key, l)
+			l.held = 0
+			tell(l)
+		end
+
+		-- How much more may be charged: as far as a count goes, and a bucket's debt.
+		local function credit(l)
+			if not l.interval then
+				return COUNT_MAX - l.used
+			end
+			local most = FILLINGS_MAX * l.max * l.interval
+			return math.max(math.floor((most - l.used) / l.interval), 0)
+		end
+
+		function shadow.charge(key, l)
+			l.held = look(key, l) and math.min(l.number, credit(l)) or 0
+			if l.held > 0 then
+				with_held(base.charge, key, l)
+			end
+			tell(l)
 			return true
 		end
-		local value = string.format('%.0f %.0f %.0f', l.own,
-			l.own_used + l.number, l.own_before)
-		if l.own > l.stop then
-			call('SET', key, value, 'KEEPTTL')
-		else
-			call('SET', key, value, 'PXAT', l.expire)
+
+		function shadow.undo(key, l)
+			if l.held > 0 then
+				with_held(base.undo, key, l)
+			end
 		end
-		l.used = l.used + l.number
-		return true
+
+		return shadow
 	end
 
-	local bucket = {width = 1, undo = put_back}
-
-	function bucket.look(key, l)
-		local text = call('GET', key)
-		local full = text and tonumber(text:match('^%d+$')) or 0
-		if text and (full == 0 or full >= 2 ^ 53) then
-			error(NO_COUNT)
+	-- Undoes the first `charged` limits of the check whose counters begin at `at`.
+	function general.undo(at, limits)
+		for j = charged, 1, -1 do
+			charged = j - 1 -- never twice, also when this fails
+			if limits[j].number > 0 then
+				limits[j].algorithm.undo(keys[at + j - 1], limits[j])
+			end
 		end
-		l.old = text
-		l.used = math.max(full - now_us, 0)
+		charged = 0
 	end
 
-	function bucket.fits(l)
-		return l.number <= l.max and
-			l.used + l.number * l.interval <= l.max * l.interval
-	end
-
-	function bucket.charge(key, l)
-		bucket.look(key, l)
-		if not bucket.fits(l) then
-			return false
-		end
-		if l.number > 0 then
-			local full = now_us + l.used + l.number * l.interval
-			call('SET', key, string.format('%.0f', full), 'PXAT',
-				string.format('%.0f', math.ceil(full / 1000) + GUARD_MS))
-			l.used = full - now_us
-		end
-		return true
-	end
-
-	-- The windows of a limit that the daemon knows: five moments between which lie four
-	-- windows, of which one of the first three must be the current one.
-	local function find_window(at)
-		for i = at, at + 2 do
-			local start, stop = tonumber(args[i]), tonumber(args[i + 1])
-			if start <= now_ms and now_ms < stop then
-				return start, stop, tonumber(args[i + 2])
+	-- Answers one check.
+	local function tell(limits)
+		for j = 1, #limits do
+			local l = limits[j]
+			n_out = n_out + 1
+			out[n_out] = l.used
+			if l.algorithm.two then
+				n_out = n_out + 1
+				out[n_out] = l.before
+			end
+			if l.shadow then
+				n_out = n_out + 1
+				out[n_out] = l.held
 			end
 		end
 	end
 
-	-- None of them is: the daemon has to ask again, with others.
-	local function miss()
-		error({err = 'DATES'})
-	end
-
-	local function set_sliding(l, start, stop, after)
-		l.start, l.stop = start, stop
-		l.expire = string.format('%.0f', after + GUARD_MS)
-		l.algorithm = sliding
-	end
-
-	-- How limits that begin with a word go on; returns how many arguments that takes.
-	local readers = {}
-
-	function readers.sliding(l, at)
-		local len = tonumber(args[at])
-		local start = now_ms - (now_ms - tonumber(args[at + 1])) % len
-		set_sliding(l, start, start + len, start + 2 * len)
-		return 2
-	end
-
-	function readers.bucket(l, at)
-		l.interval = tonumber(args[at])
-		l.algorithm = bucket
-		return 1
-	end
-
-	readers['fixed dates'] = function(l, at)
-		local start, stop = find_window(at)
-		if start then
-			set_window(l, stop - start, now_ms - start)
-		else
-			l.algorithm = {look = miss, charge = miss, width = 1}
-		end
-		return 5
-	end
-
-	readers['sliding dates'] = function(l, at)
-		local start, stop, after = find_window(at)
-		if start then
-			set_sliding(l, start, stop, after)
-		else
-			l.algorithm = {look = miss, charge = miss, width = 2}
-		end
-		return 5
-	end
-
-	return readers
-end
-
--- A shadow limit of the algorithm `base`.
-local function new_shadow(base)
-	local shadow = {width = base.width + 1, two = base.two}
-
-	-- Whether the key can be charged. What is no count holds nothing and has no room:
-	-- a shadow limit never fails a check.
-	local function look(key, l)
-		local ok, fault = pcall(base.look, key, l)
-		if ok then
-			l.used = math.min(l.used, COUNT_MAX)
-			l.fits = base.fits(l)
-			return true
-		end
-		local text = type(fault) == 'table' and fault.err or fault
-		if not string.find(text, 'WRONGTYPE', 1, true) then
-			error(fault, 0) -- without a position, which would hide what it is
-		end
-		l.used, l.before, l.fits = 0, 0, false
-		return false
-	end
-
-	local function tell(l)
-		if not l.fits then
-			l.used = -1 - l.used
-		end
-	end
-
-	-- Calls fn with what is charged in the place of cost and max.
-	local function with_held(fn, key, l)
-		local max, cost, number = l.max, l.cost, l.number
-		l.max, l.cost = math.huge, string.format('%.0f', l.held)
-		l.number = l.held
-		local ok, fault = pcall(fn, key, l)
-		l.max, l.cost, l.number = max, cost, number
-		if not ok then
-			error(fault, 0)
-		end
-	end
-
-	function shadow.look(key, l)
-		look(key, l)
-		l.held = 0
-		tell(l)
-	end
-
-	-- How much more may be charged: as far as a count goes, and a bucket's debt.
-	local function credit(l)
-		if not l.interval then
-			return COUNT_MAX - l.used
-		end
-		local most = FILLINGS_MAX * l.max * l.interval
-		return math.max(math.floor((most - l.used) / l.interval), 0)
-	end
-
-	function shadow.charge(key, l)
-		l.held = look(key, l) and math.min(l.number, credit(l)) or 0
-		if l.held > 0 then
-			with_held(base.charge, key, l)
-		end
-		tell(l)
-		return true
-	end
-
-	function shadow.undo(key, l)
-		if l.held > 0 then
-			with_held(base.undo, key, l)
-		end
-	end
-
-	return shadow
-end
-
--- Undoes the first `charged` limits of the check whose counters begin at `at`.
-local function undo(at, limits)
-	for j = charged, 1, -1 do
-		charged = j - 1 -- never twice, also when this fails
-		if limits[j].number > 0 then
-			limits[j].algorithm.undo(keys[at + j - 1], limits[j])
-		end
-	end
-	charged = 0
-end
-
--- Answers one check.
-local function tell(limits)
-	for j = 1, #limits do
-		local l = limits[j]
-		n_out = n_out + 1
-		out[n_out] = l.used
-		if l.algorithm.two then
-			n_out = n_out + 1
-			out[n_out] = l.before
-		end
-		if l.shadow then
-			n_out = n_out + 1
-			out[n_out] = l.held
-		end
-	end
-end
-
-local function take_check(at, limits)
-	local refused
-	for j = 1, #limits do
-		if not limits[j].algorithm.charge(keys[at + j - 1], limits[j]) then
-			refused = j
-			break
-		end
-		charged = j
-	end
-	if refused then
-		undo(at, limits)
+	-- Answers one check; returns which limit refused it, if any.
+	function general.take_check(at, limits)
+		local refused
 		for j = 1, #limits do
-			if j ~= refused then
+			if not limits[j].algorithm.charge(keys[at + j - 1], limits[j]) then
+				refused = j
+				break
+			end
+			charged = j
+		end
+		if refused then
+			general.undo(at, limits)
+			for j = 1, #limits do
+				if j ~= refused then
+					limits[j].algorithm.look(keys[at + j - 1], limits[j])
+				end
+			end
+			limits[refused].used = -1 - limits[refused].used
+		end
+		charged = 0
+		tell(limits)
+		return refused
+	end
+
+	function general.take_many(first, last, limits)
+		for at = first, last, #limits do
+			general.take_check(at, limits)
+		end
+	end
+
+	-- Checks that only look.
+	function general.look_many(first, last, limits)
+		for at = first, last, #limits do
+			for j = 1, #limits do
 				limits[j].algorithm.look(keys[at + j - 1], limits[j])
 			end
+			tell(limits)
 		end
-		limits[refused].used = -1 - limits[refused].used
 	end
-	charged = 0
-	tell(limits)
-end
 
-local function take_many(first, last, limits)
-	for at = first, last, #limits do
-		take_check(at, limits)
-	end
-end
-
--- Checks that only look.
-local function look_many(first, last, limits)
-	for at = first, last, #limits do
+	-- Gives every limit its algorithm; returns how many numbers answer a check.
+	function general.prepare(limits)
+		local width = 0
 		for j = 1, #limits do
-			limits[j].algorithm.look(keys[at + j - 1], limits[j])
+			limits[j].algorithm = limits[j].algorithm or fixed
+			if limits[j].shadow then
+				limits[j].algorithm = new_shadow(limits[j].algorithm)
+			end
+			width = width + limits[j].algorithm.width
 		end
-		tell(limits)
+		return width
 	end
+
+	return general
 end
+
+-- include shared/take_others.lua
 
 local function add_error(fault, n)
 	if type(fault) == 'table' then
@@ -490,19 +362,12 @@ end
 
 -- One run; a check that fails is undone and the run goes on behind it.
 local function take_run(first, last, limits, looks)
-	local take, shape, width = looks and look_many or take_many, limits, 0
-	if not looks and #limits == 1 and not limits[1].algorithm
-		and limits[1].number > 0 and not limits[1].shadow then
-		take, shape, width = take_one, limits[1], 1
-	else
-		for j = 1, #limits do
-			fixed = fixed or new_fixed()
-			limits[j].algorithm = limits[j].algorithm or fixed
-			if limits[j].shadow then
-				limits[j].algorithm = new_shadow(limits[j].algorithm)
-			end
-			width = width + limits[j].algorithm.width
-		end
+	local take, shape, width = take_one, limits[1], 1
+	if looks or #limits > 1 or shape.algorithm or shape.number == 0
+		or shape.shadow then
+		general = general or new_general()
+		width = general.prepare(limits)
+		take, shape = looks and general.look_many or general.take_many, limits
 	end
 	local at, begun = first, n_out
 	while at <= last do
@@ -511,8 +376,10 @@ local function take_run(first, last, limits, looks)
 			return
 		end
 		at = first + (n_out - begun) / width * #limits
-		pcall(undo, at, limits)
-		charged = 0 -- what could not be undone is no charge of the next check
+		if charged > 0 then
+			pcall(general.undo, at, limits)
+			charged = 0 -- what could not be undone is no charge of the next check
+		end
 		add_error(fault, width)
 		at = at + #limits
 	end
@@ -537,17 +404,24 @@ local function read_limit(at)
 	return l, at + 4
 end
 
+-- include shared/take_ledger.lua
+
 local at, key = 1, 1
 while args[at] do
 	local checks, n = tonumber(args[at]), tonumber(args[at + 1])
-	local limits = {}
-	at = at + 2
-	for j = 1, n do
-		limits[j], at = read_limit(at)
+	if not checks then
+		ledger = ledger or new_ledger()
+		at, key = ledger(at + 1, key)
+	else
+		local limits = {}
+		at = at + 2
+		for j = 1, n do
+			limits[j], at = read_limit(at)
+		end
+		local looks = checks < 0
+		checks = math.abs(checks)
+		take_run(key, key + checks * n - 1, limits, looks)
+		key = key + checks * n
 	end
-	local looks = checks < 0
-	checks = math.abs(checks)
-	take_run(key, key + checks * n - 1, limits, looks)
-	key = key + checks * n
 end
 return out

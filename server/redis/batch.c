@@ -9,6 +9,7 @@
 #include "redis/fault.h"
 #include "redis/form.h"
 #include "redis/late.h"
+#include "redis/ledger.h"
 
 /* How often a take may be asked again with other dates. Once is the rule. */
 #define ASK_MAX 3
@@ -19,7 +20,7 @@
 struct entry {
 	struct take *take;
 	struct late *late;
-	size_t n; /* numbers that answer it */
+	size_t n; /* elements that answer it */
 };
 
 /* Takes of one shape, as a list over take->next. */
@@ -77,11 +78,17 @@ batch_live(const struct batch *batch)
 	return batch->live;
 }
 
+static size_t
+count_keys(const struct take *take)
+{
+	return take->n + (take->ledger ? ledger_count(take->ledger) : 0);
+}
+
 bool
 batch_has_room(const struct batch *batch, const struct take *take)
 {
 	return batch->n < BATCH_CHECKS_MAX &&
-	    (batch->n == 0 || batch->keys + take->n <= BATCH_KEYS_MAX);
+	    (batch->n == 0 || batch->keys + count_keys(take) <= BATCH_KEYS_MAX);
 }
 
 /* --- gathering ---------------------------------------------------------------- */
@@ -105,7 +112,7 @@ same_shape(const struct take *a, const struct take *b)
 		    a->charges[i].cost != b->charges[i].cost ||
 		    a->charges[i].shadow != b->charges[i].shadow)
 			return false;
-	return true;
+	return (!a->ledger && !b->ledger) || ledger_alike(a, b);
 }
 
 /* The run the take belongs to, or a new empty one; NULL when there are too many. */
@@ -147,7 +154,7 @@ batch_add(struct batch *batch, struct take *take)
 	take->owner = run;
 	batch->n++;
 	batch->live++;
-	batch->keys += take->n;
+	batch->keys += count_keys(take);
 	return 0;
 }
 
@@ -162,7 +169,7 @@ unlink_take(struct batch *batch, struct take *take)
 	run->n--;
 	batch->n--;
 	batch->live--;
-	batch->keys -= take->n;
+	batch->keys -= count_keys(take);
 }
 
 /* --- the call ----------------------------------------------------------------- */
@@ -183,6 +190,8 @@ static void
 add_run_args(
     const struct batch *batch, struct buf *out, const struct take *first, size_t n)
 {
+	if (first->ledger)
+		ledger_add_front(out, first);
 	/* Below zero: a run that only looks. */
 	form_add_number(out, first->look ? -(int64_t)n : (int64_t)n);
 	form_add_number(out, (int64_t)first->n);
@@ -191,22 +200,26 @@ add_run_args(
 
 		form_add_limit(out, c, batch->around_us);
 	}
+	for (; first->ledger && n > 0; n--, first = first->next)
+		ledger_add_back(out, first->ledger);
 }
 
 static size_t
-count_run_args(const struct take *take)
+count_run_args(const struct take *take, size_t checks)
 {
 	size_t n = 2;
 
 	for (size_t j = 0; j < take->n; j++)
 		n += form_of(take->charges[j].limit)->n_args;
+	if (take->ledger)
+		n += LEDGER_ARGS + checks * ledger_count(take->ledger);
 	return n;
 }
 
 static size_t
-count_numbers(const struct take *take)
+count_elements(const struct take *take)
 {
-	size_t n = 0;
+	size_t n = take->ledger ? 1 : 0;
 
 	for (size_t j = 0; j < take->n; j++)
 		n += form_numbers(take->charges[j].limit, take->charges[j].shadow);
@@ -228,7 +241,7 @@ each_stretch(struct batch *batch, struct buf *out,
 
 			if (fn)
 				fn(batch, out, at, n);
-			args += count_run_args(at);
+			args += count_run_args(at, n);
 			for (; n > 0; n--)
 				at = at->next;
 		}
@@ -240,9 +253,12 @@ static void
 add_keys(const struct batch *batch, struct buf *out, const struct take *take, size_t n)
 {
 	(void)batch;
-	for (; n > 0; n--, take = take->next)
+	for (; n > 0; n--, take = take->next) {
+		if (take->ledger)
+			ledger_add_keys(out, take->ledger);
 		for (size_t j = 0; j < take->n; j++)
 			form_add_bulk(out, take->charges[j].key);
+	}
 }
 
 /* The takes, in the order of the call, become the entries that its reply answers. */
@@ -254,7 +270,7 @@ fill_entries(struct batch *batch)
 	for (size_t i = 0; i < batch->n_runs; i++)
 		for (struct take *t = batch->runs[i].first; t; t = t->next)
 			batch->entries[n++] =
-			    (struct entry){ t, NULL, count_numbers(t) };
+			    (struct entry){ t, NULL, count_elements(t) };
 }
 
 /* A call that was refused before it ran charged nothing: those that left are gone, the
@@ -391,11 +407,8 @@ weigh_look(struct take *take)
 
 /* Reads one check's numbers into its take. */
 static void
-apply_one(struct take *take, const struct reply_value *v, int64_t now_us)
+read_numbers(struct take *take, const struct reply_value *v)
 {
-	take->status = TAKE_ADMITTED;
-	take->now_us = now_us;
-	take->fault = FAULT_NONE;
 	for (size_t j = 0; j < take->n; j++) {
 		struct charge *c = &take->charges[j];
 
@@ -408,13 +421,40 @@ apply_one(struct take *take, const struct reply_value *v, int64_t now_us)
 		}
 		v += form_numbers(c->limit, c->shadow);
 	}
+}
+
+static void
+apply_one(struct take *take, const struct reply_value *v, int64_t now_us)
+{
+	take->status = TAKE_ADMITTED;
+	take->now_us = now_us;
+	take->fault = FAULT_NONE;
+	read_numbers(take, v);
 	if (UNLIKELY(take->look))
 		weigh_look(take);
 	take->done(take);
 }
 
-/* The reply holds what the batch asked: the time, and a number or a text for each
- * charge. */
+/* Of a replay all numbers are of a check that was admitted. */
+static void
+apply_replay(struct take *take, const struct reply_value *v)
+{
+	read_numbers(take, v);
+	take->status = TAKE_ADMITTED;
+	take->fault = FAULT_NONE;
+	take->done(take);
+}
+
+static void
+apply_conflict(struct take *take, int64_t now_us)
+{
+	take->status = TAKE_CONFLICT;
+	take->now_us = now_us;
+	take->fault = FAULT_NONE;
+	take->done(take);
+}
+
+/* The reply holds what the batch asked: the time, and the elements of each check. */
 static bool
 reply_fits(const struct batch *batch, const struct reply *reply)
 {
@@ -454,6 +494,40 @@ ask_again(struct take *take, struct store *store, struct batch_outcome *out)
 	out->again = take;
 }
 
+/* The script met an error in this check. */
+static void
+apply_error(struct take *take, struct store *store, struct slice text,
+    struct batch_outcome *out)
+{
+	if (slice_eq_str(text, "DATES"))
+		ask_again(take, store, out);
+	else
+		fail_one(take, store, text, out);
+}
+
+/* The same with a ledger, whose element stands in front. */
+static void
+apply_ledger(struct take *take, const struct reply *reply, size_t at,
+    struct store *store, struct batch_outcome *out)
+{
+	const struct reply_value *numbers = &reply->values[at + 1];
+
+	switch (ledger_read(take, reply, at)) {
+	case LEDGER_FRESH:
+		apply_one(take, numbers, out->now_us);
+		break;
+	case LEDGER_REPLAYED:
+		apply_replay(take, numbers);
+		break;
+	case LEDGER_CONFLICT:
+		apply_conflict(take, out->now_us);
+		break;
+	case LEDGER_ERROR:
+		apply_error(take, store, reply_text(reply, at), out);
+		break;
+	}
+}
+
 int
 batch_apply(struct batch *batch, const struct reply *reply, struct store *store,
     struct batch_outcome *out)
@@ -475,21 +549,19 @@ batch_apply(struct batch *batch, const struct reply *reply, struct store *store,
 	for (size_t i = 0; i < batch->n; i++) {
 		const struct entry *e = &batch->entries[i];
 		const struct reply_value *v = &reply->values[at];
-		int64_t now_us = out->now_us;
 
 		if (e->late) {
 			out->late++;
 			if (late_was_admitted(e->late, v)) {
 				out->admitted++;
-				late_give_back(&gb, e->late, v, now_us);
+				late_give_back(&gb, e->late, v, out->now_us);
 			}
-		} else if (e->take && v->kind != REPLY_INT &&
-		    slice_eq_str(reply_text(reply, at), "DATES")) {
-			ask_again(e->take, store, out);
+		} else if (e->take && e->take->ledger) {
+			apply_ledger(e->take, reply, at, store, out);
 		} else if (e->take && v->kind != REPLY_INT) {
-			fail_one(e->take, store, reply_text(reply, at), out);
+			apply_error(e->take, store, reply_text(reply, at), out);
 		} else if (e->take) {
-			apply_one(e->take, v, now_us);
+			apply_one(e->take, v, out->now_us);
 		}
 		at += e->n;
 	}

@@ -68,6 +68,7 @@ form_of(const struct limit *l)
 		    { "sliding dates", add_dates, 3 + WINDOW_CUTS, 2, "sliding" } },
 		[ALGORITHM_TOKEN_BUCKET] = { { "bucket", add_interval, 4, 1,
 		    "bucket" } },
+		[ALGORITHM_CONCURRENCY] = { { "slots", NULL, 3, 2, "slots" } },
 	};
 
 	return &forms[l->algorithm][window_is_calendar(&l->window)];
@@ -84,5 +85,6 @@ form_add_limit(struct buf *out, const struct charge *c, int64_t around_us)
 	form_add_number(out, c->cost);
 	if (form->word)
 		form_add_bulk(out, slice_str(form->word));
-	form->add(out, l, around_us);
+	if (form->add)
+		form->add(out, l, around_us);
 }

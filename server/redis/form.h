@@ -14,13 +14,14 @@
 void form_add_bulk(struct buf *out, struct slice value);
 void form_add_number(struct buf *out, int64_t value);
 
-/* What lua/take.lua and lua/give_back.lua expect of an algorithm. */
+/* What lua/take.lua expects of an algorithm. */
 struct form {
 	const char *word; /* behind max and cost; NULL: none */
-	void (*add)(struct buf *out, const struct limit *l, int64_t around_us);
+	void (*add)(struct buf *out, const struct limit *l,
+	    int64_t around_us); /* what stands behind the word; NULL: nothing */
 	size_t n_args;    /* in all */
 	size_t n_numbers; /* in the reply, of an enforced limit */
-	const char *back; /* the word of lua/give_back.lua */
+	const char *record; /* the word of a reservation's record */
 };
 
 /* Never NULL. */

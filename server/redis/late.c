@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: ISC */
 #include "redis/late.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/num.h"
 #include "redis/form.h"
 #include "redis/script.h"
 
@@ -19,8 +22,10 @@ struct late_charge {
 
 /* A take that left after it was sent. */
 struct late {
+	bool has_ledger;
+	struct slice id_key, print, held_key, holder; /* as in its ledger, if any */
 	size_t n;
-	char *keys;
+	char *keys; /* behind the charges, and then what the slices point to */
 	struct late_charge charges[];
 };
 
@@ -36,10 +41,34 @@ late_set(struct late_charge *late, const struct charge *c, int64_t around_us)
 	late->limit.window.zone = NULL;
 }
 
+static char *
+copy_slice(struct slice *to, struct slice from, char *at)
+{
+	if (from.len > 0)
+		memcpy(at, from.ptr, from.len);
+	*to = slice_make(at, from.len);
+	return at + from.len;
+}
+
+static void
+copy_ledger(struct late *late, const struct ledger *ledger, char *at)
+{
+	late->has_ledger = ledger != NULL;
+	if (!ledger)
+		return;
+	at = copy_slice(&late->id_key, ledger->id_key, at);
+	at = copy_slice(&late->print, ledger->print, at);
+	at = copy_slice(&late->held_key, ledger->held_key, at);
+	copy_slice(&late->holder, ledger->holder, at);
+}
+
 struct late *
 late_new(const struct take *take, int64_t around_us)
 {
-	size_t bytes = 0;
+	const struct ledger *ledger = take->ledger;
+	size_t bytes = ledger ? ledger->id_key.len + ledger->print.len +
+		ledger->held_key.len + ledger->holder.len
+			      : 0;
 	struct late *late;
 
 	for (size_t j = 0; j < take->n; j++)
@@ -58,6 +87,7 @@ late_new(const struct take *take, int64_t around_us)
 		memcpy(late->keys + bytes, c->key.ptr, c->key.len);
 		bytes += c->key.len;
 	}
+	copy_ledger(late, ledger, late->keys + bytes);
 	return late;
 }
 
@@ -77,33 +107,45 @@ charged_window(const struct late_charge *c, int64_t now_us, int64_t bounds_ms[3]
 	bounds_ms[2] = bounds_ms[1] + c->limit.window.len_ms;
 }
 
-/* How much was charged, and two numbers that say which charge it was. `used` is what
- * the script answered. */
+/* The end of the window that was charged, and how long it is or where the next one
+ * ends: A and B of a reservation's record. */
+static void
+window_args(struct buf *out, const struct late_charge *c, int64_t now_us)
+{
+	bool slides = c->limit.algorithm == ALGORITHM_SLIDING;
+	int64_t bounds_ms[3];
+
+	charged_window(c, now_us, bounds_ms);
+	form_add_number(out, bounds_ms[1]);
+	form_add_number(out, slides ? bounds_ms[2] : bounds_ms[1] - bounds_ms[0]);
+}
+
+/* `held` is how much was charged, `used` what the script answered. */
 static void
 give_back_args(struct buf *out, const struct late_charge *c, int64_t held, int64_t used,
     int64_t now_us)
 {
 	const struct limit *l = &c->limit;
-	int64_t bounds_ms[3];
 
+	form_add_number(out, held);
+	form_add_bulk(out, slice_str(form_of(l)->record));
 	if (l->algorithm == ALGORITHM_TOKEN_BUCKET) {
-		form_add_number(out, held * l->interval_us);
 		form_add_number(out, now_us + used);
+		form_add_number(out, l->interval_us);
+	} else if (l->algorithm == ALGORITHM_CONCURRENCY) {
+		form_add_number(out, 0);
 		form_add_number(out, 0);
 	} else {
-		charged_window(c, now_us, bounds_ms);
-		form_add_number(out, held);
-		form_add_number(out, bounds_ms[1]);
-		form_add_number(out,
-		    l->algorithm == ALGORITHM_SLIDING ? bounds_ms[2]
-						      : bounds_ms[1] - bounds_ms[0]);
+		window_args(out, c, now_us);
 	}
-	form_add_bulk(out, slice_str(form_of(l)->back));
 }
 
 bool
 late_was_admitted(const struct late *late, const struct reply_value *v)
 {
+	/* In front stands a text where it was a retry, or met an error. */
+	if (late->has_ledger && v++->kind != REPLY_INT)
+		return false;
 	for (size_t j = 0; j < late->n; j++) {
 		const struct late_charge *c = &late->charges[j];
 
@@ -114,36 +156,81 @@ late_was_admitted(const struct late *late, const struct reply_value *v)
 	return true;
 }
 
-void
-late_give_back(struct give_back *gb, const struct late *late,
-    const struct reply_value *v, int64_t now_us)
+/* How much was charged. One slot is taken whatever the cost is. */
+static int64_t
+held_of(const struct late_charge *c, const struct reply_value *v)
 {
+	if (c->shadow)
+		return v[form_numbers(&c->limit, true) - 1].number;
+	return c->limit.algorithm == ALGORITHM_CONCURRENCY ? 1 : c->cost;
+}
+
+static size_t
+add_charges(struct give_back *gb, const struct late *late, const struct reply_value *v,
+    int64_t now_us, struct buf *args)
+{
+	size_t n = 0;
+
 	for (size_t j = 0; j < late->n; j++) {
 		const struct late_charge *c = &late->charges[j];
 		/* Of a shadow limit it says too whether there was room. */
 		int64_t used = v->number < 0 ? -1 - v->number : v->number;
-		int64_t held = c->cost;
+		int64_t held = held_of(c, v);
 
 		v += form_numbers(&c->limit, c->shadow);
-		if (c->shadow)
-			held = v[-1].number;
 		if (held == 0)
 			continue;
 		form_add_bulk(
 		    &gb->keys, slice_make(late->keys + c->key_at, c->key_len));
-		give_back_args(&gb->args, c, held, used, now_us);
-		gb->n++;
+		give_back_args(args, c, held, used, now_us);
+		n++;
 	}
+	return n;
+}
+
+/* How the record of the id begins while no retry was told of it. */
+static void
+add_id_start(struct buf *out, const struct late *late, int64_t now_us)
+{
+	char text[LEDGER_PRINT_LEN + NUM_TEXT_MAX + LEDGER_HOLDER_LEN + 8] = "";
+
+	if (late->id_key.len > 0)
+		snprintf(text, sizeof(text), "%.*s 0 %" PRId64 " %.*s",
+		    SLICE_ARG(late->print), now_us,
+		    SLICE_ARG(late->holder.len > 0 ? late->holder : slice_str("-")));
+	form_add_bulk(out, slice_str(text));
+}
+
+void
+late_give_back(struct give_back *gb, const struct late *late,
+    const struct reply_value *v, int64_t now_us)
+{
+	struct buf charges = { 0 };
+	size_t n;
+
+	if (late->id_key.len > 0)
+		form_add_bulk(&gb->keys, late->id_key);
+	if (late->held_key.len > 0)
+		form_add_bulk(&gb->keys, late->held_key);
+	n = add_charges(gb, late, late->has_ledger ? v + 1 : v, now_us, &charges);
+	form_add_number(&gb->args, (int64_t)n);
+	add_id_start(&gb->args, late, now_us);
+	form_add_bulk(&gb->args, late->held_key.len > 0 ? late->holder : slice_str(""));
+	buf_add_slice(&gb->args, buf_slice(&charges));
+	gb->args.failed |= charges.failed;
+	buf_fini(&charges);
+	gb->n_keys += n + (late->id_key.len > 0) + (late->held_key.len > 0);
+	gb->n_args += 3 + 4 * n;
 }
 
 void
 give_back_format(struct give_back *gb, struct buf *out)
 {
-	if (gb->n > 0) {
-		buf_printf(out, "*%zu\r\n", 3 + gb->n * 5);
+	if (gb->n_keys > 0) {
+		buf_printf(out, "*%zu\r\n", 3 + gb->n_keys + gb->n_args);
 		form_add_bulk(out, slice_str("EVAL"));
 		form_add_bulk(out, slice_str(lua_give_back));
-		form_add_number(out, (int64_t)gb->n);
+		form_add_number(out, (int64_t)gb->n_keys);
 		buf_add_slice(out, buf_slice(&gb->keys));
 		buf_add_slice(out, buf_slice(&gb->args));
 		if (gb->keys.failed || gb->args.failed)

@@ -25,14 +25,16 @@ struct late *late_new(const struct take *take, int64_t around_us) MUST_CHECK;
 struct give_back {
 	struct buf keys;
 	struct buf args;
-	size_t n;
+	size_t n_keys, n_args;
 };
 
-/* Whether the check's numbers say that it was charged. */
+/* Whether the check's answer says that this call charged it: not the one that it was a
+ * retry of. */
 bool late_was_admitted(const struct late *late, const struct reply_value *v) MUST_CHECK;
 
 /* Adds a late take that was charged: `v` is its part of the reply, now_us the server's
- * clock then. */
+ * clock then. What its ledger wrote goes, too; if meanwhile a retry was told of it, the
+ * script leaves all of it as it is. */
 void late_give_back(struct give_back *gb, const struct late *late,
     const struct reply_value *v, int64_t now_us);
 

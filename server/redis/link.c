@@ -49,7 +49,8 @@ struct link {
 	int64_t pause_us;
 	struct expected *owed; /* a ring of replies to come */
 	size_t owed_head, owed_n, owed_cap;
-	char sha[SHA_LEN + 1];
+	char take_sha[SHA_LEN + 1];
+	char settle_sha[SHA_LEN + 1];
 	enum store_fault fault; /* why it is not ready */
 	char why[256];
 	bool told; /* this trouble was logged */
@@ -295,23 +296,40 @@ on_info_memory(void *arg, const struct reply *reply)
 	    link->url.shown, SLICE_ARG(policy));
 }
 
-static void
-on_loaded(void *arg, const struct reply *reply)
+/* False when the link was dropped. */
+static bool
+keep_sha(struct link *link, const struct reply *reply, char to[SHA_LEN + 1])
 {
-	struct link *link = arg;
 	struct slice sha;
 
 	if (greeting_failed(link, reply, "SCRIPT LOAD was refused"))
-		return;
+		return false;
 	sha = reply_text(reply, 0);
 	if (reply->kind != REPLY_TEXT || sha.len != SHA_LEN) {
 		link_drop(
 		    link, FAULT_OTHER, "SCRIPT LOAD did not answer with a digest");
-		return;
+		return false;
 	}
-	memcpy(link->sha, sha.ptr, SHA_LEN);
+	memcpy(to, sha.ptr, SHA_LEN);
 	metric_add(link->cells, METRIC_STORE_SCRIPT_LOADS, 1);
-	if (link->state == LINK_READY)
+	return true;
+}
+
+static void
+on_settle_loaded(void *arg, const struct reply *reply)
+{
+	struct link *link = arg;
+
+	(void)keep_sha(link, reply, link->settle_sha);
+}
+
+/* The last of the introduction. */
+static void
+on_take_loaded(void *arg, const struct reply *reply)
+{
+	struct link *link = arg;
+
+	if (!keep_sha(link, reply, link->take_sha) || link->state == LINK_READY)
 		return;
 	loop_timer_cancel(link->timer);
 	link->pause_us = PAUSE_FIRST_US;
@@ -340,13 +358,19 @@ send_words(struct link *link, const struct slice *words, size_t n, link_reply_fn
 	return link_expect(link, fn, link);
 }
 
-int
-link_load_scripts(struct link *link)
+static int
+send_script(struct link *link, const char *script, link_reply_fn *fn)
 {
 	struct slice words[] = { slice_str("SCRIPT"), slice_str("LOAD"),
-		slice_str(lua_take) };
+		slice_str(script) };
 
-	return send_words(link, words, ARRAY_LEN(words), on_loaded);
+	return send_words(link, words, ARRAY_LEN(words), fn);
+}
+
+int
+link_load_take(struct link *link)
+{
+	return send_script(link, lua_take, on_take_loaded);
 }
 
 static int
@@ -396,7 +420,8 @@ on_open(void *arg)
 	    send_info(link, "server", on_info_server) < 0 ||
 	    send_info(link, "replication", on_info_replication) < 0 ||
 	    send_info(link, "memory", on_info_memory) < 0 ||
-	    link_load_scripts(link) < 0)
+	    send_script(link, lua_settle, on_settle_loaded) < 0 ||
+	    link_load_take(link) < 0)
 		return;
 }
 
@@ -506,6 +531,8 @@ link_free(struct link *link)
 	loop_timer_free(link->timer);
 	close_conn(link);
 	set_state(link, LINK_CLOSED);
+	link->fault = FAULT_DISCONNECTED;
+	snprintf(link->why, sizeof(link->why), "shutting down");
 	owed_void(link);
 	free(link->owed);
 	free(link);
@@ -528,7 +555,13 @@ link_fault(const struct link *link, const char **text)
 struct slice
 link_take_sha(const struct link *link)
 {
-	return slice_make(link->sha, SHA_LEN);
+	return slice_make(link->take_sha, SHA_LEN);
+}
+
+struct slice
+link_settle_sha(const struct link *link)
+{
+	return slice_make(link->settle_sha, SHA_LEN);
 }
 
 struct buf *

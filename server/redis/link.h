@@ -47,6 +47,9 @@ enum store_fault link_fault(const struct link *link, const char **text);
 /* The SHA-1 of take.lua as this server gave it; only while ready. */
 struct slice link_take_sha(const struct link *link);
 
+/* The same of settle.lua. */
+struct slice link_settle_sha(const struct link *link);
+
 /* Where to append one whole command, followed by link_expect(); only while ready. */
 struct buf *link_out(struct link *link);
 
@@ -55,7 +58,7 @@ struct buf *link_out(struct link *link);
 int link_expect(struct link *link, link_reply_fn *fn, void *arg) MUST_CHECK;
 
 /* Appends "SCRIPT LOAD take.lua" and expects its reply itself. */
-int link_load_scripts(struct link *link) MUST_CHECK;
+int link_load_take(struct link *link) MUST_CHECK;
 
 /* Gives the connection up and connects again. */
 void link_drop(struct link *link, enum store_fault fault, const char *why);

@@ -10,6 +10,7 @@
 #include "redis/batch.h"
 #include "redis/fault.h"
 #include "redis/link.h"
+#include "redis/trip.h"
 
 /* One call is being worked on by Redis while the next one is on its way there. The
  * second is sent only when it carries so many checks: a small call costs Redis nearly
@@ -27,6 +28,7 @@ struct redis_store {
 	struct store store;
 	struct loop *loop;
 	struct link *link;
+	struct trips *trips; /* settlements and resets */
 	size_t waiting_max;
 	size_t waiting; /* takes not done yet */
 	struct batch **ring;
@@ -267,7 +269,7 @@ static void
 send_again(struct redis_store *rs, struct batch *batch)
 {
 	rs->n_sent--;
-	if (link_load_scripts(rs->link) < 0)
+	if (link_load_take(rs->link) < 0)
 		return;
 	batch_regather(batch); /* or a take that joins it now would be lost */
 	/* It was the first in flight and goes behind those in flight; their replies
@@ -415,6 +417,28 @@ redis_take(struct store *store, struct take *take)
 }
 
 static void
+redis_settle(struct store *store, struct settle *settle)
+{
+	trips_settle(self(store)->trips, settle);
+}
+
+static void
+redis_reset(struct store *store, struct reset *reset)
+{
+	trips_reset(self(store)->trips, reset);
+}
+
+static void
+on_trip_fault(void *arg, enum store_fault fault, const char *detail)
+{
+	struct redis_store *rs = arg;
+
+	tell_fault(rs, fault, detail);
+	if (fault == FAULT_READONLY)
+		link_drop(rs->link, fault, detail);
+}
+
+static void
 redis_flush(struct store *store)
 {
 	send_gathered(self(store));
@@ -438,6 +462,7 @@ redis_close(struct store *store)
 	struct redis_store *rs = self(store);
 
 	link_free(rs->link);
+	trips_free(rs->trips);
 	for (size_t i = 0; i < rs->n; i++) {
 		batch_fail(ring_at(rs, i), store, FAULT_DISCONNECTED, "shutting down");
 		batch_free(ring_at(rs, i));
@@ -453,12 +478,29 @@ redis_close(struct store *store)
 static const struct store_ops redis_ops = {
 	.name = "redis",
 	.take = redis_take,
+	.settle = redis_settle,
+	.reset = redis_reset,
 	.flush = redis_flush,
 	.ready = redis_ready,
 	.close = redis_close,
 };
 
 static const struct link_ops link_events = { on_ready, on_down };
+
+static struct trips *
+new_trips(struct redis_store *rs)
+{
+	struct trips_options options = {
+		.loop = rs->loop,
+		.store = &rs->store,
+		.link = rs->link,
+		.max = rs->waiting_max,
+		.on_fault = on_trip_fault,
+		.arg = rs,
+	};
+
+	return trips_new(&options);
+}
 
 struct store *
 redis_store_new(struct loop *loop, const struct redis_store_options *options,
@@ -478,7 +520,10 @@ redis_store_new(struct loop *loop, const struct redis_store_options *options,
 	rs->timer = loop_timer_new(loop, on_deadline, rs);
 	if (rs->timer)
 		rs->link = link_new(loop, &options->url, &link_events, rs, cells);
-	if (!rs->link) {
+	if (rs->link)
+		rs->trips = new_trips(rs);
+	if (!rs->trips) {
+		link_free(rs->link);
 		if (rs->timer)
 			loop_timer_free(rs->timer);
 		free(rs);

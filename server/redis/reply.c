@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define REPLY_TEXT_MAX 4096 /* bytes kept of one text */
+#define REPLY_TEXT_MAX (1 << 20) /* bytes kept of one text: a record of the ledger */
 
 struct reply_reader {
 	redisReader *hiredis;

@@ -5,5 +5,6 @@
 
 extern const char lua_take[];
 extern const char lua_give_back[];
+extern const char lua_settle[];
 
 #endif

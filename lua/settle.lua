@@ -1,0 +1,81 @@
+-- SPDX-License-Identifier: ISC
+-- Ends or prolongs one reservation. KEYS are its record and then the counters that the
+-- record names, in its order; ARGV:
+--   commit, rollback or renew; the record's text as it was read; the holder;
+--   the true cost of a commit, -1: as charged; for how many ms a renewal prolongs;
+--   for how many ms it is known then that the reservation was settled
+-- Returns 1: done; 0: the record is not that text any more (to be read again, nothing
+-- was changed); -1: a slot that should be prolonged is not held any more (nothing was
+-- changed).
+--
+-- Done twice it does nothing the second time, since the record is another then. It never
+-- fails half-way: what may be refused comes first, and what comes behind it are commands
+-- that the charges needed, too. A full Redis refuses no write of a script that has
+-- deleted something.
+-- include shared/change.lua
+
+local record, holder = KEYS[1], ARGV[3]
+local cost, ttl, keep = tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6]
+if call('GET', record) ~= ARGV[2] then
+	return 0
+end
+
+local charges, slots = {}, {}
+for charged, corrects, word, a, b in
+	ARGV[2]:gmatch(' %S+ (%d+) ([01]) (%a+) (%d+) (%d+)') do
+	local i = #charges + #slots + 2
+	local list = word == 'slots' and slots or charges
+	list[#list + 1] = {key = KEYS[i], cost = tonumber(charged),
+		corrects = corrects == '1', word = word, a = tonumber(a), b = tonumber(b)}
+end
+if #charges + #slots + 1 ~= #KEYS then
+	error('ERR the keys are not those of the record')
+end
+
+local settle = {}
+
+-- By how much a charge was wrong.
+local function delta_of(charge)
+	if ARGV[1] == 'rollback' then
+		return -charge.cost
+	end
+	return cost >= 0 and charge.corrects and cost - charge.cost or 0
+end
+
+function settle.commit()
+	for _, slot in ipairs(slots) do
+		try(free_slot, slot.key, holder)
+	end
+	call('DEL', record)
+	call('SET', record, 's', 'PX', keep)
+	for _, charge in ipairs(charges) do
+		local delta = delta_of(charge)
+		if delta ~= 0 then
+			try(change[charge.word], charge.key, delta, charge.a, charge.b)
+		end
+	end
+	return 1
+end
+
+settle.rollback = settle.commit
+
+function settle.renew()
+	for _, slot in ipairs(slots) do
+		slot.stop = tonumber(try(call, 'ZSCORE', slot.key, holder) or 0)
+		if slot.stop <= now_ms then
+			return -1
+		end
+	end
+	if call('PTTL', record) < ttl then
+		call('PEXPIRE', record, ttl)
+	end
+	for _, slot in ipairs(slots) do
+		local stop = math.max(slot.stop, now_ms + ttl)
+		call('ZADD', slot.key, text_of(stop), holder)
+		local last = call('ZRANGE', slot.key, -1, -1, 'WITHSCORES')[2]
+		call('PEXPIREAT', slot.key, last)
+	end
+	return 1
+end
+
+return settle[ARGV[1]]()

@@ -1,0 +1,137 @@
+-- SPDX-License-Identifier: ISC
+-- What becomes of a charge afterwards; stands in front of the scripts that name it. Each
+-- function adds `delta`, which may be below zero, to what was charged, in the window that
+-- was charged and only while that counts; never below 0, and never past 2^53 - 1. a and b
+-- are those of a reservation's record (lua/take.lua): which window it was. Each says
+-- whether there was something to change.
+
+local call = redis.call
+local time = call('TIME')
+local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
+local now_us = time[1] * 1000000 + time[2]
+
+local COUNT_MAX = 2 ^ 53 - 1
+local GUARD_MS = 250
+local change = {}
+
+local function text_of(number)
+	return string.format('%.0f', number)
+end
+
+local function add(count, delta)
+	return math.max(math.min(tonumber(count) + delta, COUNT_MAX), 0)
+end
+
+-- A counter of the window that ends at `stop`, which there was none of any more. When it
+-- expires is as in lua/take.lua.
+local function bear(key, count, stop, len)
+	local guard = math.min(len / 20, GUARD_MS)
+	local expire = stop - 1
+	if stop - now_ms <= guard then
+		expire = expire + math.floor(guard / 2)
+	end
+	call('SET', key, text_of(count), 'PXAT', text_of(expire))
+	return true
+end
+
+-- By its expiry a counter is of that window, or of an older one that did not go yet, or
+-- none of ours.
+function change.fixed(key, delta, stop, len)
+	local left = call('PTTL', key)
+	local off = now_ms + left - stop
+	if now_ms >= stop then
+		return false
+	end
+	if left == -2 or left >= 0 and off * 2 <= -len then
+		return delta > 0 and bear(key, delta, stop, len)
+	end
+	local used = call('GET', key)
+	if left < 0 or off * 2 >= len or not used or not used:match('^%d+$') then
+		return false
+	end
+	used = add(used, delta)
+	if used == 0 then
+		call('DEL', key)
+	else
+		call('SET', key, text_of(used), 'KEEPTTL')
+	end
+	return true
+end
+
+-- A count of the charged window, which there was none of any more, or of the next one,
+-- when that has begun; `own` and `used` are of a window before both, or 0.
+local function bear_sliding(key, count, stop, after, own, used)
+	local value, last
+	if now_ms < stop then
+		-- Whether it is the window just before; those of a calendar differ a little.
+		local near = own > stop - (after - stop) * 1.5
+		value = string.format('%.0f %.0f %.0f', stop, count, near and used or 0)
+		last = after
+	else
+		value = string.format('%.0f 0 %.0f', after, count)
+		last = 2 * after - stop
+	end
+	call('SET', key, value, 'PXAT', text_of(last + GUARD_MS))
+	return true
+end
+
+-- The window that was charged may have become the one before.
+function change.sliding(key, delta, stop, after)
+	local text = call('GET', key)
+	local own, used, before = (text or '0 0 0'):match('^(%d+) (%d+) (%d+)$')
+	own = tonumber(own)
+	if not own or now_ms >= after then
+		return false
+	elseif own < stop then
+		return delta > 0 and bear_sliding(key, delta, stop, after, own, used)
+	elseif own == stop then
+		used = add(used, delta)
+	elseif own == after then
+		before = add(before, delta)
+	else
+		return false
+	end
+	call('SET', key, string.format('%.0f %.0f %.0f', own, used, before), 'KEEPTTL')
+	return true
+end
+
+-- The bucket was never full between the charge and full_us, so what has not come back
+-- by itself until then may be given back; a part of more may have come back.
+function change.bucket(key, delta, full_us, interval)
+	local text = call('GET', key)
+	local own = tonumber((text or '0'):match('^%d+$'))
+	if now_us >= full_us or not own then
+		return false
+	end
+	if delta > 0 then
+		own = math.min(math.max(own, now_us) + delta * interval, COUNT_MAX)
+		call('SET', key, text_of(own), 'PXAT',
+			text_of(math.ceil(own / 1000) + GUARD_MS))
+		return true
+	end
+	local back = math.min(full_us - now_us, -delta * interval)
+	if own <= now_us or back <= 0 then
+		return false
+	end
+	call('SET', key, text_of(own - back), 'KEEPTTL')
+	return true
+end
+
+-- Frees the holder's slot, whatever the delta is.
+local function free_slot(key, holder)
+	return call('ZREM', key, holder) == 1
+end
+
+-- A key that another took over must not keep the others from theirs; any other error
+-- is one.
+local function try(fn, ...)
+	local ok, result = pcall(fn, ...)
+	if ok then
+		return result
+	end
+	local fault = type(result) == 'table' and result.err or result
+	if not string.find(fault, 'WRONGTYPE', 1, true) then
+		error(result, 0)
+	end
+	return false
+end

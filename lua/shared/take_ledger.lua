@@ -1,0 +1,160 @@
+-- SPDX-License-Identifier: ISC
+-- A part of take.lua: what runs with a ledger need. Returns what takes such a run. All
+-- inside of one function, since of most calls none of it is needed.
+local function new_ledger()
+	general = general or new_general()
+	local marks = {} -- A and B of a reservation's record
+
+	function marks.fixed(l)
+		return l.stop, l.len
+	end
+
+	function marks.sliding(l)
+		return l.stop, l.after
+	end
+
+	function marks.bucket(l)
+		return now_us + (l.used < 0 and -1 - l.used or l.used), l.interval
+	end
+
+	function marks.slots()
+		return 0, 0
+	end
+
+	local function answer(value)
+		n_out = n_out + 1
+		out[n_out] = value
+	end
+
+	-- The same in the place of what it holds. DEL comes first: in a script that has
+	-- deleted something a full Redis takes writes.
+	local function claim(check, text)
+		local left = call('PTTL', check.id_key)
+		call('DEL', check.id_key)
+		call('SET', check.id_key, text, 'PX', left > 0 and left or check.dedup)
+	end
+
+	-- Of an id that was admitted before.
+	local function replay(check, text, width)
+		local print, claimed, rest = text:match('^(%x+) ([01]) (%d+ %S+.*)$')
+		local time, holder, list = (rest or ''):match('^(%d+) (%S+)(.*)$')
+		local numbers = {}
+		if not time then
+			error('WRONGTYPE the record of a request id is none', 0)
+		end
+		for number in list:gmatch(' (%-?%d+)') do
+			numbers[#numbers + 1] = tonumber(number)
+		end
+		if print ~= check.print or #numbers ~= width - 1 then
+			answer('CONFLICT')
+			for _ = 2, width do
+				answer(0)
+			end
+			return
+		end
+		if claimed == '0' and not check.looks then
+			claim(check, print .. ' 1 ' .. rest)
+		end
+		answer('REPLAYED ' .. time .. ' ' .. holder)
+		for j = 1, #numbers do
+			answer(numbers[j])
+		end
+	end
+
+	local function write_id(check, first)
+		local words = {check.print, 0, string.format('%.0f', now_us),
+			check.holder or '-'}
+		for i = first, n_out do
+			words[#words + 1] = string.format('%.0f', out[i])
+		end
+		call('SET', check.id_key, table.concat(words, ' '), 'PX', check.dedup)
+	end
+
+	local function write_held(check, at, limits)
+		local words = {'h'}
+		for j = 1, #limits do
+			local l = limits[j]
+			local cost = l.shadow and l.held or l.number
+			if cost > 0 or not l.shadow then
+				words[#words + 1] = string.format('%s %.0f %s %s %.0f %.0f',
+					keys[at + j - 1], cost, check.corrects:sub(j, j),
+					l.algorithm.word, marks[l.algorithm.word](l))
+			end
+		end
+		call('SET', check.held_key, table.concat(words, ' '), 'PX', check.ttl)
+	end
+
+	-- Both records or none.
+	local function write(check, at, limits, first)
+		if check.held_key then
+			write_held(check, at, limits)
+		end
+		if not check.id_key then
+			return
+		end
+		local ok, fault = pcall(write_id, check, first)
+		if not ok then
+			if check.held_key then
+				call('DEL', check.held_key)
+			end
+			error(fault, 0)
+		end
+	end
+
+	local function take(check, at, limits, width)
+		local text = check.id_key and call('GET', check.id_key)
+		if text then
+			return replay(check, text, width)
+		end
+		answer(0)
+		local first = n_out + 1
+		if check.looks then
+			-- Without limits the loop there would have no end.
+			return #limits > 0 and
+				general.look_many(at, at + #limits - 1, limits)
+		end
+		for j = 1, #limits do
+			limits[j].holder, limits[j].lease = check.holder, check.lease
+		end
+		if not general.take_check(at, limits) then
+			charged = #limits -- to be undone when a record cannot be written
+			write(check, at, limits, first)
+			charged = 0
+		end
+	end
+
+	-- Takes the run whose arguments begin at `at` and whose keys begin at `key`;
+	-- returns where the next ones begin.
+	return function(at, key)
+		local check = {dedup = args[at], ttl = args[at + 1], corrects = args[at + 2],
+			lease = tonumber(args[at + 1])}
+		local checks, n = tonumber(args[at + 3]), tonumber(args[at + 4])
+		local limits = {}
+		at = at + 5
+		for j = 1, n do
+			limits[j], at = read_limit(at)
+		end
+		local width = 1 + general.prepare(limits)
+		check.looks = checks < 0
+		for _ = 1, math.abs(checks) do
+			if check.dedup ~= '0' then
+				check.id_key, check.print = keys[key], args[at]
+				key, at = key + 1, at + 1
+			end
+			if check.ttl ~= '0' then
+				check.held_key, check.holder = keys[key], args[at]
+				key, at = key + 1, at + 1
+			end
+			local begun = n_out
+			local ok, fault = pcall(take, check, key, limits, width)
+			if not ok then
+				n_out = begun
+				pcall(general.undo, key, limits)
+				charged = 0
+				add_error(fault, width)
+			end
+			key = key + n
+		end
+		return at, key
+	end
+end

@@ -1,0 +1,478 @@
+/* SPDX-License-Identifier: ISC */
+#include "redis/trip.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "redis/fault.h"
+#include "redis/form.h"
+#include "redis/script.h"
+
+/* How often a record is read again because it was another by the time of the call. Only
+ * a settlement of the same reservation changes it, and then at most once. */
+#define READ_MAX 4
+/* A connection that owes a reply for so long is half dead: it is replaced. */
+#define STALL_US INT64_C(3000000)
+
+/* One settlement or reset; exactly one of the two is set until it was told. */
+struct trip {
+	struct trips *trips;
+	struct trip *prev, *next;
+	struct settle *settle;
+	struct reset *reset;
+	int64_t sent_us;   /* when the command under way was sent */
+	unsigned reads;    /* of the record */
+	struct buf record; /* of a settlement, as it was read */
+};
+
+struct trips {
+	struct trips_options options;
+	struct trip *first;
+	size_t n;
+	struct loop_timer *timer;
+	int64_t timer_us; /* when it fires; INT64_MAX: not armed */
+};
+
+static const char *const action_words[] = {
+	[SETTLE_COMMIT] = "commit",
+	[SETTLE_ROLLBACK] = "rollback",
+	[SETTLE_RENEW] = "renew",
+};
+
+/* --- birth and death of a trip ------------------------------------------------- */
+
+static struct trip *
+trip_new(struct trips *trips)
+{
+	struct trip *trip = calloc(1, sizeof(*trip));
+
+	if (!trip)
+		return NULL;
+	trip->trips = trips;
+	trip->next = trips->first;
+	if (trip->next)
+		trip->next->prev = trip;
+	trips->first = trip;
+	trips->n++;
+	return trip;
+}
+
+static void
+trip_free(struct trip *trip)
+{
+	struct trips *trips = trip->trips;
+
+	*(trip->prev ? &trip->prev->next : &trips->first) = trip->next;
+	if (trip->next)
+		trip->next->prev = trip->prev;
+	trips->n--;
+	buf_fini(&trip->record);
+	free(trip);
+}
+
+/* Tells whoever waits, if anybody still does; the trip may go on without. */
+static void
+trip_fail(struct trip *trip, enum store_fault fault, const char *detail)
+{
+	struct store *store = trip->trips->options.store;
+	struct settle *settle = trip->settle;
+	struct reset *reset = trip->reset;
+
+	trip->settle = NULL;
+	trip->reset = NULL;
+	if (settle)
+		store_fail_settle(store, settle, fault, detail);
+	else if (reset)
+		store_fail_reset(store, reset, fault, detail);
+}
+
+static void
+trip_end_failed(struct trip *trip, enum store_fault fault, const char *detail)
+{
+	trip_fail(trip, fault, detail);
+	trip_free(trip);
+}
+
+static void
+trip_end_settled(struct trip *trip, enum settle_status status)
+{
+	struct settle *settle = trip->settle;
+
+	trip_free(trip);
+	if (!settle)
+		return;
+	settle->status = status;
+	settle->fault = FAULT_NONE;
+	settle->detail[0] = '\0';
+	settle->done(settle);
+}
+
+/* --- deadlines ------------------------------------------------------------------ */
+
+static void
+arm(struct trips *trips, int64_t at_us)
+{
+	int64_t delay;
+
+	if (at_us >= trips->timer_us)
+		return;
+	trips->timer_us = at_us;
+	delay = at_us - clock_mono_us();
+	loop_timer_set(trips->timer, delay > 0 ? delay : 0);
+}
+
+/* When the trip is to be looked after: its deadline, or, when nobody waits for it any
+ * more, the end of the patience with the connection. */
+static int64_t
+trip_due_us(const struct trip *trip)
+{
+	if (trip->settle)
+		return trip->settle->deadline_us;
+	if (trip->reset)
+		return trip->reset->deadline_us;
+	return trip->sent_us + STALL_US;
+}
+
+static struct trip *
+find_due(const struct trips *trips, int64_t now_us, int64_t *next_us)
+{
+	*next_us = INT64_MAX;
+	for (struct trip *trip = trips->first; trip; trip = trip->next) {
+		int64_t due_us = trip_due_us(trip);
+
+		if (due_us <= now_us)
+			return trip;
+		if (due_us < *next_us)
+			*next_us = due_us;
+	}
+	return NULL;
+}
+
+/* Done may start others, or drop the link and so end any: each time from the front. */
+static void
+on_timer(void *arg)
+{
+	struct trips *trips = arg;
+	int64_t now_us = clock_mono_us();
+	int64_t next_us;
+	struct trip *trip;
+
+	trips->timer_us = INT64_MAX;
+	while ((trip = find_due(trips, now_us, &next_us))) {
+		if (trip->settle || trip->reset) {
+			trip_fail(trip, FAULT_TIMEOUT, NULL);
+			continue;
+		}
+		if (link_ready(trips->options.link))
+			link_drop(
+			    trips->options.link, FAULT_TIMEOUT, "no reply for 3 s");
+		return;
+	}
+	if (next_us != INT64_MAX)
+		arm(trips, next_us);
+}
+
+/* --- replies -------------------------------------------------------------------- */
+
+/* Whether the reply says that the trip is over, and then it is. */
+static bool
+trip_failed(struct trip *trip, const struct reply *reply)
+{
+	struct trips *trips = trip->trips;
+	enum store_fault fault;
+	char detail[TAKE_DETAIL_MAX];
+	const char *why;
+	struct slice text;
+
+	if (!reply) {
+		fault = link_fault(trips->options.link, &why);
+		trip_end_failed(trip, fault, why);
+		return true;
+	}
+	if (reply->kind != REPLY_ERROR)
+		return false;
+	text = reply_text(reply, 0);
+	fault = redis_fault_of(text);
+	snprintf(detail, sizeof(detail), "%.*s", SLICE_ARG(text));
+	trip_end_failed(trip, fault, detail);
+	trips->options.on_fault(trips->options.arg, fault, detail);
+	return true;
+}
+
+/* The command was appended: its reply goes to fn. */
+static void
+trip_expect(struct trip *trip, link_reply_fn *fn)
+{
+	trip->sent_us = clock_mono_us();
+	arm(trip->trips, trip_due_us(trip));
+	/* Without memory the link is dropped, but this reply is not owed. */
+	if (link_expect(trip->trips->options.link, fn, trip) < 0)
+		trip_end_failed(trip, FAULT_OTHER, "out of memory");
+}
+
+static void
+trip_nonsense(struct trip *trip)
+{
+	trip_end_failed(trip, FAULT_OTHER, "the answer of Redis makes no sense");
+}
+
+/* --- settlements ---------------------------------------------------------------- */
+
+static void read_record(struct trip *trip);
+static void call_script(struct trip *trip, bool whole);
+
+static void
+on_settled(void *arg, const struct reply *reply)
+{
+	struct trip *trip = arg;
+
+	if (reply && reply->kind == REPLY_ERROR &&
+	    redis_fault_is_noscript(reply_text(reply, 0))) {
+		call_script(trip, true);
+		return;
+	}
+	if (trip_failed(trip, reply))
+		return;
+	if (reply->kind != REPLY_INT)
+		trip_nonsense(trip);
+	else if (reply->values[0].number > 0)
+		trip_end_settled(trip, SETTLE_DONE);
+	else if (reply->values[0].number < 0)
+		trip_end_settled(trip, SETTLE_UNKNOWN);
+	else
+		read_record(trip);
+}
+
+/* The next word of *text, which is cut off it; empty at its end. */
+static struct slice
+next_word(struct slice *text)
+{
+	const char *space = text->len > 0 ? memchr(text->ptr, ' ', text->len) : NULL;
+	size_t len = space ? (size_t)(space - text->ptr) : text->len;
+	struct slice word = slice_make(text->ptr, len);
+	size_t cut = space ? len + 1 : len;
+
+	*text = slice_make(text->ptr + cut, text->len - cut);
+	return word;
+}
+
+/* The keys in a record (store/record.h), of each six words the first. What else it says
+ * is the script's to read. How many, or SIZE_MAX when it is no record. */
+#define CHARGE_WORDS 6
+static size_t
+record_keys(struct slice text, struct slice keys[TAKE_CHARGES_MAX])
+{
+	size_t n = 0;
+
+	if (!slice_eq_str(next_word(&text), "h"))
+		return SIZE_MAX;
+	while (text.len > 0) {
+		if (n == TAKE_CHARGES_MAX)
+			return SIZE_MAX;
+		keys[n++] = next_word(&text);
+		for (int i = 1; i < CHARGE_WORDS; i++)
+			if (next_word(&text).len == 0)
+				return SIZE_MAX;
+	}
+	return n;
+}
+
+#define SETTLE_ARGS 6
+static void
+add_settle_args(struct buf *out, const struct trip *trip)
+{
+	const struct settle *settle = trip->settle;
+
+	form_add_bulk(out, slice_str(action_words[settle->action]));
+	form_add_bulk(out, buf_slice(&trip->record));
+	form_add_bulk(out, settle->holder);
+	form_add_number(out, settle->cost);
+	form_add_number(out, settle->ttl_ms);
+	form_add_number(out, settle->keep_ms);
+}
+
+/* `whole`: with the script's text, where Redis does not know it. */
+static void
+call_script(struct trip *trip, bool whole)
+{
+	struct link *link = trip->trips->options.link;
+	struct slice keys[TAKE_CHARGES_MAX];
+	size_t n = record_keys(buf_slice(&trip->record), keys);
+	struct buf *out;
+
+	if (!trip->settle) { /* nobody waits, and nothing was changed */
+		trip_free(trip);
+		return;
+	}
+	if (n == SIZE_MAX) {
+		trip_end_failed(
+		    trip, FAULT_WRONGTYPE, "the record of a reservation is none");
+		return;
+	}
+	out = link_out(link);
+	buf_printf(out, "*%zu\r\n", 4 + n + SETTLE_ARGS);
+	form_add_bulk(out, slice_str(whole ? "EVAL" : "EVALSHA"));
+	form_add_bulk(out, whole ? slice_str(lua_settle) : link_settle_sha(link));
+	form_add_number(out, (int64_t)(1 + n));
+	form_add_bulk(out, trip->settle->key);
+	for (size_t i = 0; i < n; i++)
+		form_add_bulk(out, keys[i]);
+	add_settle_args(out, trip);
+	trip_expect(trip, on_settled);
+}
+
+static void
+on_record(void *arg, const struct reply *reply)
+{
+	struct trip *trip = arg;
+	struct slice text;
+
+	if (trip_failed(trip, reply))
+		return;
+	if (reply->kind == REPLY_NIL || !trip->settle) {
+		trip_end_settled(trip, SETTLE_UNKNOWN);
+		return;
+	}
+	text = reply_text(reply, 0);
+	if (slice_eq_str(text, "s")) {
+		trip_end_settled(trip, SETTLE_ALREADY);
+		return;
+	}
+	buf_clear(&trip->record);
+	buf_add_slice(&trip->record, text);
+	if (trip->record.failed)
+		trip_end_failed(trip, FAULT_OTHER, "out of memory");
+	else
+		call_script(trip, false);
+}
+
+static void
+read_record(struct trip *trip)
+{
+	struct buf *out = link_out(trip->trips->options.link);
+
+	if (!trip->settle) {
+		trip_free(trip);
+		return;
+	}
+	if (trip->reads++ == READ_MAX) {
+		trip_end_failed(trip, FAULT_OTHER, "its record keeps changing");
+		return;
+	}
+	buf_add_str(out, "*2\r\n$3\r\nGET\r\n");
+	form_add_bulk(out, trip->settle->key);
+	trip_expect(trip, on_record);
+}
+
+/* --- resets --------------------------------------------------------------------- */
+
+static void
+on_reset(void *arg, const struct reply *reply)
+{
+	struct trip *trip = arg;
+	struct reset *reset;
+
+	if (trip_failed(trip, reply))
+		return;
+	if (reply->kind != REPLY_INT) {
+		trip_nonsense(trip);
+		return;
+	}
+	reset = trip->reset;
+	trip_free(trip);
+	if (!reset)
+		return;
+	reset->held = (size_t)reply->values[0].number;
+	reset->fault = FAULT_NONE;
+	reset->detail[0] = '\0';
+	reset->done(reset);
+}
+
+static void
+send_reset(struct trip *trip)
+{
+	struct buf *out = link_out(trip->trips->options.link);
+	const struct reset *reset = trip->reset;
+
+	buf_printf(out, "*%zu\r\n", 1 + reset->n);
+	form_add_bulk(out, slice_str("UNLINK"));
+	for (size_t i = 0; i < reset->n; i++)
+		form_add_bulk(out, reset->keys[i]);
+	trip_expect(trip, on_reset);
+}
+
+/* --- the contract --------------------------------------------------------------- */
+
+/* NULL, with why in *fault and *detail, when none can begin. */
+static struct trip *
+trip_begin(struct trips *trips, enum store_fault *fault, const char **detail)
+{
+	struct trip *trip;
+
+	*detail = NULL;
+	if (!link_ready(trips->options.link)) {
+		*fault = link_fault(trips->options.link, detail);
+		return NULL;
+	}
+	*fault = FAULT_OVERLOAD;
+	trip = trips->n < trips->options.max ? trip_new(trips) : NULL;
+	return trip;
+}
+
+void
+trips_settle(struct trips *trips, struct settle *settle)
+{
+	enum store_fault fault;
+	const char *detail;
+	struct trip *trip = trip_begin(trips, &fault, &detail);
+
+	if (!trip) {
+		store_fail_settle(trips->options.store, settle, fault, detail);
+		return;
+	}
+	trip->settle = settle;
+	read_record(trip);
+}
+
+void
+trips_reset(struct trips *trips, struct reset *reset)
+{
+	enum store_fault fault;
+	const char *detail;
+	struct trip *trip = trip_begin(trips, &fault, &detail);
+
+	if (!trip) {
+		store_fail_reset(trips->options.store, reset, fault, detail);
+		return;
+	}
+	trip->reset = reset;
+	send_reset(trip);
+}
+
+struct trips *
+trips_new(const struct trips_options *options)
+{
+	struct trips *trips = calloc(1, sizeof(*trips));
+
+	if (!trips)
+		return NULL;
+	trips->options = *options;
+	trips->timer_us = INT64_MAX;
+	trips->timer = loop_timer_new(options->loop, on_timer, trips);
+	if (!trips->timer) {
+		free(trips);
+		return NULL;
+	}
+	return trips;
+}
+
+void
+trips_free(struct trips *trips)
+{
+	if (!trips)
+		return;
+	loop_timer_free(trips->timer);
+	free(trips);
+}

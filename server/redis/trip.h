@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Settlements and resets on their way to Redis, each a command of its own beside the
+ * batches of takes. A settlement reads the record of its reservation, for the keys it
+ * names, and then calls lua/settle.lua, which acts only if the record is the same still;
+ * else it begins anew.
+ *
+ * A trip that outlives its deadline goes on without its settlement or reset, until the
+ * reply it is owed has come; what that did stands, since it may be asked for again.
+ *
+ * Threads: belongs to its loop's thread.
+ */
+#ifndef REDIS_TRIP_H
+#define REDIS_TRIP_H
+
+#include "base/attr.h"
+#include "net/loop.h"
+#include "redis/link.h"
+#include "store/store.h"
+
+struct trips;
+
+struct trips_options {
+	struct loop *loop;
+	struct store *store; /* for failures */
+	struct link *link;
+	size_t max; /* trips under way; one more is FAULT_OVERLOAD */
+	/* What went wrong with a command, for those who can mend it. */
+	void (*on_fault)(void *arg, enum store_fault fault, const char *detail);
+	void *arg;
+};
+
+/* NULL when out of memory. */
+struct trips *trips_new(const struct trips_options *options) MUST_CHECK;
+/* After link_free(), which has ended every trip. NULL is fine. */
+void trips_free(struct trips *trips);
+
+/* Done may run before the return. */
+void trips_settle(struct trips *trips, struct settle *settle);
+void trips_reset(struct trips *trips, struct reset *reset);
+
+#endif
