@@ -4,7 +4,8 @@
  * struct front_protocol; whoever composes sees only this header.
  *
  * Answers leave in the order of the requests of a connection, however the checks end.
- * A client that goes away detaches from its checks; they finish without it.
+ * A client that goes away detaches from its checks; they finish without it. Every reset
+ * is logged, with whoever asked for it and what became of it.
  * Threads: a front belongs to its loop's thread.
  */
 #ifndef FRONT_FRONT_H
@@ -18,6 +19,7 @@
 #include "base/err.h"
 #include "base/metric.h"
 #include "check/check.h"
+#include "check/settlement.h"
 #include "check/throttle.h"
 #include "net/address.h"
 #include "net/loop.h"
@@ -41,10 +43,14 @@ struct front_quota {
 
 struct front_options {
 	struct check_engine *engine;    /* borrowed */
+	struct settler *settler;        /* borrowed */
 	struct throttler *throttler;    /* borrowed; RESP only */
 	struct metric_cells *cells;     /* borrowed */
 	struct front_quota *quota;      /* borrowed */
-	const struct token_set *tokens; /* borrowed; NULL: no token is asked for */
+	const struct token_set *tokens; /* borrowed; NULL: no token is asked for. Where
+					   there are some, a listener that others can
+					   reach asks for one, and every listener does
+					   before what changes counters otherwise */
 	size_t request_max;             /* bytes of one request's body or command */
 	size_t pending_max;             /* unanswered requests of one connection; then
 					   reading pauses */
