@@ -2,6 +2,7 @@
 #include "front/front.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -16,6 +17,15 @@ front_conn_of(void *arg)
 
 	assert(fc->magic == FRONT_MAGIC);
 	return fc;
+}
+
+const char *
+front_fault(enum store_fault fault, const char *detail, char out[FRONT_FAULT_MAX])
+{
+	snprintf(out, FRONT_FAULT_MAX, "the store is unavailable: %s%s%s%s",
+	    store_fault_table[fault].phrase, detail[0] ? " (" : "", detail,
+	    detail[0] ? ")" : "");
+	return out;
 }
 
 /* The connection is closed, or will be without us. */

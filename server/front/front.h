@@ -4,7 +4,8 @@
  * struct front_protocol; whoever composes sees only this header.
  *
  * Answers leave in the order of the requests of a connection, however the checks end.
- * A client that goes away detaches from its checks; they finish without it.
+ * A client that goes away detaches from its checks; they finish without it. Every reset
+ * is logged, with whoever asked for it and what became of it.
  * Threads: a front belongs to its loop's thread.
  */
 #ifndef FRONT_FRONT_H
@@ -42,11 +43,15 @@ struct front_quota {
 
 struct front_options {
 	struct check_engine *engine;    /* borrowed */
+	struct settler *settler;        /* borrowed */
 	struct throttler *throttler;    /* borrowed; RESP only */
 	struct settler *settler;        /* borrowed */
 	struct metric_cells *cells;     /* borrowed */
 	struct front_quota *quota;      /* borrowed */
-	const struct token_set *tokens; /* borrowed; NULL: no token is asked for */
+	const struct token_set *tokens; /* borrowed; NULL: no token is asked for. Where
+					   there are some, a listener that others can
+					   reach asks for one, and every listener does
+					   before what changes counters otherwise */
 	size_t request_max;             /* bytes of one request's body or command */
 	size_t pending_max;             /* unanswered requests of one connection; then
 					   reading pauses */

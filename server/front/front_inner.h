@@ -11,6 +11,7 @@
 #include <sys/queue.h>
 
 #include "base/buf.h"
+#include "check/resetting.h"
 #include "front/front.h"
 #include "net/conn.h"
 #include "net/listener.h"
@@ -32,20 +33,38 @@
 
 struct front_conn;
 
-/* How one check shall be answered; HTTP only. */
+/* How it shall be answered; HTTP only. */
 struct answer_style {
 	int deny_status; /* of every denial; 0: by its cause */
 	bool head_only;
+};
+
+/* What is started for a request and answers it. Adding one: here, its row in the table
+ * of pipeline.c, and how each protocol writes its answer. */
+enum job {
+	JOB_NONE, /* the answer is written already */
+	JOB_CHECK,
+	JOB_THROTTLE,
+	JOB_SETTLEMENT,
+	JOB_RESETTING,
+	JOB_COUNT
 };
 
 /* One request whose answer could not leave at once. */
 struct exchange {
 	struct exchange *next;
 	struct front_conn *owner;
-	/* What it waits for; with neither `bytes` is the answer. */
-	struct check *check;
-	struct throttle *throttle;
+	enum job job;
+	bool ready; /* the job is done */
+	union {
+		struct check *check;
+		struct throttle *throttle;
+		struct settlement *settlement;
+		struct resetting *resetting;
+	} work; /* of the job */
 	struct answer_style style;
+	/* JOB_NONE: the answer. JOB_SETTLEMENT: the reservation's id. JOB_RESETTING: what
+	 * is reset (reset_json_asked()). */
 	struct buf bytes;
 };
 
@@ -64,13 +83,14 @@ struct http_state {
 
 struct front_conn {
 	uint32_t magic;
-	bool in_data;   /* its on_data runs; it must not be freed */
-	bool over;      /* the conn is gone; freed once nobody looks at it */
-	bool finishing; /* no more requests; closes when all owed answers are out */
-	bool paused;    /* it is owed too much to read more */
-	bool authorized;
-	uint64_t turn; /* in which `spent` was spent */
-	int spent;     /* of FRONT_TURN_BUDGET */
+	bool in_data;    /* its on_data runs; it must not be freed */
+	bool over;       /* the conn is gone; freed once nobody looks at it */
+	bool finishing;  /* no more requests; closes when all owed answers are out */
+	bool paused;     /* it is owed too much to read more */
+	bool authorized; /* for checks: it need not show a token, or has */
+	bool proven;     /* a token was shown on it; RESP only */
+	uint64_t turn;   /* in which `spent` was spent */
+	int spent;       /* of FRONT_TURN_BUDGET */
 	struct front *front;
 	struct conn *conn;
 	struct exchange *first, *last; /* owed, in the order of the requests */
@@ -118,8 +138,8 @@ struct front_protocol {
 	/* Takes one request from the front of `data` and answers it, or begins to. The
 	 * bytes it took; 0 when more are needed. */
 	size_t (*take)(struct front_conn *fc, const char *data, size_t len);
-	/* Appends the answer of a check or a throttle that is done. */
-	void (*format)(
+	/* Append the answer of a job that is done. */
+	void (*format[JOB_COUNT])(
 	    struct front_conn *fc, const struct exchange *ex, struct buf *out);
 	/* Appends the word to a client that is one too many. */
 	void (*refuse)(struct front *front, struct buf *out);
@@ -142,6 +162,11 @@ int front_check(struct front_conn *fc, const struct check_request *request,
  * into *ei: nothing is owed. */
 int front_throttle(struct front_conn *fc, const struct throttle_request *request,
     struct errinfo *ei) MUST_CHECK;
+/* The same with what settlement_start() and resetting_start() say. */
+int front_settlement(struct front_conn *fc, const struct settlement_request *request,
+    struct errinfo *ei) MUST_CHECK;
+int front_resetting(struct front_conn *fc, const struct reset_request *request,
+    struct errinfo *ei) MUST_CHECK;
 /* The request at hand is the last one. Call before answering it. */
 void front_finish(struct front_conn *fc);
 /* What follows once requests were taken or answers given. */
@@ -150,6 +175,11 @@ void front_settle(struct front_conn *fc);
 void front_drop_owed(struct front_conn *fc);
 bool front_wants_more(const struct front_conn *fc);
 void front_free_exchanges(struct front *front);
+
+/* front.c: "the store is unavailable: ..."; returns out. `detail` may be "". */
+#define FRONT_FAULT_MAX 512
+const char *front_fault(
+    enum store_fault fault, const char *detail, char out[FRONT_FAULT_MAX]);
 
 /* front.c: closes it without another word. */
 void front_conn_close(struct front_conn *fc);

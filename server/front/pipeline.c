@@ -8,7 +8,45 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "front/front_inner.h"
+#include "wire/settlement.h"
+
+static void
+release_check(struct exchange *ex)
+{
+	check_release(ex->work.check);
+}
+
+static void
+release_throttle(struct exchange *ex)
+{
+	throttle_release(ex->work.throttle);
+}
+
+static void
+release_settlement(struct exchange *ex)
+{
+	settlement_release(ex->work.settlement);
+}
+
+/* It happens all the same, and must be found in the log. */
+static void
+release_resetting(struct exchange *ex)
+{
+	if (!ex->ready)
+		log_info("front",
+		    "reset by %s, which left before the store answered: %.*s",
+		    conn_peer(ex->owner->conn), SLICE_ARG(buf_slice(&ex->bytes)));
+	resetting_release(ex->work.resetting);
+}
+
+static void (*const release[JOB_COUNT])(struct exchange *ex) = {
+	[JOB_CHECK] = release_check,
+	[JOB_THROTTLE] = release_throttle,
+	[JOB_SETTLEMENT] = release_settlement,
+	[JOB_RESETTING] = release_resetting,
+};
 
 static struct exchange *
 exchange_new(struct front_conn *fc)
@@ -26,18 +64,16 @@ exchange_new(struct front_conn *fc)
 	}
 	ex->next = NULL;
 	ex->owner = fc;
-	ex->check = NULL;
-	ex->throttle = NULL;
+	ex->job = JOB_NONE;
+	ex->ready = false;
 	return ex;
 }
 
 static void
 exchange_free(struct front *front, struct exchange *ex)
 {
-	if (ex->check)
-		check_release(ex->check);
-	if (ex->throttle)
-		throttle_release(ex->throttle);
+	if (ex->job != JOB_NONE)
+		release[ex->job](ex);
 	if (front->n_free == FRONT_FREE_EXCHANGES) {
 		buf_fini(&ex->bytes);
 		free(ex);
@@ -99,7 +135,7 @@ front_drop_owed(struct front_conn *fc)
 static bool
 is_bytes(const struct exchange *ex)
 {
-	return !ex->check && !ex->throttle;
+	return ex->job == JOB_NONE;
 }
 
 /* What was appended to the last of the owed answers since it was counted. */
@@ -164,19 +200,18 @@ write_answer(struct front_conn *fc, struct exchange *ex)
 		out->failed |= ex->bytes.failed;
 		return;
 	}
-	front->protocol->format(fc, ex, out);
+	front->protocol->format[ex->job](fc, ex, out);
 	/* What only explains or looks is no check. */
-	if (ex->check && !check_explanation(ex->check) && !check_usage(ex->check))
+	if (ex->job == JOB_CHECK && !check_explanation(ex->work.check) &&
+	    !check_usage(ex->work.check))
 		metric_latency(front->options.cells,
-		    clock_mono_us() - check_started_us(ex->check));
+		    clock_mono_us() - check_started_us(ex->work.check));
 }
 
 static bool
 is_ready(const struct exchange *ex)
 {
-	if (ex->throttle)
-		return throttle_is_done(ex->throttle);
-	return !ex->check || check_is_done(ex->check);
+	return ex->ready || is_bytes(ex);
 }
 
 static void
@@ -199,9 +234,9 @@ on_ready(struct exchange *ex)
 {
 	struct front_conn *fc = ex->owner;
 
-	/* While it is being started the exchange is not owed yet, and looks like one of
-	 * bytes: begin() goes on. */
-	if (is_bytes(ex) || ex != fc->first)
+	ex->ready = true;
+	/* While it is being started the exchange is not owed yet: begin() goes on. */
+	if (ex != fc->first)
 		return;
 	write_ready(fc);
 	if (!fc->in_data)
@@ -222,10 +257,38 @@ on_throttle_done(struct throttle *throttle, void *arg)
 	on_ready(arg);
 }
 
-/* What it waits for was started, and may be there already. */
 static void
-begin(struct front_conn *fc, struct exchange *ex)
+on_settlement_done(struct settlement *settlement, void *arg)
 {
+	(void)settlement;
+	on_ready(arg);
+}
+
+static void
+on_resetting_done(struct resetting *resetting, void *arg)
+{
+	const struct reset *result = resetting_result(resetting);
+	struct exchange *ex = arg;
+	const char *peer = conn_peer(ex->owner->conn);
+
+	if (result->fault != FAULT_NONE)
+		log_info("front",
+		    "reset by %s, of which it is not known whether it was done (%s): "
+		    "%.*s",
+		    peer, store_fault_table[result->fault].phrase,
+		    SLICE_ARG(buf_slice(&ex->bytes)));
+	else
+		log_info("front",
+		    "reset by %s: %zu counters, of which %zu held something: %.*s",
+		    peer, result->n, result->held, SLICE_ARG(buf_slice(&ex->bytes)));
+	on_ready(ex);
+}
+
+/* The job was started, and may be done already. */
+static void
+begin(struct front_conn *fc, struct exchange *ex, enum job job)
+{
+	ex->job = job;
 	if (fc->n_owed == 0 && is_ready(ex)) {
 		write_answer(fc, ex);
 		exchange_free(fc->front, ex);
@@ -241,19 +304,17 @@ front_check(struct front_conn *fc, const struct check_request *request,
 {
 	struct front *front = fc->front;
 	struct exchange *ex = exchange_new(fc);
-	struct check *check;
 
 	if (!ex)
 		return ERR_NOMEM;
 	ex->style = style;
-	check = check_start(front->options.engine, request, on_check_done, ex);
-	ex->check = check;
+	ex->work.check = check_start(front->options.engine, request, on_check_done, ex);
 	fc->spent -= FRONT_REQUEST_COST - FRONT_CHECK_COST;
-	if (!check) {
+	if (!ex->work.check) {
 		exchange_free(front, ex);
 		return fc->over ? 0 : ERR_NOMEM;
 	}
-	begin(fc, ex);
+	begin(fc, ex, JOB_CHECK);
 	return 0;
 }
 
@@ -266,14 +327,57 @@ front_throttle(
 
 	if (!ex)
 		return err_set(ei, ERR_NOMEM, "out of memory");
-	ex->throttle =
+	ex->work.throttle =
 	    throttle_start(front->options.throttler, request, on_throttle_done, ex, ei);
-	if (!ex->throttle) {
+	if (!ex->work.throttle) {
 		exchange_free(front, ex);
 		return ei->code;
 	}
 	fc->spent -= FRONT_REQUEST_COST - FRONT_CHECK_COST;
-	begin(fc, ex);
+	begin(fc, ex, JOB_THROTTLE);
+	return 0;
+}
+
+int
+front_settlement(
+    struct front_conn *fc, const struct settlement_request *request, struct errinfo *ei)
+{
+	struct front *front = fc->front;
+	struct exchange *ex = exchange_new(fc);
+
+	if (!ex)
+		return err_set(ei, ERR_NOMEM, "out of memory");
+	ex->style = (struct answer_style){ 0 };
+	buf_add_slice(&ex->bytes, request->reservation);
+	ex->work.settlement = settlement_start(
+	    front->options.settler, request, on_settlement_done, ex, ei);
+	if (!ex->work.settlement) {
+		exchange_free(front, ex);
+		return ei->code;
+	}
+	fc->spent -= FRONT_REQUEST_COST - FRONT_CHECK_COST;
+	begin(fc, ex, JOB_SETTLEMENT);
+	return 0;
+}
+
+int
+front_resetting(
+    struct front_conn *fc, const struct reset_request *request, struct errinfo *ei)
+{
+	struct front *front = fc->front;
+	struct exchange *ex = exchange_new(fc);
+
+	if (!ex)
+		return err_set(ei, ERR_NOMEM, "out of memory");
+	ex->style = (struct answer_style){ 0 };
+	reset_json_asked(request, &ex->bytes);
+	ex->work.resetting =
+	    resetting_start(front->options.engine, request, on_resetting_done, ex, ei);
+	if (!ex->work.resetting) {
+		exchange_free(front, ex);
+		return ei->code;
+	}
+	begin(fc, ex, JOB_RESETTING);
 	return 0;
 }
 

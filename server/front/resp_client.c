@@ -31,7 +31,7 @@ resp_run_auth(struct front_conn *fc, const struct resp_command *cmd)
 {
 	if (!authorize(fc, cmd->args[cmd->n - 1]))
 		return;
-	fc->authorized = true;
+	fc->authorized = fc->proven = true;
 	resp_ok(fc);
 }
 
@@ -155,6 +155,7 @@ resp_run_hello(struct front_conn *fc, const struct resp_command *cmd)
 	if (hello.has_name && !set_name(fc, hello.name))
 		return;
 	fc->authorized = true;
+	fc->proven |= hello.token.ptr != NULL;
 	fc->state.resp.protocol = (int)hello.protocol;
 	add_hello(fc);
 }

@@ -8,8 +8,10 @@
 
 enum resp_row_flag {
 	ROW_OPEN = 1, /* also before AUTH */
-	ROW_NAMES_LACK =
-	    2 /* with too few words it runs too, and names what is missing */
+	/* With too few words it runs too, and names what is missing. */
+	ROW_NAMES_LACK = 2,
+	/* Where there are tokens one must have been shown, whatever the listener. */
+	ROW_TOKEN = 4
 };
 
 struct resp_row {
@@ -33,7 +35,17 @@ void resp_run_auth(struct front_conn *fc, const struct resp_command *cmd);
 
 /* resp_throttle.c: CL.THROTTLE, and the answer to it. */
 void resp_run_throttle(struct front_conn *fc, const struct resp_command *cmd);
-void resp_format_throttle(const struct throttle *throttle, struct buf *out);
+void resp_format_throttle(
+    struct front_conn *fc, const struct exchange *ex, struct buf *out);
+/* resp_settle.c: the ends of reservations, and resets. */
+void resp_run_commit(struct front_conn *fc, const struct resp_command *cmd);
+void resp_run_rollback(struct front_conn *fc, const struct resp_command *cmd);
+void resp_run_renew(struct front_conn *fc, const struct resp_command *cmd);
+void resp_run_reset(struct front_conn *fc, const struct resp_command *cmd);
+void resp_format_settlement(
+    struct front_conn *fc, const struct exchange *ex, struct buf *out);
+void resp_format_resetting(
+    struct front_conn *fc, const struct exchange *ex, struct buf *out);
 
 /* The row of that name in any case, or NULL. */
 const struct resp_row *resp_find(const struct resp_row *rows, struct slice name);

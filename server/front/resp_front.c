@@ -178,15 +178,6 @@ run_config(struct front_conn *fc, const struct resp_command *cmd)
 	resp_dispatch(fc, parts, cmd, 1, "config");
 }
 
-static void
-run_later(struct front_conn *fc, const struct resp_command *cmd)
-{
-	char shown[RESP_SHOWN_MAX];
-
-	resp_error(
-	    fc, "ERR", "'%s' is not supported yet", resp_shown(cmd->args[0], shown));
-}
-
 /* A pipeline that asks for a transaction sends MULTI, its commands and EXEC at once. If
  * the commands were run all the same, they would charge, and their answers be thrown
  * away with the error: so they are not. */
@@ -235,12 +226,21 @@ refused_in_multi(struct front_conn *fc, const struct resp_command *cmd)
 }
 
 #define ANY RESP_ARGS_MAX
+#define SETTLES (ROW_TOKEN | ROW_NAMES_LACK)
 
 const struct resp_row resp_rows[] = {
 	{ "check", 3, ANY, ROW_NAMES_LACK, run_check, "ration",
 	    "May this call go ahead? If so, charges it." },
 	{ "cl.throttle", 5, 6, ROW_NAMES_LACK, resp_run_throttle, "ration",
 	    "Takes from a token bucket, as redis-cell does." },
+	{ "commit", 2, ANY, SETTLES, resp_run_commit, "ration",
+	    "Lets what a reservation holds stand, at its true cost." },
+	{ "rollback", 2, ANY, SETTLES, resp_run_rollback, "ration",
+	    "Gives back what a reservation holds." },
+	{ "renew", 4, ANY, SETTLES, resp_run_renew, "ration",
+	    "Prolongs a reservation." },
+	{ "reset", 3, 5, SETTLES, resp_run_reset, "ration",
+	    "Lets counters begin again at nothing." },
 	{ "explain", 1, ANY, 0, run_explain, "ration",
 	    "What would CHECK say, and why? Charges nothing." },
 	{ "usage", 1, ANY, 0, run_usage, "ration", "How do a grant's counters stand?" },
@@ -262,10 +262,6 @@ const struct resp_row resp_rows[] = {
 	{ "multi", 1, ANY, 0, run_multi, "transactions", "" },
 	{ "exec", 1, ANY, 0, run_exec, "transactions", "" },
 	{ "discard", 1, ANY, 0, run_exec, "transactions", "" },
-	{ "commit", 1, ANY, 0, run_later, "ration", "" },
-	{ "rollback", 1, ANY, 0, run_later, "ration", "" },
-	{ "renew", 1, ANY, 0, run_later, "ration", "" },
-	{ "reset", 1, ANY, 0, run_later, "ration", "" },
 	{ 0 },
 };
 
@@ -300,6 +296,17 @@ say_unknown(struct front_conn *fc, const struct resp_command *cmd, size_t at,
 	resp_error(fc, "ERR", "%s", text);
 }
 
+/* Whether the connection has shown what the row asks for. */
+static bool
+may_run(const struct front_conn *fc, const struct resp_row *row)
+{
+	unsigned flags = row ? row->flags : 0;
+
+	if (UNLIKELY(flags & ROW_TOKEN))
+		return fc->proven || !fc->front->options.tokens;
+	return fc->authorized || (flags & ROW_OPEN);
+}
+
 void
 resp_dispatch(struct front_conn *fc, const struct resp_row *rows,
     const struct resp_command *cmd, size_t at, const char *parent)
@@ -307,7 +314,7 @@ resp_dispatch(struct front_conn *fc, const struct resp_row *rows,
 	const struct resp_row *row = resp_find(rows, cmd->args[at]);
 	bool part = parent[0] != '\0';
 
-	if (UNLIKELY(!part && !fc->authorized && !(row && row->flags & ROW_OPEN)))
+	if (UNLIKELY(!part && !may_run(fc, row)))
 		resp_error(
 		    fc, "NOAUTH", "Authentication required: send AUTH with a token");
 	else if (UNLIKELY(!row))
@@ -385,14 +392,13 @@ static void
 format_usage(const struct decision *d, const struct usage *usage, struct buf *out)
 {
 	struct buf json = { 0 };
-	char text[256];
+	char text[FRONT_FAULT_MAX];
 
 	if (!usage->known) {
 		resp_add_error(out, "ERR", d->message);
 	} else if (usage->fault != FAULT_NONE) {
-		snprintf(text, sizeof(text), "the store is unavailable: %s",
-		    store_fault_table[usage->fault].phrase);
-		resp_add_error(out, "UNAVAILABLE", slice_str(text));
+		resp_add_error(
+		    out, "UNAVAILABLE", slice_str(front_fault(usage->fault, "", text)));
 	} else {
 		usage_json_format(d, usage, &json);
 		resp_add_bulk(out, buf_slice(&json));
@@ -414,28 +420,22 @@ format_explanation(
 }
 
 static void
-format_check(const struct check *check, struct buf *out)
+format_check(struct front_conn *fc, const struct exchange *ex, struct buf *out)
 {
+	const struct check *check = ex->work.check;
 	const struct decision *d = check_decision(check);
 	const struct explanation *explanation = check_explanation(check);
 	const struct usage *usage = check_usage(check);
 
-	if (UNLIKELY(usage))
+	(void)fc;
+	if (UNLIKELY(d->cause == CAUSE_CONFLICT))
+		resp_add_error(out, "ERR", d->message);
+	else if (UNLIKELY(usage))
 		format_usage(d, usage, out);
 	else if (UNLIKELY(explanation))
 		format_explanation(d, explanation, out);
 	else
 		check_resp_format(d, out);
-}
-
-static void
-resp_format(struct front_conn *fc, const struct exchange *ex, struct buf *out)
-{
-	(void)fc;
-	if (ex->throttle)
-		resp_format_throttle(ex->throttle, out);
-	else
-		format_check(ex->check, out);
 }
 
 static void
@@ -464,7 +464,12 @@ const struct front_protocol front_resp = {
 	.open = resp_open,
 	.close = resp_close,
 	.take = resp_take,
-	.format = resp_format,
+	.format = {
+	    [JOB_CHECK] = format_check,
+	    [JOB_THROTTLE] = resp_format_throttle,
+	    [JOB_SETTLEMENT] = resp_format_settlement,
+	    [JOB_RESETTING] = resp_format_resetting,
+	},
 	.refuse = resp_refuse,
 	.farewell = resp_farewell,
 };

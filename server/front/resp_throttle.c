@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: ISC */
 /* CL.THROTTLE key max_burst count period [quantity]: words in, five integers out. */
-#include <stdio.h>
-
 #include "base/num.h"
 #include "front/resp_commands.h"
 #include "wire/value.h"
@@ -56,17 +54,16 @@ resp_run_throttle(struct front_conn *fc, const struct resp_command *cmd)
 }
 
 void
-resp_format_throttle(const struct throttle *throttle, struct buf *out)
+resp_format_throttle(struct front_conn *fc, const struct exchange *ex, struct buf *out)
 {
+	const struct throttle *throttle = ex->work.throttle;
 	const struct throttle_result *r = throttle_result(throttle);
-	const char *detail = throttle_detail(throttle);
-	char text[512];
+	char text[FRONT_FAULT_MAX];
 
+	(void)fc;
 	if (r->fault) {
-		snprintf(text, sizeof(text), "the store is unavailable: %s%s%s%s",
-		    store_fault_table[r->fault].phrase, detail[0] ? " (" : "", detail,
-		    detail[0] ? ")" : "");
-		resp_add_error(out, "UNAVAILABLE", slice_str(text));
+		resp_add_error(out, "UNAVAILABLE",
+		    slice_str(front_fault(r->fault, throttle_detail(throttle), text)));
 		return;
 	}
 	resp_add_array(out, 5);

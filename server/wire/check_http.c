@@ -6,6 +6,8 @@
 #include "base/num.h"
 #include "wire/value.h"
 
+#define PREFIX "X-Ration-"
+
 #define STATUS_LIMITED 429
 #define STATUS_UNAVAILABLE 503
 
@@ -20,6 +22,7 @@ check_http_status(const struct decision *d)
 		[CAUSE_POLICY] = 403,
 		[CAUSE_LIMIT] = STATUS_LIMITED,
 		[CAUSE_STORE] = STATUS_UNAVAILABLE,
+		[CAUSE_CONFLICT] = 422,
 	};
 
 	return statuses[d->cause];
@@ -71,7 +74,9 @@ add_limit_fields(const struct decision_limit *dl, struct buf *out)
 	buf_add_str(out, "RateLimit-Policy: ");
 	add_sf_string(out, pl->counter);
 	add_parameter(out, 'q', pl->limit.max);
-	add_parameter(out, 'w', seconds_up(dl->outcome.window_ms));
+	/* Slots have no window. */
+	if (pl->limit.algorithm != ALGORITHM_CONCURRENCY)
+		add_parameter(out, 'w', seconds_up(dl->outcome.window_ms));
 	buf_add_str(out, "\r\nRateLimit: ");
 	add_sf_string(out, pl->counter);
 	add_parameter(out, 'r', dl->outcome.remaining);
@@ -110,6 +115,8 @@ check_http_add_fields(const struct decision *d, struct http_response *resp)
 		buf_add_int(&resp->fields, seconds);
 		buf_add(&resp->fields, "\r\n", 2);
 	}
+	if (d->reservation.len > 0)
+		http_response_add_field(resp, PREFIX "Reservation", d->reservation);
 }
 
 static int
@@ -163,17 +170,36 @@ static int
 read_mode(
     struct check_request *out, const char *name, struct slice value, struct errinfo *ei)
 {
-	(void)out;
-	return value_parse_mode(name, value, ei);
+	return value_parse_mode(name, value, &out->mode, ei);
+}
+
+/* Beside a body that says it, too, it is read only to hold one against the other. */
+static int
+read_same_mode(
+    struct check_request *out, const char *name, struct slice value, struct errinfo *ei)
+{
+	enum check_mode mode;
+	int rc = value_parse_mode(name, value, &mode, ei);
+
+	if (rc == 0 && mode != out->mode)
+		rc = err_set(ei, ERR_INVALID,
+		    "%s is not the mode of the body; leave it out here", name);
+	return rc;
 }
 
 static int
-read_later(
+read_id(
     struct check_request *out, const char *name, struct slice value, struct errinfo *ei)
 {
-	(void)out;
-	(void)value;
-	return value_unsupported(name, ei);
+	out->id = value;
+	return value_validate_text(name, value, REQUEST_ID_MAX, ei);
+}
+
+static int
+read_ttl(
+    struct check_request *out, const char *name, struct slice value, struct errinfo *ei)
+{
+	return value_parse_whole(name, value, 1, REQUEST_TTL_MAX_S, &out->ttl_s, ei);
 }
 
 /* Where a JSON body is the question, a header field would be a second one. */
@@ -184,10 +210,8 @@ read_misplaced(
 	(void)out;
 	(void)value;
 	return err_set(ei, ERR_INVALID,
-	    "%s is for /v1/auth; /v1/check reads it from its body", name);
+	    "%s is for /v1/auth; a question with a body has it there", name);
 }
-
-#define PREFIX "X-Ration-"
 
 static const struct {
 	const char *name;
@@ -203,10 +227,9 @@ static const struct {
 	{ PREFIX "Session", read_session, read_misplaced },
 	{ PREFIX "Cost", read_cost, read_misplaced },
 	{ PREFIX "Timeout-Ms", read_timeout, read_timeout },
-	{ PREFIX "Mode", read_mode, read_mode },
-	{ PREFIX "Request-Id", read_later, read_later },
-	{ PREFIX "Id", read_later, read_later },
-	{ PREFIX "Ttl", read_later, read_later },
+	{ PREFIX "Mode", read_mode, read_same_mode },
+	{ PREFIX "Request-Id", read_id, read_misplaced },
+	{ PREFIX "Ttl", read_ttl, read_misplaced },
 };
 
 /* What is read, and whose. */
@@ -224,7 +247,8 @@ unknown_field(struct slice name, bool in_auth, struct errinfo *ei)
 	return err_set(ei, ERR_INVALID,
 	    "unknown header field \"%s\"; " PREFIX " has %s",
 	    value_excerpt(name, excerpt),
-	    in_auth ? "Tool, Grant, Policy, Session, Cost, Mode and Timeout-Ms"
+	    in_auth ? "Tool, Grant, Policy, Session, Cost, Request-Id, Mode, Ttl and "
+		      "Timeout-Ms"
 		    : "Mode and Timeout-Ms here");
 }
 
@@ -279,7 +303,8 @@ check_http_parse_auth(
 	if (!out->call.tool.ptr || !out->call.grant.ptr)
 		return err_set(ei, ERR_INVALID, PREFIX "%s is missing",
 		    out->call.tool.ptr ? "Grant" : "Tool");
-	return call_validate(&out->call, ei);
+	rc = value_validate_ttl(PREFIX "Ttl", PREFIX "Mode", out, ei);
+	return rc < 0 ? rc : call_validate(&out->call, ei);
 }
 
 int

@@ -9,25 +9,25 @@
 #include "check/request.h"
 #include "wire/http.h"
 
-/* 200 allow, 403 policy or approval, 429 limit, 503 store. */
+/* 200 allow, 403 policy or approval, 429 limit, 503 store, 422 conflict. */
 int check_http_status(const struct decision *d);
 
 /* RateLimit-Policy and RateLimit (IETF draft-ietf-httpapi-ratelimit-headers-11) of the
  * tightest limit, Retry-After (whole seconds, rounded up) on 429 and 503, left out
- * when the answer is never. */
+ * when the answer is never; X-Ration-Reservation, for those who do not see the body. */
 void check_http_add_fields(const struct decision *d, struct http_response *resp);
 
 /*
  * The check that GET|POST /v1/auth asks for: X-Ration-Tool, -Grant, -Policy, -Session,
- * -Cost, and X-Ration-Timeout-Ms. Slices point into *req. 0, or an enum err whose text
- * names the field. ID, Mode and TTL fields are ERR_UNSUPPORTED for now.
+ * -Cost, -Request-Id, -Mode, -Ttl, and X-Ration-Timeout-Ms. Slices point into *req. 0,
+ * or an enum err whose text names the field.
  */
 int check_http_parse_auth(const struct http_request *req, struct check_request *out,
     struct errinfo *ei) MUST_CHECK;
 
 /* What X-Ration- fields add to a POST /v1/check, into *out as its body filled it:
- * X-Ration-Timeout-Ms. All others are refused, since the caller meant something by them.
- * 0, or an enum err as above. */
+ * X-Ration-Timeout-Ms; X-Ration-Mode, if it is the body's. All others are refused, since
+ * the caller meant something by them. 0, or an enum err as above. */
 int check_http_parse_fields(const struct http_request *req, struct check_request *out,
     struct errinfo *ei) MUST_CHECK;
 

@@ -9,46 +9,28 @@
 #include "wire/value.h"
 
 static int
-read_string(
-    const char *field, const json_t *value, struct slice *out, struct errinfo *ei)
-{
-	if (!json_is_string(value))
-		return value_wrong_type(field, "a string", value, ei);
-	*out = slice_make(json_string_value(value), json_string_length(value));
-	return 0;
-}
-
-static int
-read_name(const char *field, const json_t *value, struct slice *out, struct errinfo *ei)
-{
-	int rc = read_string(field, value, out, ei);
-
-	return rc < 0 ? rc : call_validate_name(field, *out, ei);
-}
-
-static int
 read_tool(struct check_json *cj, const char *field, json_t *value, struct errinfo *ei)
 {
-	return read_name(field, value, &cj->request.call.tool, ei);
+	return value_parse_json_name(field, value, &cj->request.call.tool, ei);
 }
 
 static int
 read_grant(struct check_json *cj, const char *field, json_t *value, struct errinfo *ei)
 {
-	return read_name(field, value, &cj->request.call.grant, ei);
+	return value_parse_json_name(field, value, &cj->request.call.grant, ei);
 }
 
 static int
 read_policy(struct check_json *cj, const char *field, json_t *value, struct errinfo *ei)
 {
-	return read_name(field, value, &cj->request.policy, ei);
+	return value_parse_json_name(field, value, &cj->request.policy, ei);
 }
 
 static int
 read_session(
     struct check_json *cj, const char *field, json_t *value, struct errinfo *ei)
 {
-	return read_name(field, value, &cj->request.call.session, ei);
+	return value_parse_json_name(field, value, &cj->request.call.session, ei);
 }
 
 static int
@@ -85,7 +67,7 @@ read_attributes(
 		a->name = slice_str(name);
 		snprintf(member, sizeof(member), "%s.%s", field,
 		    value_excerpt(a->name, excerpt));
-		rc = read_string(member, one, &a->value, ei);
+		rc = value_parse_json_string(member, one, &a->value, ei);
 		if (rc < 0)
 			return rc;
 	}
@@ -103,18 +85,25 @@ static int
 read_mode(struct check_json *cj, const char *field, json_t *value, struct errinfo *ei)
 {
 	struct slice mode;
-	int rc = read_string(field, value, &mode, ei);
+	int rc = value_parse_json_string(field, value, &mode, ei);
 
-	(void)cj;
-	return rc < 0 ? rc : value_parse_mode(field, mode, ei);
+	return rc < 0 ? rc : value_parse_mode(field, mode, &cj->request.mode, ei);
 }
 
 static int
-read_later(struct check_json *cj, const char *field, json_t *value, struct errinfo *ei)
+read_id(struct check_json *cj, const char *field, json_t *value, struct errinfo *ei)
 {
-	(void)cj;
-	(void)value;
-	return value_unsupported(field, ei);
+	struct slice *id = &cj->request.id;
+	int rc = value_parse_json_string(field, value, id, ei);
+
+	return rc < 0 ? rc : value_validate_text(field, *id, REQUEST_ID_MAX, ei);
+}
+
+static int
+read_ttl(struct check_json *cj, const char *field, json_t *value, struct errinfo *ei)
+{
+	return value_parse_json_whole(
+	    field, value, 1, REQUEST_TTL_MAX_S, &cj->request.ttl_s, ei);
 }
 
 /* The members of a check's body. */
@@ -130,9 +119,9 @@ static const struct {
 	{ "args", read_args },
 	{ "attributes", read_attributes },
 	{ "cost", read_cost },
-	{ "request_id", read_later },
+	{ "request_id", read_id },
 	{ "mode", read_mode },
-	{ "ttl", read_later },
+	{ "ttl", read_ttl },
 };
 
 static int
@@ -142,7 +131,7 @@ unknown_member(const char *name, struct errinfo *ei)
 
 	return err_set(ei, ERR_INVALID,
 	    "unknown field \"%s\"; a check has tool, grant, "
-	    "policy, session, args, attributes, cost and mode",
+	    "policy, session, args, attributes, cost, request_id, mode and ttl",
 	    value_excerpt(slice_str(name), excerpt));
 }
 
@@ -181,7 +170,8 @@ read_body(struct slice body, struct check_json *cj, struct errinfo *ei)
 		    "%s is missing; a check names at least tool "
 		    "and grant",
 		    call->tool.ptr ? "grant" : "tool");
-	return call_validate(call, ei);
+	rc = value_validate_ttl("ttl", "mode", &cj->request, ei);
+	return rc < 0 ? rc : call_validate(call, ei);
 }
 
 int

@@ -22,9 +22,8 @@ struct check_json {
 
 /*
  * Strict: unknown or double keys, wrong types, invalid UTF-8, NUL, nesting deeper than
- * jansson's 2048, names as call_validate() has them. 0; ERR_SYNTAX, ERR_INVALID,
- * ERR_TOOBIG or ERR_UNSUPPORTED (request_id, mode, ttl for now) with a text for the
- * client that names the place.
+ * jansson's 2048, names as call_validate() has them, a ttl without mode reserve. 0;
+ * ERR_SYNTAX, ERR_INVALID or ERR_TOOBIG with a text for the client that names the place.
  */
 int check_json_parse(
     struct slice body, struct check_json *out, struct errinfo *ei) MUST_CHECK;

@@ -73,17 +73,23 @@ static int
 read_mode(struct check_resp *cr, const char *name, const struct slice *value,
     struct errinfo *ei)
 {
-	(void)cr;
-	return value_parse_mode(name, *value, ei);
+	return value_parse_mode(name, *value, &cr->request.mode, ei);
 }
 
 static int
-read_later(struct check_resp *cr, const char *name, const struct slice *value,
+read_id(struct check_resp *cr, const char *name, const struct slice *value,
     struct errinfo *ei)
 {
-	(void)cr;
-	(void)value;
-	return value_unsupported(name, ei);
+	cr->request.id = *value;
+	return value_validate_text(name, *value, REQUEST_ID_MAX, ei);
+}
+
+static int
+read_ttl(struct check_resp *cr, const char *name, const struct slice *value,
+    struct errinfo *ei)
+{
+	return value_parse_whole(
+	    name, *value, 1, REQUEST_TTL_MAX_S, &cr->request.ttl_s, ei);
 }
 
 /* The options of CHECK. `words` follow the name. */
@@ -99,11 +105,11 @@ static const struct option options[] = {
 	{ "POLICY", 1, false, read_policy },
 	{ "SESSION", 1, false, read_session },
 	{ "COST", 1, false, read_cost },
-	{ "ID", 1, false, read_later },
+	{ "ID", 1, false, read_id },
 	{ "ARGS", 1, false, read_args },
 	{ "ATTR", 2, true, read_attribute },
 	{ "MODE", 1, false, read_mode },
-	{ "TTL", 1, false, read_later },
+	{ "TTL", 1, false, read_ttl },
 	{ "TIMEOUT", 1, false, read_timeout },
 };
 
@@ -123,7 +129,7 @@ unknown_option(const struct resp_command *cmd, struct slice name, struct errinfo
 
 	return err_set(ei, ERR_INVALID,
 	    "unknown option \"%s\" of %s; it has POLICY, "
-	    "SESSION, COST, ARGS, ATTR, MODE and TIMEOUT",
+	    "SESSION, COST, ID, ARGS, ATTR, MODE, TTL and TIMEOUT",
 	    value_excerpt(name, excerpt), name_of(cmd));
 }
 
@@ -159,6 +165,7 @@ read_command(const struct resp_command *cmd, struct check_resp *out, struct erri
 {
 	struct call *call = &out->request.call;
 	unsigned seen = 0;
+	int rc;
 
 	if (cmd->n < 3)
 		return err_set(ei, ERR_INVALID,
@@ -175,7 +182,8 @@ read_command(const struct resp_command *cmd, struct check_resp *out, struct erri
 			return taken;
 		i += (size_t)taken;
 	}
-	return call_validate(call, ei);
+	rc = value_validate_ttl("TTL", "MODE", &out->request, ei);
+	return rc < 0 ? rc : call_validate(call, ei);
 }
 
 int

@@ -25,7 +25,6 @@ struct check_resp {
  *       [ATTR name value]... [MODE m] [TTL s] [TIMEOUT ms]; options in any case and
  * order, each at most once but ATTR. Costs no malloc without ARGS.
  * 0, or an enum err with a text that names the argument, for "-ERR ...".
- * ID, MODE (other than enforce) and TTL are ERR_UNSUPPORTED for now.
  */
 int check_resp_parse(const struct resp_command *cmd, struct check_resp *out,
     struct errinfo *ei) MUST_CHECK;

@@ -127,26 +127,70 @@ value_parse_json_whole(const char *field, const json_t *value, int64_t min, int6
 }
 
 int
-value_parse_mode(const char *field, struct slice text, struct errinfo *ei)
+value_parse_json_string(
+    const char *field, const json_t *value, struct slice *out, struct errinfo *ei)
 {
-	char excerpt[VALUE_EXCERPT_MAX];
-
-	if (slice_eq_str(text, "enforce"))
-		return 0;
-	value_excerpt(text, excerpt);
-	if (slice_eq_str(text, "peek") || slice_eq_str(text, "reserve"))
-		return err_set(ei, ERR_UNSUPPORTED,
-		    "%s \"%s\" is not supported yet; "
-		    "\"enforce\" is",
-		    field, excerpt);
-	return err_set(
-	    ei, ERR_INVALID, "%s must be \"enforce\", not \"%s\"", field, excerpt);
+	if (!json_is_string(value))
+		return value_wrong_type(field, "a string", value, ei);
+	*out = slice_make(json_string_value(value), json_string_length(value));
+	return 0;
 }
 
 int
-value_unsupported(const char *field, struct errinfo *ei)
+value_parse_json_name(
+    const char *field, const json_t *value, struct slice *out, struct errinfo *ei)
 {
-	return err_set(ei, ERR_UNSUPPORTED, "%s is not supported yet", field);
+	int rc = value_parse_json_string(field, value, out, ei);
+
+	return rc < 0 ? rc : call_validate_name(field, *out, ei);
+}
+
+int
+value_parse_mode(
+    const char *field, struct slice text, enum check_mode *out, struct errinfo *ei)
+{
+	static const char *const modes[] = {
+		[MODE_ENFORCE] = "enforce",
+		[MODE_PEEK] = "peek",
+		[MODE_RESERVE] = "reserve",
+	};
+	char excerpt[VALUE_EXCERPT_MAX];
+
+	for (size_t i = 0; i < ARRAY_LEN(modes); i++) {
+		if (slice_eq_str(text, modes[i])) {
+			*out = (enum check_mode)i;
+			return 0;
+		}
+	}
+	return err_set(ei, ERR_INVALID,
+	    "%s must be \"enforce\", \"peek\" or \"reserve\", not \"%s\"", field,
+	    value_excerpt(text, excerpt));
+}
+
+int
+value_validate_text(
+    const char *field, struct slice text, size_t max, struct errinfo *ei)
+{
+	if (text.len == 0)
+		return err_set(ei, ERR_INVALID, "%s is empty", field);
+	if (text.len > max)
+		return err_set(
+		    ei, ERR_TOOBIG, "%s is longer than %zu bytes", field, max);
+	if (!utf8_valid(text.ptr, text.len))
+		return err_set(ei, ERR_INVALID, "%s is not valid UTF-8", field);
+	if (memchr(text.ptr, '\0', text.len))
+		return err_set(ei, ERR_INVALID, "%s holds a NUL byte", field);
+	return 0;
+}
+
+int
+value_validate_ttl(const char *ttl, const char *mode,
+    const struct check_request *request, struct errinfo *ei)
+{
+	if (request->ttl_s == 0 || request->mode == MODE_RESERVE)
+		return 0;
+	return err_set(ei, ERR_INVALID,
+	    "%s says how long a reservation lasts; it needs %s \"reserve\"", ttl, mode);
 }
 
 int

@@ -12,6 +12,7 @@
 #include "base/attr.h"
 #include "base/err.h"
 #include "base/slice.h"
+#include "check/request.h"
 
 #define VALUE_EXCERPT_BYTES 32 /* of the input that an error text shows */
 #define VALUE_EXCERPT_MAX (VALUE_EXCERPT_BYTES + 4)
@@ -35,12 +36,24 @@ int value_parse_whole(const char *field, struct slice text, int64_t min, int64_t
 int value_parse_json_whole(const char *field, const json_t *value, int64_t min,
     int64_t max, int64_t *out, struct errinfo *ei) MUST_CHECK;
 
-/* "enforce" is 0; ERR_UNSUPPORTED for the other known modes, else ERR_INVALID. */
-int value_parse_mode(
-    const char *field, struct slice text, struct errinfo *ei) MUST_CHECK;
+/* A JSON string, and one that is a name (call_validate_name()); a view of `value`. */
+int value_parse_json_string(const char *field, const json_t *value, struct slice *out,
+    struct errinfo *ei) MUST_CHECK;
+int value_parse_json_name(const char *field, const json_t *value, struct slice *out,
+    struct errinfo *ei) MUST_CHECK;
 
-/* ERR_UNSUPPORTED: "FIELD is not supported yet". */
-int value_unsupported(const char *field, struct errinfo *ei);
+/* "enforce", "peek" or "reserve". 0, or ERR_INVALID. */
+int value_parse_mode(const char *field, struct slice text, enum check_mode *out,
+    struct errinfo *ei) MUST_CHECK;
+
+/* 1 ... max bytes of UTF-8 without NUL. 0, ERR_INVALID or ERR_TOOBIG. */
+int value_validate_text(
+    const char *field, struct slice text, size_t max, struct errinfo *ei) MUST_CHECK;
+
+/* A ttl is of a reservation only: ERR_INVALID where the request has one and is none.
+ * `ttl` and `mode` are what the protocol calls them. */
+int value_validate_ttl(const char *ttl, const char *mode,
+    const struct check_request *request, struct errinfo *ei) MUST_CHECK;
 
 /* ERR_INVALID: "FIELD must be WANTED, not ..." with what was found. */
 int value_wrong_type(
