@@ -200,7 +200,7 @@ add_run_args(
 
 		form_add_limit(out, c, batch->around_us);
 	}
-	for (; first->ledger && n > 0; n--, first = first->next)
+	for (; n > 0 && first->ledger; n--, first = first->next)
 		ledger_add_back(out, first->ledger);
 }
 
