@@ -1,62 +1,10 @@
 /* SPDX-License-Identifier: ISC */
+#include "memory_fixture.h"
+
 #include <malloc.h>
 #include <pthread.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
-#include <cmocka.h>
-
-#include "base/err.h"
-#include "base/hash.h"
 #include "store/failing.h"
-#include "store/memory.h"
-
-#define MINUTE_US INT64_C(60000000)
-#define T0 (INT64_C(29453760) * MINUTE_US)
-
-/* One store on a clock that stands where the test puts it. */
-struct fixture {
-	int64_t now_us;
-	struct metric_cells *cells;
-	struct memory *memory;
-	struct store *store;
-	struct limit minute; /* max 3 */
-};
-
-static int64_t
-fixture_now_us(void *arg)
-{
-	return ((struct fixture *)arg)->now_us;
-}
-
-static void
-fixture_open(struct fixture *f, int64_t max_counters)
-{
-	struct memory_options options = { max_counters, fixture_now_us, f };
-
-	memset(f, 0, sizeof(*f));
-	f->now_us = T0;
-	f->cells = calloc(1, sizeof(*f->cells));
-	f->memory = memory_new(&options);
-	assert_non_null(f->memory);
-	f->store = memory_store_new(f->memory, f->cells);
-	assert_non_null(f->store);
-	f->minute.max = 3;
-	assert_int_equal(window_parse(slice_str("minute"), &f->minute.window, NULL), 0);
-}
-
-static void
-fixture_close(struct fixture *f)
-{
-	store_close(f->store);
-	memory_free(f->memory);
-	free(f->cells);
-}
 
 static int n_done;
 
@@ -83,14 +31,6 @@ take_charges(struct store *store, struct charge *charges, size_t n, struct take 
 	store_take(store, take);
 	assert_int_equal(n_done, before + 1);
 	return take->status;
-}
-
-static struct charge
-charge_of(const struct limit *limit, const char *key, int64_t cost)
-{
-	return (struct charge){
-		.key = slice_str(key), .limit = limit, .cost = cost, .count = { -1, 0 }
-	};
 }
 
 /* One charge; `used` is what it should report. */
@@ -524,13 +464,6 @@ test_failure_detail_is_cut(void **state)
 	free(cells);
 }
 
-static int
-start(void **state)
-{
-	(void)state;
-	return hash_start();
-}
-
 int
 main(void)
 {
@@ -552,5 +485,5 @@ main(void)
 		cmocka_unit_test(test_failure_detail_is_cut),
 	};
 
-	return cmocka_run_group_tests(tests, start, NULL);
+	return cmocka_run_group_tests(tests, fixture_start, NULL);
 }
