@@ -70,10 +70,11 @@ function settle.renew()
 		call('PEXPIRE', record, ttl)
 	end
 	for _, slot in ipairs(slots) do
-		local stop = math.max(slot.stop, now_ms + ttl)
-		call('ZADD', slot.key, text_of(stop), holder)
-		local last = call('ZRANGE', slot.key, -1, -1, 'WITHSCORES')[2]
-		call('PEXPIREAT', slot.key, last)
+		if slot.stop < now_ms + ttl then
+			call('ZADD', slot.key, text_of(now_ms + ttl), holder)
+			local last = call('ZRANGE', slot.key, -1, -1, 'WITHSCORES')[2]
+			call('PEXPIREAT', slot.key, last)
+		end
 	end
 	return 1
 end

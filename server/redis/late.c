@@ -53,7 +53,6 @@ copy_slice(struct slice *to, struct slice from, char *at)
 static void
 copy_ledger(struct late *late, const struct ledger *ledger, char *at)
 {
-	late->has_ledger = ledger != NULL;
 	if (!ledger)
 		return;
 	at = copy_slice(&late->id_key, ledger->id_key, at);
@@ -76,7 +75,7 @@ late_new(const struct take *take, int64_t around_us)
 	late = malloc(sizeof(*late) + take->n * sizeof(late->charges[0]) + bytes);
 	if (!late)
 		return NULL;
-	late->n = take->n;
+	*late = (struct late){ .n = take->n, .has_ledger = ledger != NULL };
 	late->keys = (char *)&late->charges[take->n];
 	bytes = 0;
 	for (size_t j = 0; j < take->n; j++) {

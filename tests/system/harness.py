@@ -16,6 +16,7 @@ import json
 import os
 import pathlib
 import random
+import re
 import resource
 import shutil
 import signal
@@ -45,6 +46,13 @@ def built(binary):
         raise AssertionError(f"{binary} is missing: build it, or say where it is with "
                              "RATIOND and RATION in the environment")
     return binary
+
+
+def script(name):
+    """A Lua script as the daemon has it: with the files that it includes."""
+    folder = ROOT / "lua"
+    return re.sub(r"(?m)^-- include (\S+)\n", lambda m: (folder / m[1]).read_text(),
+                  (folder / f"{name}.lua").read_text())
 
 
 @functools.lru_cache

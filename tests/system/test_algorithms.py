@@ -6,11 +6,11 @@ import time
 
 import pytest
 
-from harness import ROOT, limit, policy, wait_for
+from harness import limit, policy, script, wait_for
 from load import read_answers, words
 
-TAKE_LUA = (ROOT / "lua/take.lua").read_text()
-GIVE_BACK_LUA = (ROOT / "lua/give_back.lua").read_text()
+TAKE_LUA = script("take")
+GIVE_BACK_LUA = script("give_back")
 
 MIX = policy(
     mix=[limit("f", "30d", 9), limit("s", "30d", 9, algorithm="sliding"),
@@ -142,25 +142,29 @@ def now_us(redis):
     return seconds * 10**6 + us
 
 
-def give_back(redis, key, *args):
-    return redis.eval(GIVE_BACK_LUA, 1, key, *args)
+def give_back(redis, key, cost, word, a, b):
+    """One check with one charge, without a ledger."""
+    return redis.eval(GIVE_BACK_LUA, 1, key, 1, "", "", cost, word, a, b)
 
 
 def test_give_back_to_a_sliding_count(redis_server):
     redis = redis_server.client()
-    redis.set("k", "1000 7 5", ex=100)
-    assert give_back(redis, "k", 2, 1000, 2000, "sliding") == 1
-    assert redis.get("k") == b"1000 5 5"
-    assert give_back(redis, "k", 3, 500, 1000, "sliding") == 1
-    assert redis.get("k") == b"1000 5 2"
-    assert give_back(redis, "k", 9, 500, 1000, "sliding") == 1
-    assert redis.get("k") == b"1000 5 0"
-    assert give_back(redis, "k", 9, 1000, 2000, "sliding") == 1
-    assert redis.get("k") == b"1000 0 0"
-    redis.set("k", "1000 7 5", ex=100)
-    assert give_back(redis, "k", 2, 1500, 2500, "sliding") == 0
-    assert redis.get("k") == b"1000 7 5" and 0 < redis.ttl("k") <= 100
-    assert give_back(redis, "gone", 2, 1000, 2000, "sliding") == 0
+    end = now_us(redis) // 1000 + 10**6  # of the window that counts now
+    long_ago, now, later = (end - 10**7, end), (end, end + 10**7), (end + 10**7,) * 2
+    redis.set("k", f"{end} 7 5", ex=100)
+    assert give_back(redis, "k", 2, "sliding", *now) == 1
+    assert redis.get("k").decode() == f"{end} 5 5"
+    assert give_back(redis, "k", 3, "sliding", *long_ago) == 1
+    assert redis.get("k").decode() == f"{end} 5 2"
+    assert give_back(redis, "k", 9, "sliding", *long_ago) == 1
+    assert redis.get("k").decode() == f"{end} 5 0"
+    assert give_back(redis, "k", 9, "sliding", *now) == 1
+    assert redis.get("k").decode() == f"{end} 0 0"
+    redis.set("k", f"{end} 7 5", ex=100)
+    assert give_back(redis, "k", 2, "sliding", *later) == 0
+    assert give_back(redis, "k", 2, "sliding", 1000, 2000) == 0
+    assert redis.get("k").decode() == f"{end} 7 5" and 0 < redis.ttl("k") <= 100
+    assert give_back(redis, "gone", 2, "sliding", *now) == 0
     assert not redis.exists("gone")
 
 
@@ -168,16 +172,15 @@ def test_give_back_to_a_bucket(redis_server):
     redis = redis_server.client()
     second, full = 10**6, now_us(redis) + 100 * 10**6
     redis.set("k", full, ex=100)
-    assert give_back(redis, "k", 5 * second, full - 10 * second, 0, "bucket") == 1
+    assert give_back(redis, "k", 5, "bucket", full - 10 * second, second) == 1
     assert int(redis.get("k")) == full - 5 * second
     # Of 80 seconds of tokens more than 40 have come back by themselves already.
-    assert give_back(redis, "k", 80 * second, now_us(redis) + 40 * second, 0,
-                     "bucket") == 1
+    assert give_back(redis, "k", 80, "bucket", now_us(redis) + 40 * second, second) == 1
     left = int(redis.get("k"))
     assert full - 45 * second <= left < full - 44 * second and redis.ttl("k") > 0
-    assert give_back(redis, "k", second, now_us(redis) - 1, 0, "bucket") == 0
+    assert give_back(redis, "k", 1, "bucket", now_us(redis) - 1, second) == 0
     assert int(redis.get("k")) == left
-    assert give_back(redis, "gone", second, full, 0, "bucket") == 0
+    assert give_back(redis, "gone", 1, "bucket", full, second) == 0
     assert not redis.exists("gone")
 
 

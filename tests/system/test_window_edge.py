@@ -17,7 +17,7 @@ from harness import limit, policy
 from load import assert_all_expire, read_answers, words
 
 TURNS = 200 if os.environ.get("RATION_FULL") else 12
-TAKE_LUA = (harness.ROOT / "lua/take.lua").read_text()
+TAKE_LUA = harness.script("take")
 
 # Later servers (Valkey from 8.1, Redis from 8.8) take a SET whose PXAT has come for a
 # DEL. Put before a script, this makes the server here do the same.

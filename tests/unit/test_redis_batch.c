@@ -245,8 +245,9 @@ test_leaving(void **state)
 	assert_int_equal(outcome.late, 2);
 	assert_int_equal(outcome.admitted, 1);
 	assert_non_null(memmem(outcome.give_back.data, outcome.give_back.len,
-	    "$1\r\n1\r\n$2\r\nk1\r\n$1\r\n7\r\n$13\r\n1767225660000\r\n$5\r\n60000\r\n",
-	    53));
+	    "$1\r\n1\r\n$2\r\nk1\r\n$1\r\n1\r\n$0\r\n\r\n$0\r\n\r\n"
+	    "$1\r\n7\r\n$5\r\nfixed\r\n$13\r\n1767225660000\r\n$5\r\n60000\r\n",
+	    83));
 	assert_null(memmem(outcome.give_back.data, outcome.give_back.len, "k2", 2));
 	batch_free(b);
 	reply_reader_free(reader);
