@@ -236,13 +236,6 @@ check_needs_reserve(const struct check *check, const struct policy_limit *limit)
 	    check->mode == MODE_ENFORCE;
 }
 
-/* The request's own cost, or an argument's: what a commit may correct. */
-static bool
-is_correctable(const struct policy_limit *limit)
-{
-	return limit->cost < 0 && limit->limit.algorithm != ALGORITHM_CONCURRENCY;
-}
-
 /* Makes one limit's charge. A shadow limit that cannot be charged only says so. */
 static int
 make_charge(struct check *check, const struct policy_limit *limit,
@@ -277,7 +270,7 @@ make_charge(struct check *check, const struct policy_limit *limit,
 		.limit = &made.limit->limit,
 		.cost = made.cost,
 		.shadow = limit->shadow,
-		.corrects = is_correctable(limit) };
+		.corrects = made.corrects };
 	return 0;
 }
 
