@@ -45,7 +45,6 @@ struct front_options {
 	struct check_engine *engine;    /* borrowed */
 	struct settler *settler;        /* borrowed */
 	struct throttler *throttler;    /* borrowed; RESP only */
-	struct settler *settler;        /* borrowed */
 	struct metric_cells *cells;     /* borrowed */
 	struct front_quota *quota;      /* borrowed */
 	const struct token_set *tokens; /* borrowed; NULL: no token is asked for. Where
