@@ -279,8 +279,8 @@ on_resetting_done(struct resetting *resetting, void *arg)
 		    SLICE_ARG(buf_slice(&ex->bytes)));
 	else
 		log_info("front",
-		    "reset by %s: %zu counters, of which %zu held something: %.*s",
-		    peer, result->n, result->held, SLICE_ARG(buf_slice(&ex->bytes)));
+		    "reset by %s: %zu of %zu counters held something: %.*s", peer,
+		    result->held, result->n, SLICE_ARG(buf_slice(&ex->bytes)));
 	on_ready(ex);
 }
 

@@ -39,7 +39,14 @@ struct late_store {
 	struct store store; /* must stay first */
 	struct take *takes[LATE_MAX];
 	size_t n;
+	struct settle *settles[LATE_MAX];
+	size_t n_settles;
+	struct reset *resets[LATE_MAX];
+	size_t n_resets;
 };
+
+/* A reservation of the grant g under the policy p. */
+#define RESERVATION "p:g:0123456789abcdef0123456789abcdef"
 
 struct house {
 	struct loop *loop;
@@ -49,6 +56,7 @@ struct house {
 	struct late_store late;
 	struct check_engine *engine;
 	struct throttler *throttler;
+	struct settler *settler;
 	struct front_quota quota;
 	struct front_options options;
 	struct token_set *tokens;
@@ -79,7 +87,27 @@ late_take(struct store *store, struct take *take)
 	late->takes[late->n++] = take;
 }
 
-static const struct store_ops late_ops = { .name = "late", .take = late_take };
+static inline void
+late_settle(struct store *store, struct settle *settle)
+{
+	struct late_store *late = (struct late_store *)store;
+
+	assert_true(late->n_settles < LATE_MAX);
+	late->settles[late->n_settles++] = settle;
+}
+
+static inline void
+late_reset(struct store *store, struct reset *reset)
+{
+	struct late_store *late = (struct late_store *)store;
+
+	assert_true(late->n_resets < LATE_MAX);
+	late->resets[late->n_resets++] = reset;
+}
+
+static const struct store_ops late_ops = {
+	.name = "late", .take = late_take, .settle = late_settle, .reset = late_reset
+};
 
 /* Answers the i-th of the waiting takes. */
 static inline void
@@ -90,6 +118,39 @@ house_answer(struct house *h, size_t i)
 	assert_non_null(take);
 	h->late.takes[i] = NULL;
 	late_answer(take);
+}
+
+/* Answers the i-th of the waiting settlements; a failed one timed out. */
+static inline void
+house_answer_settle(struct house *h, size_t i, enum settle_status status)
+{
+	struct settle *settle = h->late.settles[i];
+
+	assert_non_null(settle);
+	h->late.settles[i] = NULL;
+	if (status == SETTLE_FAILED) {
+		store_fail_settle(&h->late.store, settle, FAULT_TIMEOUT, "slow");
+		return;
+	}
+	settle->status = status;
+	settle->done(settle);
+}
+
+/* Answers the i-th of the waiting resets: one counter held something. */
+static inline void
+house_answer_reset(struct house *h, size_t i, enum store_fault fault)
+{
+	struct reset *reset = h->late.resets[i];
+
+	assert_non_null(reset);
+	h->late.resets[i] = NULL;
+	if (fault != FAULT_NONE) {
+		store_fail_reset(&h->late.store, reset, fault, NULL);
+		return;
+	}
+	reset->held = 1;
+	reset->fault = FAULT_NONE;
+	reset->done(reset);
 }
 
 static inline void
@@ -171,9 +232,18 @@ house_setup(void **state)
 	    .deadline_ms = 1000,
 	});
 	assert_non_null(h->throttler);
+	h->settler = settler_new(&(struct settler_options){
+	    .store = &h->late.store,
+	    .cells = h->cells,
+	    .key_prefix = "ration",
+	    .deadline_ms = 1000,
+	    .dedup_ttl_ms = 600000,
+	});
+	assert_non_null(h->settler);
 	h->quota.max = 10;
 	h->options = (struct front_options){ .engine = h->engine,
 		.throttler = h->throttler,
+		.settler = h->settler,
 		.cells = h->cells,
 		.quota = &h->quota,
 		.request_max = 1000,
@@ -192,11 +262,19 @@ house_teardown(void **state)
 	for (size_t i = 0; i < h->late.n; i++)
 		if (h->late.takes[i])
 			house_answer(h, i);
+	for (size_t i = 0; i < h->late.n_settles; i++)
+		if (h->late.settles[i])
+			house_answer_settle(h, i, SETTLE_DONE);
+	for (size_t i = 0; i < h->late.n_resets; i++)
+		if (h->late.resets[i])
+			house_answer_reset(h, i, FAULT_NONE);
 	assert_int_equal(check_engine_pending(h->engine), 0);
 	assert_int_equal(metric_get(h->cells, METRIC_RESP_CONNECTIONS), 0);
 	assert_int_equal(metric_get(h->cells, METRIC_HTTP_CONNECTIONS), 0);
 	assert_int_equal(throttler_pending(h->throttler), 0);
 	throttler_free(h->throttler);
+	assert_int_equal(settler_pending(h->settler), 0);
+	settler_free(h->settler);
 	check_engine_free(h->engine);
 	loop_free(h->loop);
 	token_set_free(h->tokens);

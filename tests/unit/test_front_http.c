@@ -164,8 +164,6 @@ test_each_refusal_is_a_problem(void **state)
 		    "Allow: GET, HEAD, PUT\r\n" },
 		{ "GET /items/ HTTP/1.1\r\n" HOST "\r\n", "404", "" },
 		{ "GET / HTTP/1.1\r\n" HOST "\r\n", "404", "" },
-		{ "POST /v1/commit HTTP/1.1\r\n" HOST "\r\n", "501",
-		    "/v1/commit is not supported yet" },
 		{ "GET /v1/auth HTTP/1.1\r\n" HOST "\r\n", "400", "X-Ration-Tool" },
 		{ "GET /v1/auth?deny=404 HTTP/1.1\r\n" HOST "\r\n", "400", "deny" },
 	};

@@ -24,6 +24,8 @@ test_status(void **state)
 	assert_int_equal(check_http_status(&d), 429);
 	d.cause = CAUSE_STORE;
 	assert_int_equal(check_http_status(&d), 503);
+	d.cause = CAUSE_CONFLICT;
+	assert_int_equal(check_http_status(&d), 422);
 }
 
 static void
@@ -79,6 +81,35 @@ test_odd_names_and_large_numbers(void **state)
 	    ";r=999999999999999;t=90\r\n");
 }
 
+/* Slots have no window; a reservation is told to those who do not see the body. */
+static void
+test_reservation_of_a_slot(void **state)
+{
+	static char counter[] = "jobs";
+	static const struct policy_limit slots = {
+		.limit = { .algorithm = ALGORITHM_CONCURRENCY,
+		    .max = 3,
+		    .window = { .name = "slots" } },
+		.counter = counter,
+	};
+	static const struct decision_limit limits[] = {
+		{ .limit = &slots,
+		    .scope = "grant",
+		    .outcome = { .used = 1, .remaining = 2, .reset_ms = 1500 } },
+	};
+	struct decision d = decision_allowed();
+
+	(void)state;
+	d.limits = limits;
+	d.n_limits = 1;
+	d.tightest = 0;
+	d.reservation = slice_str("p:g:00");
+	assert_fields(&d,
+	    "RateLimit-Policy: \"jobs\";q=3\r\n"
+	    "RateLimit: \"jobs\";r=2;t=2\r\n"
+	    "X-Ration-Reservation: p:g:00\r\n");
+}
+
 static struct http_request req;
 static struct check_request out;
 static struct errinfo ei;
@@ -123,6 +154,13 @@ test_auth(void **state)
 	assert_true(slice_eq_str(out.call.session, "s"));
 	assert_int_equal(out.call.cost, 0);
 	assert_int_equal(out.timeout_ms, 250);
+	assert_int_equal(out.mode, MODE_ENFORCE);
+	assert_int_equal(parse_auth(TG "X-Ration-Ttl: 7\r\nX-Ration-Mode: reserve\r\n"
+				       "X-Ration-Request-Id: r 1\r\n"),
+	    0);
+	assert_int_equal(out.mode, MODE_RESERVE);
+	assert_int_equal(out.ttl_s, 7);
+	assert_true(slice_eq_str(out.id, "r 1"));
 }
 
 static const struct {
@@ -142,12 +180,16 @@ static const struct {
 	    "not \"many\"" },
 	{ TG "X-Ration-Timeout-Ms: 0\r\n", ERR_INVALID,
 	    "X-Ration-Timeout-Ms must be a whole number from 1 to 60000" },
-	{ TG "X-Ration-Mode: peek\r\n", ERR_UNSUPPORTED, "X-Ration-Mode \"peek\"" },
-	{ TG "X-Ration-Id: 1\r\n", ERR_UNSUPPORTED,
-	    "X-Ration-Id is not supported yet" },
-	{ TG "X-Ration-Request-Id: 1\r\n", ERR_UNSUPPORTED, "not supported yet" },
-	{ TG "X-Ration-TTL: 1\r\n", ERR_UNSUPPORTED,
-	    "X-Ration-Ttl is not supported yet" },
+	{ TG "X-Ration-Mode: look\r\n", ERR_INVALID,
+	    "X-Ration-Mode must be \"enforce\", \"peek\" or \"reserve\", not "
+	    "\"look\"" },
+	{ TG "X-Ration-Id: 1\r\n", ERR_INVALID,
+	    "X-Ration- has Tool, Grant, Policy, Session, Cost, Request-Id, Mode, Ttl" },
+	{ TG "X-Ration-Request-Id:\r\n", ERR_INVALID, "X-Ration-Request-Id is empty" },
+	{ TG "X-Ration-TTL: 1\r\n", ERR_INVALID,
+	    "X-Ration-Ttl says how long a reservation lasts; it needs X-Ration-Mode" },
+	{ TG "X-Ration-TTL: 0\r\nX-Ration-Mode: reserve\r\n", ERR_INVALID,
+	    "X-Ration-Ttl must be a whole number from 1 to 86400" },
 	{ "X-Ration-Tool: \xFF\r\nX-Ration-Grant: g\r\n", ERR_INVALID,
 	    "X-Ration-Tool" },
 };
@@ -186,11 +228,12 @@ test_check_refuses(void **state)
 		{ "X-Ration-Policy: p\r\n", ERR_INVALID, "is for /v1/auth" },
 		{ "X-Ration-Session: s\r\n", ERR_INVALID, "is for /v1/auth" },
 		{ "X-Ration-Cost: 5\r\n", ERR_INVALID, "is for /v1/auth" },
-		{ "X-Ration-Mode: peek\r\n", ERR_UNSUPPORTED, "not supported yet" },
+		{ "X-Ration-Mode: peek\r\n", ERR_INVALID,
+		    "X-Ration-Mode is not the mode of the body" },
 		{ "X-Ration-Mode: x\r\n", ERR_INVALID, "X-Ration-Mode" },
-		{ "x-ration-request-id: 1\r\n", ERR_UNSUPPORTED, "not supported yet" },
-		{ "X-Ration-Id: 1\r\n", ERR_UNSUPPORTED, "not supported yet" },
-		{ "X-Ration-Ttl: 1\r\n", ERR_UNSUPPORTED, "not supported yet" },
+		{ "x-ration-request-id: 1\r\n", ERR_INVALID, "is for /v1/auth" },
+		{ "X-Ration-Id: 1\r\n", ERR_INVALID, "unknown header field" },
+		{ "X-Ration-Ttl: 1\r\n", ERR_INVALID, "is for /v1/auth" },
 		{ "X-Ration-Timeout: 1\r\n", ERR_INVALID, "unknown header field" },
 	};
 
@@ -236,6 +279,7 @@ main(void)
 		cmocka_unit_test(test_status),
 		cmocka_unit_test(test_fields),
 		cmocka_unit_test(test_odd_names_and_large_numbers),
+		cmocka_unit_test(test_reservation_of_a_slot),
 		cmocka_unit_test(test_auth),
 		cmocka_unit_test(test_auth_refuses),
 		cmocka_unit_test(test_check_refuses),

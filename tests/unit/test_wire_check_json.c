@@ -58,6 +58,16 @@ test_all_members(void **state)
 	assert_true(slice_eq_str(call->attributes[1].name, "team"));
 	assert_int_equal(call->attributes[1].value.len, 0);
 	assert_true(json_is_array(json_object_get(call->args, "a")));
+	assert_null(cj.request.id.ptr);
+	assert_int_equal(parse("{\"ttl\":86400,\"mode\":\"reserve\",\"tool\":\"t\","
+			       "\"request_id\":\"r \\u00e9\",\"grant\":\"g\"}"),
+	    0);
+	assert_int_equal(cj.request.mode, MODE_RESERVE);
+	assert_int_equal(cj.request.ttl_s, 86400);
+	assert_true(slice_eq_str(cj.request.id, "r \xC3\xA9"));
+	assert_int_equal(
+	    parse("{\"mode\":\"peek\",\"tool\":\"t\",\"grant\":\"g\"}"), 0);
+	assert_int_equal(cj.request.mode, MODE_PEEK);
 	check_json_fini(&cj);
 	check_json_fini(&cj);
 }
@@ -91,7 +101,7 @@ static const struct {
 	{ "{" TG ",\"session\":[]}", ERR_INVALID, "session must be a string" },
 	{ "{" TG ",\"sesion\":\"s\"}", ERR_INVALID,
 	    "unknown field \"sesion\"; a check has tool, grant, policy, session, args, "
-	    "attributes, cost and mode" },
+	    "attributes, cost, request_id, mode and ttl" },
 	{ "{" TG ",\"a\\u001b[1m\":1}", ERR_INVALID, "unknown field \"a?[1m\"" },
 	{ "{" TG ",\"args\":[]}", ERR_INVALID, "args must be an object, not an array" },
 	{ "{" TG ",\"args\":null}", ERR_INVALID, "args must be an object, not null" },
@@ -107,10 +117,14 @@ static const struct {
 	{ "{" TG ",\"cost\":-1}", ERR_INVALID, "cost must be" },
 	{ "{" TG ",\"cost\":9007199254740992}", ERR_INVALID, "cost must be" },
 	{ "{" TG ",\"cost\":null}", ERR_INVALID, "cost must be" },
-	{ "{" TG ",\"request_id\":\"x\"}", ERR_UNSUPPORTED,
-	    "request_id is not supported yet" },
-	{ "{" TG ",\"ttl\":1}", ERR_UNSUPPORTED, "ttl is not supported yet" },
-	{ "{" TG ",\"mode\":\"peek\"}", ERR_UNSUPPORTED, "mode \"peek\"" },
+	{ "{" TG ",\"request_id\":\"\"}", ERR_INVALID, "request_id is empty" },
+	{ "{" TG ",\"request_id\":7}", ERR_INVALID, "request_id must be a string" },
+	{ "{" TG ",\"ttl\":1}", ERR_INVALID,
+	    "ttl says how long a reservation lasts; it needs mode \"reserve\"" },
+	{ "{" TG ",\"ttl\":1,\"mode\":\"enforce\"}", ERR_INVALID, "ttl says" },
+	{ "{" TG ",\"ttl\":0,\"mode\":\"reserve\"}", ERR_INVALID,
+	    "ttl must be a whole number from 1 to 86400, not 0" },
+	{ "{" TG ",\"ttl\":1.5,\"mode\":\"reserve\"}", ERR_INVALID, "ttl must be" },
 	{ "{" TG ",\"mode\":\"x\"}", ERR_INVALID, "mode must be \"enforce\"" },
 	{ "{" TG ",\"mode\":1}", ERR_INVALID, "mode must be a string" },
 };

@@ -43,6 +43,31 @@ test_least(void **state)
 	assert_int_equal(cr.request.call.session.len, 0);
 	assert_int_equal(cr.request.timeout_ms, 0);
 	assert_null(cr.request.call.args);
+	assert_int_equal(cr.request.mode, MODE_ENFORCE);
+	assert_null(cr.request.id.ptr);
+	assert_int_equal(cr.request.ttl_s, 0);
+}
+
+static void
+test_reservations(void **state)
+{
+	struct buf line = { 0 };
+
+	(void)state;
+	assert_int_equal(parse("CHECK t g ttl 86400 id r-1 MODE reserve\r\n"), 0);
+	assert_int_equal(cr.request.mode, MODE_RESERVE);
+	assert_int_equal(cr.request.ttl_s, 86400);
+	assert_true(slice_eq_str(cr.request.id, "r-1"));
+	assert_int_equal(parse("CHECK t g MODE peek\r\n"), 0);
+	assert_int_equal(cr.request.mode, MODE_PEEK);
+	buf_printf(&line, "CHECK t g ID %0128d\r\n", 7);
+	assert_int_equal(parse(buf_cstr(&line)), 0);
+	assert_int_equal(cr.request.id.len, REQUEST_ID_MAX);
+	buf_clear(&line);
+	buf_printf(&line, "CHECK t g ID %0129d\r\n", 7);
+	assert_int_equal(parse(buf_cstr(&line)), ERR_TOOBIG);
+	assert_string_equal(ei.text, "ID is longer than 128 bytes");
+	buf_fini(&line);
 }
 
 static void
@@ -105,11 +130,17 @@ static const struct {
 	{ "CHECK t g ATTR grant a\r\n", ERR_INVALID, "grant" },
 	{ "CHECK t g ATTR _ a\r\n", ERR_INVALID, "attribute" },
 	{ "CHECK t\xFF g\r\n", ERR_INVALID, "tool" },
-	{ "CHECK t g ID 1\r\n", ERR_UNSUPPORTED, "ID is not supported yet" },
-	{ "CHECK t g TTL 1\r\n", ERR_UNSUPPORTED, "TTL is not supported yet" },
-	{ "CHECK t g MODE peek\r\n", ERR_UNSUPPORTED, "not supported yet" },
-	{ "CHECK t g MODE reserve\r\n", ERR_UNSUPPORTED, "not supported yet" },
-	{ "CHECK t g MODE x\r\n", ERR_INVALID, "MODE must be \"enforce\", not \"x\"" },
+	{ "CHECK t g ID _\r\n", ERR_INVALID, "ID is empty" },
+	{ "CHECK t g ID 1 ID 1\r\n", ERR_INVALID, "ID stands twice" },
+	{ "CHECK t g ID \xFF\r\n", ERR_INVALID, "ID is not valid UTF-8" },
+	{ "CHECK t g TTL 1\r\n", ERR_INVALID,
+	    "TTL says how long a reservation lasts; it needs MODE \"reserve\"" },
+	{ "CHECK t g TTL 1 MODE peek\r\n", ERR_INVALID, "TTL says" },
+	{ "CHECK t g MODE reserve TTL 0\r\n", ERR_INVALID,
+	    "TTL must be a whole number from 1 to 86400, not \"0\"" },
+	{ "CHECK t g MODE reserve TTL 86401\r\n", ERR_INVALID, "TTL must be" },
+	{ "CHECK t g MODE x\r\n", ERR_INVALID, "MODE must be \"enforce\"" },
+	{ "CHECK t g MODE PEEK\r\n", ERR_INVALID, "MODE must be \"enforce\"" },
 };
 
 static void
@@ -195,6 +226,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_least),
 		cmocka_unit_test(test_all_options),
+		cmocka_unit_test(test_reservations),
 		cmocka_unit_test(test_refuses),
 		cmocka_unit_test(test_many_attributes),
 		cmocka_unit_test(test_format),

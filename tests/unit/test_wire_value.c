@@ -199,21 +199,60 @@ test_json_that_would_take_long(void **state)
 	assert_int_equal(ei.code, ERR_SYNTAX);
 }
 
+static struct errinfo ei;
+
 static void
 test_mode(void **state)
 {
-	struct errinfo ei;
+	enum check_mode mode = MODE_PEEK;
 
 	(void)state;
-	assert_int_equal(value_parse_mode("mode", slice_str("enforce"), &ei), 0);
+	assert_int_equal(value_parse_mode("mode", slice_str("enforce"), &mode, &ei), 0);
+	assert_int_equal(mode, MODE_ENFORCE);
+	assert_int_equal(value_parse_mode("mode", slice_str("peek"), &mode, &ei), 0);
+	assert_int_equal(mode, MODE_PEEK);
+	assert_int_equal(value_parse_mode("mode", slice_str("reserve"), &mode, &ei), 0);
+	assert_int_equal(mode, MODE_RESERVE);
 	assert_int_equal(
-	    value_parse_mode("mode", slice_str("peek"), &ei), ERR_UNSUPPORTED);
+	    value_parse_mode("mode", slice_str("x\ny"), &mode, &ei), ERR_INVALID);
 	assert_string_equal(
-	    ei.text, "mode \"peek\" is not supported yet; \"enforce\" is");
+	    ei.text, "mode must be \"enforce\", \"peek\" or \"reserve\", not \"x?y\"");
 	assert_int_equal(
-	    value_parse_mode("mode", slice_str("reserve"), &ei), ERR_UNSUPPORTED);
-	assert_int_equal(value_parse_mode("mode", slice_str("x\ny"), &ei), ERR_INVALID);
-	assert_string_equal(ei.text, "mode must be \"enforce\", not \"x?y\"");
+	    value_parse_mode("mode", slice_str("Peek"), &mode, &ei), ERR_INVALID);
+	assert_int_equal(mode, MODE_RESERVE);
+}
+
+static void
+test_text(void **state)
+{
+	(void)state;
+	assert_int_equal(value_validate_text("f", slice_str("\xC3\xA9"), 2, &ei), 0);
+	assert_int_equal(value_validate_text("f", slice_str(""), 2, &ei), ERR_INVALID);
+	assert_string_equal(ei.text, "f is empty");
+	assert_int_equal(
+	    value_validate_text("f", slice_str("abc"), 2, &ei), ERR_TOOBIG);
+	assert_string_equal(ei.text, "f is longer than 2 bytes");
+	assert_int_equal(
+	    value_validate_text("f", slice_str("\xFF"), 2, &ei), ERR_INVALID);
+	assert_string_equal(ei.text, "f is not valid UTF-8");
+	assert_int_equal(
+	    value_validate_text("f", slice_make("a\0", 2), 2, &ei), ERR_INVALID);
+	assert_string_equal(ei.text, "f holds a NUL byte");
+}
+
+static void
+test_ttl(void **state)
+{
+	struct check_request r = { .mode = MODE_RESERVE, .ttl_s = 5 };
+
+	(void)state;
+	assert_int_equal(value_validate_ttl("TTL", "MODE", &r, &ei), 0);
+	r.mode = MODE_PEEK;
+	assert_int_equal(value_validate_ttl("TTL", "MODE", &r, &ei), ERR_INVALID);
+	assert_string_equal(ei.text,
+	    "TTL says how long a reservation lasts; it needs MODE \"reserve\"");
+	r.ttl_s = 0;
+	assert_int_equal(value_validate_ttl("TTL", "MODE", &r, &ei), 0);
 }
 
 int
@@ -226,6 +265,8 @@ main(void)
 		cmocka_unit_test(test_json_faults),
 		cmocka_unit_test(test_json_that_would_take_long),
 		cmocka_unit_test(test_mode),
+		cmocka_unit_test(test_text),
+		cmocka_unit_test(test_ttl),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
