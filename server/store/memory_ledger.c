@@ -201,7 +201,8 @@ keep_note(struct papers *p, const struct take *take, struct spot *spots)
 		const struct charge *c = &take->charges[i];
 		struct charged at;
 
-		if (p->counted[i] == 0 && c->shadow)
+		/* A shadow charge that could not be made. */
+		if (p->counted[i] == 0 && c->cost > 0)
 			continue;
 		at = charged_at(c->limit, c->count, take->now_us);
 		after_ms[record->n] = at.after_ms;
