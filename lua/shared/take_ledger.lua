@@ -75,7 +75,7 @@ local function new_ledger()
 		for j = 1, #limits do
 			local l = limits[j]
 			local cost = l.shadow and l.held or l.number
-			if cost > 0 or not l.shadow then
+			if cost > 0 or l.number == 0 then -- else it could not be charged
 				words[#words + 1] = string.format('%s %.0f %s %s %.0f %.0f',
 					keys[at + j - 1], cost, check.corrects:sub(j, j),
 					l.algorithm.word, marks[l.algorithm.word](l))

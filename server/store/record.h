@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The records of the ledger, as text. Both stores keep the same text, so that what one
- * daemon wrote any other can settle. Words are separated by one space; none is empty.
+ * The records of the ledger, as text, so that what one daemon wrote any other can settle.
+ * The embedded store keeps the same text of a reservation, and a struct of a request id. Words are separated by one space; none is empty.
  * The Redis scripts write and read the same; docs/redis.md is its contract. Pure.
  *
  *	of a request id    PRINT CLAIMED NOW_US HOLDER N...
@@ -18,7 +18,8 @@
  *	bucket    when it would be full again, µs      µs between two tokens
  *	slots     0                                    0
  *
- * COST is what was really charged, CORRECTS 1 where the cost of a commit takes its
+ * COST is what was really charged; a charge of 0 has its place, but not a shadow charge
+ * that could not be made. CORRECTS is 1 where the cost of a commit takes its
  * place, else 0.
  */
 #ifndef STORE_RECORD_H

@@ -357,6 +357,12 @@ def test_a_shadow_charge_that_was_not_made_is_not_settled(clocked):
     assert clocked.redis.get("F") == "x"
 
 
+def test_a_charge_of_nothing_is_corrected_like_any_other(clocked):
+    clocked.take(fixed("f", cost=0), fixed("F", cost=0, shadow=True))
+    assert clocked.settle("commit", cost=5) == 1
+    assert clocked.redis.mget("f", "F") == ["5", "5"]
+
+
 @pytest.mark.parametrize("action,cost", [("rollback", -1), ("commit", 9), ("commit", 1)])
 def test_a_window_that_is_over_is_left_alone(clocked, action, cost):
     charges = fixed("f", cost=3), sliding("s", cost=3), bucket("b", cost=3)
