@@ -30,8 +30,8 @@
 --   of the reservation  h (KEY COST CORRECTS WORD A B)...
 --     for each counter that was charged, or could have been; COST is what was charged.
 --     WORD A B: fixed, the window's end and its length in ms; sliding, the end of the
---     window and of the next in ms; bucket, when it would be full again and between
---     two tokens, in µs; slots 0 0. lua/settle.lua reads it.
+--     window and of the next in ms; bucket, when it would be full again, had nothing
+--     been given back, and between two tokens, in µs; slots 0 0. lua/settle.lua reads it.
 -- Such a check's answer has one element more, in front: 0, or where its id was admitted
 --   before 'REPLAYED TIME HOLDER', and the numbers are those of then; or 'CONFLICT',
 --   and zeros, where the id was admitted with another print. Neither charges anything.
@@ -60,7 +60,8 @@
 --
 -- The values of the other algorithms say themselves what they are of, and so may live
 -- longer than they count: 'END COUNT BEFORE' for sliding, with the end of the window
--- in ms, and the time at which the bucket is full again, in µs. Slots are a sorted set,
+-- in ms, and for a bucket the time at which it is full again, in µs, then, where
+-- something was given back to it, at which it would be without that. Slots are a sorted set,
 -- of holders by the ms at which their leases end; the key goes with the last one.
 
 local call, keys, args = redis.call, KEYS, ARGV

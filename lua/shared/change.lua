@@ -12,6 +12,7 @@ local now_us = time[1] * 1000000 + time[2]
 
 local COUNT_MAX = 2 ^ 53 - 1
 local GUARD_MS = 250
+local GIVEN_US_MAX = 2592000000000 -- BUCKET_GIVEN_US_MAX of limit/limit.h
 local change = {}
 
 local function text_of(number)
@@ -95,25 +96,34 @@ function change.sliding(key, delta, stop, after)
 	return true
 end
 
--- The bucket was never full between the charge and full_us, so what has not come back
--- by itself until then may be given back; a part of more may have come back.
-function change.bucket(key, delta, full_us, interval)
+-- As server/limit/charged.c does it, which says why. A bucket that was reset meanwhile
+-- owes an older charge nothing; one to which much was given back gets no more.
+function change.bucket(key, delta, ungiven_then, interval)
 	local text = call('GET', key)
-	local own = tonumber((text or '0'):match('^%d+$'))
-	if now_us >= full_us or not own then
+	local full, ungiven = (text or '0'):match('^(%d+) ?(%d*)$')
+	if not full then
+		return false
+	end
+	full = tonumber(full)
+	ungiven = tonumber(ungiven) or full
+	local lack = math.max(full - now_us, 0)
+	local given = math.max(ungiven - now_us - lack, 0)
+	local left = ungiven_then - given - now_us
+	if left <= 0 then
 		return false
 	end
 	if delta > 0 then
-		own = math.min(math.max(own, now_us) + delta * interval, COUNT_MAX)
-		call('SET', key, text_of(own), 'PXAT',
-			text_of(math.ceil(own / 1000) + GUARD_MS))
+		full = math.min(now_us + lack + delta * interval, COUNT_MAX - given)
+		ungiven = full + given
+		call('SET', key, text_of(full) .. (given > 0 and ' ' .. text_of(ungiven) or ''),
+			'PXAT', text_of(math.ceil(ungiven / 1000) + GUARD_MS))
 		return true
 	end
-	local back = math.min(full_us - now_us, -delta * interval)
-	if own <= now_us or back <= 0 then
+	local back = math.min(left, -delta * interval, GIVEN_US_MAX - given)
+	if back <= 0 or ungiven_then > ungiven then
 		return false
 	end
-	call('SET', key, text_of(own - back), 'KEEPTTL')
+	call('SET', key, text_of(full - back) .. ' ' .. text_of(ungiven), 'KEEPTTL')
 	return true
 end
 

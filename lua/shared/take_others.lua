@@ -82,14 +82,19 @@ local function new_others()
 
 	local bucket = {width = 1, word = 'bucket', undo = put_back}
 
+	-- The value is when the bucket is full again and, where something was given back to
+	-- it, when it would be, had nothing been.
 	function bucket.look(key, l)
 		local text = call('GET', key)
-		local full = text and tonumber(text:match('^%d+$')) or 0
-		if text and (full == 0 or full >= 2 ^ 53) then
+		local full, ungiven = (text or '0'):match('^(%d+) ?(%d*)$')
+		full = tonumber(full or 0)
+		ungiven = tonumber(ungiven) or full
+		if text and full == 0 or full > ungiven or ungiven >= 2 ^ 53 then
 			error(NO_COUNT)
 		end
 		l.old = text
 		l.used = math.max(full - now_us, 0)
+		l.given = math.max(ungiven - now_us - l.used, 0)
 	end
 
 	function bucket.fits(l)
@@ -104,8 +109,10 @@ local function new_others()
 		end
 		if l.number > 0 then
 			local full = now_us + l.used + l.number * l.interval
-			call('SET', key, string.format('%.0f', full), 'PXAT',
-				string.format('%.0f', math.ceil(full / 1000) + GUARD_MS))
+			local form = l.given > 0 and '%.0f %.0f' or '%.0f'
+			call('SET', key, string.format(form, full, full + l.given), 'PXAT',
+				string.format('%.0f',
+					math.ceil((full + l.given) / 1000) + GUARD_MS))
 			l.used = full - now_us
 		end
 		return true

@@ -12,7 +12,7 @@ charged_at(const struct limit *l, struct limit_count count, int64_t now_us)
 	if (l->algorithm == ALGORITHM_CONCURRENCY)
 		return c;
 	if (l->algorithm == ALGORITHM_TOKEN_BUCKET) {
-		c.a = now_us + count.used;
+		c.a = now_us + count.used + count.before;
 		c.b = l->interval_us;
 		return c;
 	}
@@ -68,28 +68,51 @@ correct_sliding(
 }
 
 /*
- * The bucket was never full between the charge and c->a, so what has not come back by
- * itself until then may be given back; a part of more may have come back.
+ * What a charge has left behind of what the bucket lacks now, without a record of what
+ * happened since. `before` moves with every charge as `used` does, but not back when
+ * something is given back; so before - c->a is what was taken since, and the rest of the
+ * lack is at most what the bucket lacked at any moment since the charge. Had the charge
+ * not been made, the bucket would have been full where that is less than the charge, and
+ * that part of it would have come back by itself.
  */
+static int64_t
+bucket_left_us(const struct charged *c, struct limit_count now, int64_t now_us)
+{
+	return c->a - now.before - now_us;
+}
+
+static void
+bucket_give_back(
+    struct limit_state *s, struct limit_count now, int64_t left_us, int64_t by_us)
+{
+	int64_t back_us = by_us < left_us ? by_us : left_us;
+
+	if (back_us > BUCKET_GIVEN_US_MAX - now.before)
+		back_us = BUCKET_GIVEN_US_MAX - now.before;
+	if (back_us > 0)
+		s->used -= back_us;
+}
+
 static void
 correct_bucket(
     const struct charged *c, struct limit_state *s, int64_t by, int64_t now_us)
 {
-	int64_t full_us = s->used > now_us ? s->used : now_us;
-	int64_t left_us = c->a - now_us;
+	struct limit bucket = { .algorithm = ALGORITHM_TOKEN_BUCKET };
+	struct limit_count now = limit_count(&bucket, s, now_us);
+	int64_t left_us = bucket_left_us(c, now, now_us);
+	int64_t most = (NUM_MAX - now_us - now.used - now.before) / c->b;
 
 	if (left_us <= 0)
 		return;
-	if (by > 0)
-		s->used =
-		    by > (NUM_MAX - full_us) / c->b ? NUM_MAX : full_us + by * c->b;
-	else if (full_us == now_us)
+	/* A bucket that was reset meanwhile owes an older charge nothing. */
+	if (by < 0 && c->a <= s->before)
+		bucket_give_back(
+		    s, now, left_us, -by <= left_us / c->b ? -by * c->b : left_us);
+	if (by <= 0)
 		return;
-	else if (-by <= left_us / c->b)
-		s->used = full_us + by * c->b;
-	else
-		s->used = full_us - left_us;
-	s->end_ms = s->used / 1000 + (s->used % 1000 > 0);
+	s->used = by > most ? NUM_MAX - now.before : now_us + now.used + by * c->b;
+	s->before = s->used + now.before;
+	s->end_ms = s->before / 1000 + (s->before % 1000 > 0);
 }
 
 void

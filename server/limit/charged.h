@@ -6,7 +6,8 @@
  *	algorithm      a                                    b
  *	fixed          end of the charged window, ms        its length, ms
  *	sliding        end of the charged window, ms        end of the next one, ms
- *	token_bucket   when it would be full again, µs      µs between two tokens
+ *	token_bucket   when it would be full again, µs,     µs between two tokens
+ *	               had nothing been given back
  *	concurrency    0                                    0
  *
  * A window of the calendar cannot be told from its end, so sliding has the end of the
@@ -36,8 +37,10 @@ struct charged charged_at(
  *
  *	fixed          its window is over
  *	sliding        its window is neither the current one nor the one before
- *	token_bucket   the bucket would be full again: the charge is forgotten. What has
- *	               come back by itself is not given back once more
+ *	token_bucket   the bucket would be full again: the charge is forgotten. What may
+ *	               have come back by itself is not given back once more: of what the
+ *	               bucket lacks now, all that was taken after the charge is counted to
+ *	               others. Nor is more than BUCKET_GIVEN_US_MAX
  *
  * A counter that is gone while the charge still counts (it was reset, or nothing but
  * charges of 0 was made) begins again with what a correction upwards adds.

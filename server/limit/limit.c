@@ -215,8 +215,14 @@ bucket_prepare(struct limit *l, struct errinfo *ei)
 static struct limit_count
 bucket_read(const struct limit *l, const struct limit_state *s, int64_t now_us)
 {
+	struct limit_count count = { 0 };
+
 	(void)l;
-	return (struct limit_count){ s->used > now_us ? s->used - now_us : 0, 0 };
+	if (s->used > now_us)
+		count.used = s->used - now_us;
+	if (s->before > now_us + count.used)
+		count.before = s->before - now_us - count.used;
+	return count;
 }
 
 static bool
@@ -225,13 +231,6 @@ bucket_fits(const struct limit *l, struct limit_count c, int64_t cost, int64_t n
 	(void)now_us;
 	return cost <= l->capacity &&
 	    c.used + cost * l->interval_us <= l->capacity * l->interval_us;
-}
-
-static void
-bucket_set(struct limit_state *s, int64_t full_us)
-{
-	s->used = full_us;
-	s->end_ms = ms_up(full_us);
 }
 
 /* How many whole tokens more a bucket may owe that fills in so many µs. */
@@ -247,13 +246,16 @@ static int64_t
 bucket_charge(
     const struct limit *l, struct limit_state *s, int64_t cost, int64_t now_us)
 {
-	int64_t fills_us = bucket_read(l, s, now_us).used;
-	int64_t held = bucket_credit(l, fills_us);
+	struct limit_count count = bucket_read(l, s, now_us);
+	int64_t held = bucket_credit(l, count.used);
 
 	if (cost < held)
 		held = cost;
-	if (held > 0)
-		bucket_set(s, now_us + fills_us + held * l->interval_us);
+	if (held == 0)
+		return 0;
+	s->used = now_us + count.used + held * l->interval_us;
+	s->before = s->used + count.before;
+	s->end_ms = ms_up(s->before);
 	return held;
 }
 

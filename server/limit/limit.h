@@ -27,6 +27,10 @@ enum algorithm {
  * one for the tokens that were in it, one for the debt. lua/take.lua knows it too. */
 #define BUCKET_FILLINGS_MAX 2
 
+/* How much may be given back to a bucket before it has to be full once: 30 days of its
+ * filling. It lives so much longer than it counts. */
+#define BUCKET_GIVEN_US_MAX INT64_C(2592000000000)
+
 struct limit {
 	enum algorithm algorithm;
 	int64_t max;          /* 0 ... NUM_MAX */
@@ -45,7 +49,7 @@ struct limit {
  *	                used                       before
  *	fixed           this window's count        -
  *	sliding         this window's count        the window's before it
- *	token_bucket    when it is full again, µs  -
+ *	token_bucket    when it is full again, µs  the same, had nothing been given back
  *
  * end_ms is the end of this window; with sliding, which looks back, of the next one.
  */
@@ -61,7 +65,8 @@ struct limit_state {
  *	                used                       before
  *	fixed           this window's count        0
  *	sliding         this window's count        the window's before it
- *	token_bucket    µs until it is full        0
+ *	token_bucket    µs until it is full        µs that were given back since it was
+ *	                                           full (the stores need not tell)
  *	concurrency     slots held                 ms until the first lease ends
  */
 struct limit_count {

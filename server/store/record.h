@@ -15,7 +15,8 @@
  *	WORD      A                                    B
  *	fixed     end of the charged window, ms        its length, ms
  *	sliding   end of the charged window, ms        end of the next one, ms
- *	bucket    when it would be full again, µs      µs between two tokens
+ *	bucket    when it would be full again, µs,     µs between two tokens
+ *	          had nothing been given back
  *	slots     0                                    0
  *
  * COST is what was really charged; a charge of 0 has its place, but not a shadow charge

@@ -214,21 +214,122 @@ test_bucket_down(void **state)
 	assert_true(c.a == T0 + 5 * SECOND_US);
 	assert_true(c.b == SECOND_US);
 	charged_correct(&c, &s, 5, 0, T0);
-	assert_stands(&l, &s, T0, 0, 0);
+	assert_stands(&l, &s, T0, 0, 5 * SECOND_US);
 
+	s = (struct limit_state){ 0 };
 	c = charge(&l, &s, 5, T0);
 	charge(&l, &s, 3, T0 + 4 * SECOND_US);
 	charged_correct(&c, &s, 5, 0, T0 + 4 * SECOND_US);
-	assert_stands(&l, &s, T0 + 4 * SECOND_US, 3 * SECOND_US, 0);
+	assert_stands(&l, &s, T0 + 4 * SECOND_US, 3 * SECOND_US, SECOND_US);
 	/* The bucket would have been full again. */
 	charged_correct(&c, &s, 5, 0, T0 + 5 * SECOND_US);
-	assert_stands(&l, &s, T0 + 5 * SECOND_US, 2 * SECOND_US, 0);
+	assert_stands(&l, &s, T0 + 5 * SECOND_US, 2 * SECOND_US, SECOND_US);
 	charged_correct(&c, &s, 5, 9, T0 + 5 * SECOND_US);
-	assert_stands(&l, &s, T0 + 5 * SECOND_US, 2 * SECOND_US, 0);
+	assert_stands(&l, &s, T0 + 5 * SECOND_US, 2 * SECOND_US, SECOND_US);
 	/* A part. */
 	c = charge(&l, &s, 4, T0 + 5 * SECOND_US);
 	charged_correct(&c, &s, 4, 3, T0 + 5 * SECOND_US);
-	assert_stands(&l, &s, T0 + 5 * SECOND_US, 5 * SECOND_US, 0);
+	assert_stands(&l, &s, T0 + 5 * SECOND_US, 5 * SECOND_US, 2 * SECOND_US);
+	/* What was given back is forgotten as the bucket stands full. */
+	assert_stands(&l, &s, T0 + 11 * SECOND_US, 0, SECOND_US);
+	assert_true(limit_expired(&s, T0 + 12 * SECOND_US));
+}
+
+/* Ten at once; the first five are given back at once and taken anew; then the other five
+ * are: they have come back by themselves, since the bucket would have been full. */
+static void
+test_bucket_never_twice(void **state)
+{
+	struct limit l = limit_of(ALGORITHM_TOKEN_BUCKET, "minute", 60, 10);
+	struct limit_state s = { 0 };
+	struct charged c[10];
+	int64_t at = T0 + 5 * SECOND_US;
+
+	(void)state;
+	for (int i = 0; i < 10; i++)
+		c[i] = charge(&l, &s, 1, T0);
+	for (int i = 0; i < 5; i++)
+		charged_correct(&c[i], &s, 1, 0, T0);
+	assert_stands(&l, &s, at, 0, 5 * SECOND_US);
+	charge(&l, &s, 10, at);
+	assert_true(limit_count(&l, &s, at).used == 10 * SECOND_US);
+	for (int i = 5; i < 10; i++)
+		charged_correct(&c[i], &s, 1, 0, at + SECOND_US / 2);
+	assert_true(limit_count(&l, &s, at).used == 10 * SECOND_US);
+}
+
+/* Not for ever, or it would never be forgotten. */
+static void
+test_bucket_given_much(void **state)
+{
+	struct limit l = limit_of(ALGORITHM_TOKEN_BUCKET, "minute", 60, 10);
+	struct limit_state s = { 0 };
+
+	(void)state;
+	for (int64_t i = 0; i < BUCKET_GIVEN_US_MAX / SECOND_US / 10 + 5; i++) {
+		struct charged c = charge(&l, &s, 10, T0);
+
+		charged_correct(&c, &s, 10, 0, T0);
+	}
+	assert_stands(&l, &s, T0, 20 * SECOND_US, BUCKET_GIVEN_US_MAX);
+}
+
+#define STEPS 40
+
+/* When the bucket would be full, had only these charges been made. */
+static int64_t
+full_us(const struct limit *l, const int64_t *at_us, const int64_t *cost, int n)
+{
+	int64_t full = 0;
+
+	for (int i = 0; i < n; i++)
+		if (cost[i] > 0)
+			full = (full > at_us[i] ? full : at_us[i]) +
+			    cost[i] * l->interval_us;
+	return full;
+}
+
+static unsigned
+draw(unsigned *seed, unsigned below)
+{
+	*seed = *seed * 1103515245 + 12345;
+	return (*seed >> 8) % below;
+}
+
+/* Whatever is given back, in whatever order: never more than if what was given back had
+ * never been taken. */
+static void
+test_bucket_random(void **state)
+{
+	(void)state;
+	for (unsigned run = 1; run <= 5000; run++) {
+		struct limit l = limit_of(ALGORITHM_TOKEN_BUCKET, "minute", 60, 10);
+		struct limit_state s = { 0 };
+		struct charged c[STEPS];
+		int64_t at_us[STEPS], cost[STEPS];
+		int64_t now_us = T0;
+		unsigned seed = run;
+
+		for (int i = 0; i < STEPS; i++) {
+			int64_t to;
+			int k = (int)draw(&seed, (unsigned)i + 1);
+
+			now_us += draw(&seed, 3) * draw(&seed, 2000000);
+			at_us[i] = now_us;
+			cost[i] = 1 + draw(&seed, 5);
+			if (!limit_has_room(&l, &s, cost[i], now_us))
+				cost[i] = 0;
+			c[i] = charge(&l, &s, cost[i], now_us);
+			if (draw(&seed, 2) || cost[k] == 0 || c[k].a == 0)
+				continue;
+			to = draw(&seed, (unsigned)cost[k]);
+			charged_correct(&c[k], &s, cost[k], to, now_us);
+			cost[k] = to;
+			c[k].a = 0; /* settled once */
+			assert_true(s.used >= full_us(&l, at_us, cost, i + 1) ||
+			    full_us(&l, at_us, cost, i + 1) <= now_us);
+		}
+	}
 }
 
 static void
@@ -269,6 +370,9 @@ main(void)
 		cmocka_unit_test(test_sliding_months),
 		cmocka_unit_test(test_bucket_down),
 		cmocka_unit_test(test_bucket_up),
+		cmocka_unit_test(test_bucket_never_twice),
+		cmocka_unit_test(test_bucket_given_much),
+		cmocka_unit_test(test_bucket_random),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
