@@ -108,18 +108,17 @@ function change.bucket(key, delta, ungiven_then, interval)
 	ungiven = tonumber(ungiven) or full
 	local lack = math.max(full - now_us, 0)
 	local given = math.max(ungiven - now_us - lack, 0)
-	local left = ungiven_then - given - now_us
-	if left <= 0 then
-		return false
-	end
 	if delta > 0 then
+		if ungiven_then <= now_us then
+			return false
+		end
 		full = math.min(now_us + lack + delta * interval, COUNT_MAX - given)
 		ungiven = full + given
 		call('SET', key, text_of(full) .. (given > 0 and ' ' .. text_of(ungiven) or ''),
 			'PXAT', text_of(math.ceil(ungiven / 1000) + GUARD_MS))
 		return true
 	end
-	local back = math.min(left, -delta * interval, GIVEN_US_MAX - given)
+	local back = math.min(ungiven_then - given - now_us, -delta * interval, GIVEN_US_MAX - given)
 	if back <= 0 or ungiven_then > ungiven then
 		return false
 	end

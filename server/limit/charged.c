@@ -102,13 +102,12 @@ correct_bucket(
 	int64_t left_us = bucket_left_us(c, now, now_us);
 	int64_t most = (NUM_MAX - now_us - now.used - now.before) / c->b;
 
-	if (left_us <= 0)
-		return;
 	/* A bucket that was reset meanwhile owes an older charge nothing. */
-	if (by < 0 && c->a <= s->before)
+	if (by < 0 && left_us > 0 && c->a <= s->before)
 		bucket_give_back(
 		    s, now, left_us, -by <= left_us / c->b ? -by * c->b : left_us);
-	if (by <= 0)
+	/* In doubt more is charged, not less. */
+	if (by <= 0 || c->a <= now_us)
 		return;
 	s->used = by > most ? NUM_MAX - now.before : now_us + now.used + by * c->b;
 	s->before = s->used + now.before;
