@@ -19,9 +19,9 @@ struct form {
 	const char *word; /* behind max and cost; NULL: none */
 	void (*add)(struct buf *out, const struct limit *l,
 	    int64_t around_us); /* what stands behind the word; NULL: nothing */
-	size_t n_args;    /* in all */
-	size_t n_numbers; /* in the reply, of an enforced limit */
-	const char *record; /* the word of a reservation's record */
+	size_t n_args;          /* in all */
+	size_t n_numbers;       /* in the reply, of an enforced limit */
+	const char *record;     /* the word of a reservation's record */
 };
 
 /* Never NULL. */

@@ -91,8 +91,7 @@ read_replay(struct take *take, struct slice text)
 	space = memchr(time.ptr, ' ', time.len);
 	if (!space)
 		return false;
-	holder =
-	    slice_make(space + 1, time.len - (size_t)(space + 1 - time.ptr));
+	holder = slice_make(space + 1, time.len - (size_t)(space + 1 - time.ptr));
 	time.len = (size_t)(space - time.ptr);
 	if (num_parse(time, &take->now_us) < 0 ||
 	    holder.len >= sizeof(ledger->replayed_holder))

@@ -429,8 +429,9 @@ test_many_shapes(void **state)
 #define HOLDER "01010101010101010101010101010101"
 #define BULK32(text) "$32\r\n" text "\r\n"
 
-static const struct limit slots = { .algorithm = ALGORITHM_CONCURRENCY, .max = 4,
-	.window = { .name = "slots" } };
+static const struct limit slots = {
+	.algorithm = ALGORITHM_CONCURRENCY, .max = 4, .window = { .name = "slots" }
+};
 
 static void
 give_ledger(struct fixture *f, struct ledger *ledger, const char *id, const char *held)
@@ -458,12 +459,13 @@ test_ledger_call(void **state)
 	    "$6\r\nledger\r\n$6\r\n600000\r\n$4\r\n5000\r\n$2\r\n01\r\n"
 	    "$1\r\n2\r\n$1\r\n2\r\n$2\r\n30\r\n$1\r\n1\r\n$5\r\n60000\r\n$1\r\n0\r\n"
 	    "$1\r\n4\r\n$1\r\n1\r\n$5\r\nslots\r\n" BULK32(PRINT) BULK32(HOLDER)
-		BULK32(PRINT) BULK32(HOLDER)
-	    "$6\r\nledger\r\n$6\r\n600000\r\n$1\r\n0\r\n$1\r\n0\r\n"
-	    "$2\r\n-1\r\n$1\r\n1\r\n$2\r\n30\r\n$1\r\n1\r\n$5\r\n60000\r\n$1\r\n0\r\n"
-		BULK32(PRINT)
-	    "$6\r\nledger\r\n$1\r\n0\r\n$4\r\n5000\r\n$1\r\n-\r\n"
-	    "$1\r\n1\r\n$1\r\n0\r\n" BULK32(HOLDER);
+		BULK32(PRINT) BULK32(
+		    HOLDER) "$6\r\nledger\r\n$6\r\n600000\r\n$1\r\n0\r\n$1\r\n0\r\n"
+			    "$2\r\n-1\r\n$1\r\n1\r\n$2\r\n30\r\n$1\r\n1\r\n$"
+			    "5\r\n60000\r\n$1\r\n0\r\n" BULK32(
+				PRINT) "$6\r\nledger\r\n$1\r\n0\r\n$4\r\n5000\r\n$"
+				       "1\r\n-\r\n"
+				       "$1\r\n1\r\n$1\r\n0\r\n" BULK32(HOLDER);
 	struct batch *b = batch_new();
 	struct ledger ledgers[4];
 	struct fixture f[5];
@@ -507,8 +509,8 @@ test_ledgers_that_differ(void **state)
 	(void)state;
 	for (int i = 0; i < 6; i++) {
 		make(&f[i], "k", NULL, 1);
-		give_ledger(&f[i], &ledgers[i], i == 1 ? NULL : "i",
-		    i == 2 ? NULL : "h");
+		give_ledger(
+		    &f[i], &ledgers[i], i == 1 ? NULL : "i", i == 2 ? NULL : "h");
 	}
 	ledgers[3].dedup_ms++;
 	ledgers[4].ttl_ms++;
@@ -623,12 +625,12 @@ test_ledger_leaving(void **state)
 	static const char keys[] = "$1\r\n6\r\n$2\r\ni0\r\n$2\r\nh0\r\n$2\r\nk0\r\n"
 				   "$2\r\nK0\r\n$2\r\nh5\r\n$2\r\nK5\r\n";
 	static const char args[] =
-	    "$1\r\n2\r\n$84\r\n" PRINT " 0 1767225601500000 " HOLDER "\r\n"
-	    BULK32(HOLDER)
-	    "$1\r\n1\r\n$5\r\nfixed\r\n$13\r\n1767225660000\r\n$5\r\n60000\r\n"
-	    "$1\r\n1\r\n$5\r\nslots\r\n$1\r\n0\r\n$1\r\n0\r\n"
-	    "$1\r\n1\r\n$0\r\n\r\n" BULK32(HOLDER)
-	    "$1\r\n1\r\n$5\r\nslots\r\n$1\r\n0\r\n$1\r\n0\r\n";
+	    "$1\r\n2\r\n$84\r\n" PRINT " 0 1767225601500000 " HOLDER "\r\n" BULK32(
+		HOLDER) "$1\r\n1\r\n$5\r\nfixed\r\n$13\r\n1767225660000\r\n$"
+			"5\r\n60000\r\n"
+			"$1\r\n1\r\n$5\r\nslots\r\n$1\r\n0\r\n$1\r\n0\r\n"
+			"$1\r\n1\r\n$0\r\n\r\n" BULK32(
+			    HOLDER) "$1\r\n1\r\n$5\r\nslots\r\n$1\r\n0\r\n$1\r\n0\r\n";
 	static const char *const names[] = { "i0", "h0", "k0", "K0", "i1", "h1", "k1",
 		"K1", "i2", "h2", "k2", "K2", "i3", "h3", "k3", "K3", "i4", "h4", "k4",
 		"K4", NULL, "h5", "k5", "K5" };
@@ -665,10 +667,10 @@ test_ledger_leaving(void **state)
 	    0);
 	assert_int_equal(outcome.late, 6);
 	assert_int_equal(outcome.admitted, 2);
-	assert_non_null(memmem(outcome.give_back.data, outcome.give_back.len, keys,
-	    sizeof(keys) - 1));
-	assert_non_null(memmem(outcome.give_back.data, outcome.give_back.len, args,
-	    sizeof(args) - 1));
+	assert_non_null(memmem(
+	    outcome.give_back.data, outcome.give_back.len, keys, sizeof(keys) - 1));
+	assert_non_null(memmem(
+	    outcome.give_back.data, outcome.give_back.len, args, sizeof(args) - 1));
 	assert_true(memcmp(outcome.give_back.data, "*27\r\n", 5) == 0);
 	batch_free(b);
 	reply_reader_free(reader);

@@ -148,8 +148,7 @@ start(void **state)
 	snprintf(here.path, sizeof(here.path), "%s/sock", here.dir);
 	snprintf(to.sun_path, sizeof(to.sun_path), "%s", here.path);
 	here.listening = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
-	assert_int_equal(
-	    bind(here.listening, (struct sockaddr *)&to, sizeof(to)), 0);
+	assert_int_equal(bind(here.listening, (struct sockaddr *)&to, sizeof(to)), 0);
 	assert_int_equal(listen(here.listening, 4), 0);
 	snprintf(url, sizeof(url), "redis+unix://%s", here.path);
 	assert_int_equal(redis_url_parse(url, &options.url, &ei), 0);
@@ -379,8 +378,7 @@ static void
 test_a_deadline(void **state)
 {
 	static const char *const late[] = { "$-1\r\n", "$1\r\ns\r\n",
-		"-WRONGTYPE no\r\n", "$3\r\nh k\r\n",
-		"$15\r\nh k 1 1 f 1 1 1\r\n" };
+		"-WRONGTYPE no\r\n", "$3\r\nh k\r\n", "$15\r\nh k 1 1 f 1 1 1\r\n" };
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(late) / sizeof(late[0]); i++) {
@@ -434,8 +432,10 @@ static void
 test_the_link_is_lost(void **state)
 {
 	struct settle s, second;
-	struct reset r = { .keys = (struct slice[]){ slice_str("k") }, .n = 1,
-		.deadline_us = INT64_MAX, .done = on_reset };
+	struct reset r = { .keys = (struct slice[]){ slice_str("k") },
+		.n = 1,
+		.deadline_us = INT64_MAX,
+		.done = on_reset };
 
 	(void)state;
 	begin(&s, SETTLE_COMMIT, 60 * SECOND_US);
