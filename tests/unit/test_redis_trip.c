@@ -378,7 +378,7 @@ static void
 test_a_deadline(void **state)
 {
 	static const char *const late[] = { "$-1\r\n", "$1\r\ns\r\n",
-		"-WRONGTYPE no\r\n", "$3\r\nh k\r\n", "$15\r\nh k 1 1 f 1 1 1\r\n" };
+		"-WRONGTYPE no\r\n", "$3\r\nh k\r\n", "$17\r\nh k 1 1 fixed 1 1\r\n" };
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(late) / sizeof(late[0]); i++) {
