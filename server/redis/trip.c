@@ -9,6 +9,7 @@
 #include "redis/fault.h"
 #include "redis/form.h"
 #include "redis/script.h"
+#include "store/record.h"
 
 /* How often a record is read again because it was another by the time of the call. Only
  * a settlement of the same reservation changes it, and then at most once. */
@@ -245,40 +246,6 @@ on_settled(void *arg, const struct reply *reply)
 		read_record(trip);
 }
 
-/* The next word of *text, which is cut off it; empty at its end. */
-static struct slice
-next_word(struct slice *text)
-{
-	const char *space = text->len > 0 ? memchr(text->ptr, ' ', text->len) : NULL;
-	size_t len = space ? (size_t)(space - text->ptr) : text->len;
-	struct slice word = slice_make(text->ptr, len);
-	size_t cut = space ? len + 1 : len;
-
-	*text = slice_make(text->ptr + cut, text->len - cut);
-	return word;
-}
-
-/* The keys in a record (store/record.h), of each six words the first. What else it says
- * is the script's to read. How many, or SIZE_MAX when it is no record. */
-#define CHARGE_WORDS 6
-static size_t
-record_keys(struct slice text, struct slice keys[TAKE_CHARGES_MAX])
-{
-	size_t n = 0;
-
-	if (!slice_eq_str(next_word(&text), "h"))
-		return SIZE_MAX;
-	while (text.len > 0) {
-		if (n == TAKE_CHARGES_MAX)
-			return SIZE_MAX;
-		keys[n++] = next_word(&text);
-		for (int i = 1; i < CHARGE_WORDS; i++)
-			if (next_word(&text).len == 0)
-				return SIZE_MAX;
-	}
-	return n;
-}
-
 #define SETTLE_ARGS 6
 static void
 add_settle_args(struct buf *out, const struct trip *trip)
@@ -298,27 +265,26 @@ static void
 call_script(struct trip *trip, bool whole)
 {
 	struct link *link = trip->trips->options.link;
-	struct slice keys[TAKE_CHARGES_MAX];
-	size_t n = record_keys(buf_slice(&trip->record), keys);
+	struct record record;
 	struct buf *out;
 
 	if (!trip->settle) { /* nobody waits, and nothing was changed */
 		trip_free(trip);
 		return;
 	}
-	if (n == SIZE_MAX) {
+	if (record_parse(buf_slice(&trip->record), &record) < 0) {
 		trip_end_failed(
 		    trip, FAULT_WRONGTYPE, "the record of a reservation is none");
 		return;
 	}
 	out = link_out(link);
-	buf_printf(out, "*%zu\r\n", 4 + n + SETTLE_ARGS);
+	buf_printf(out, "*%zu\r\n", 4 + record.n + SETTLE_ARGS);
 	form_add_bulk(out, slice_str(whole ? "EVAL" : "EVALSHA"));
 	form_add_bulk(out, whole ? slice_str(lua_settle) : link_settle_sha(link));
-	form_add_number(out, (int64_t)(1 + n));
+	form_add_number(out, (int64_t)(1 + record.n));
 	form_add_bulk(out, trip->settle->key);
-	for (size_t i = 0; i < n; i++)
-		form_add_bulk(out, keys[i]);
+	for (size_t i = 0; i < record.n; i++)
+		form_add_bulk(out, record.charges[i].key);
 	add_settle_args(out, trip);
 	trip_expect(trip, on_settled);
 }

@@ -195,7 +195,7 @@ test_answer_that_does_not_fit(void **state)
 	}
 }
 
-static struct take *left[4];
+static struct take *left[8];
 static size_t n_left;
 
 static void
@@ -423,6 +423,261 @@ test_many_shapes(void **state)
 	buf_fini(&text);
 }
 
+/* --- takes with a ledger ------------------------------------------------------ */
+
+#define PRINT "abababababababababababababababab"
+#define HOLDER "01010101010101010101010101010101"
+#define BULK32(text) "$32\r\n" text "\r\n"
+
+static const struct limit slots = {
+	.algorithm = ALGORITHM_CONCURRENCY, .max = 4, .window = { .name = "slots" }
+};
+
+static void
+give_ledger(struct fixture *f, struct ledger *ledger, const char *id, const char *held)
+{
+	*ledger = (struct ledger){ .id_key = slice_str(id),
+		.print = slice_str(PRINT),
+		.dedup_ms = 600000,
+		.held_key = slice_str(held),
+		.holder = slice_str(HOLDER),
+		.ttl_ms = 5000,
+		.replayed = true };
+	f->take.ledger = ledger;
+}
+
+static void
+test_ledger_call(void **state)
+{
+	static const char call[] =
+	    "*56\r\n$7\r\nEVALSHA\r\n$1\r\nx\r\n$2\r\n12\r\n"
+	    "$1\r\na\r\n"
+	    "$2\r\ni1\r\n$2\r\nh1\r\n$1\r\nb\r\n$1\r\nB\r\n"
+	    "$2\r\ni2\r\n$2\r\nh2\r\n$1\r\nc\r\n$1\r\nC\r\n"
+	    "$2\r\ni3\r\n$1\r\nd\r\n$2\r\nh4\r\n"
+	    "$1\r\n1\r\n$1\r\n1\r\n$2\r\n30\r\n$1\r\n1\r\n$5\r\n60000\r\n$1\r\n0\r\n"
+	    "$6\r\nledger\r\n$6\r\n600000\r\n$4\r\n5000\r\n$2\r\n01\r\n"
+	    "$1\r\n2\r\n$1\r\n2\r\n$2\r\n30\r\n$1\r\n1\r\n$5\r\n60000\r\n$1\r\n0\r\n"
+	    "$1\r\n4\r\n$1\r\n1\r\n$5\r\nslots\r\n" BULK32(PRINT) BULK32(HOLDER)
+		BULK32(PRINT) BULK32(
+		    HOLDER) "$6\r\nledger\r\n$6\r\n600000\r\n$1\r\n0\r\n$1\r\n0\r\n"
+			    "$2\r\n-1\r\n$1\r\n1\r\n$2\r\n30\r\n$1\r\n1\r\n$"
+			    "5\r\n60000\r\n$1\r\n0\r\n" BULK32(
+				PRINT) "$6\r\nledger\r\n$1\r\n0\r\n$4\r\n5000\r\n$"
+				       "1\r\n-\r\n"
+				       "$1\r\n1\r\n$1\r\n0\r\n" BULK32(HOLDER);
+	struct batch *b = batch_new();
+	struct ledger ledgers[4];
+	struct fixture f[5];
+	struct buf out = { 0 };
+
+	(void)state;
+	make(&f[0], "a", NULL, 1);
+	make(&f[1], "b", "B", 1);
+	make(&f[2], "c", "C", 1);
+	for (int i = 1; i < 3; i++) {
+		f[i].charges[1].limit = &slots;
+		f[i].charges[1].corrects = true;
+	}
+	give_ledger(&f[1], &ledgers[0], "i1", "h1");
+	give_ledger(&f[2], &ledgers[1], "i2", "h2");
+	make(&f[3], "d", NULL, 1);
+	f[3].take.look = true;
+	give_ledger(&f[3], &ledgers[2], "i3", NULL);
+	make(&f[4], "e", NULL, 1);
+	f[4].take.n = 0;
+	give_ledger(&f[4], &ledgers[3], NULL, "h4");
+	for (int i = 0; i < 5; i++)
+		assert_int_equal(batch_add(b, &f[i].take), 0);
+	assert_true(batch_format(b, slice_str("x"), NOW_US, &out));
+	assert_string_equal(buf_cstr(&out), call);
+	batch_fail(b, &store, FAULT_OTHER, NULL);
+	batch_free(b);
+	buf_fini(&out);
+}
+
+/* Whatever the script has to know of a ledger keeps two takes from one run. */
+static void
+test_ledgers_that_differ(void **state)
+{
+	struct batch *b = batch_new();
+	struct ledger ledgers[6];
+	struct fixture f[6];
+	struct buf out = { 0 };
+	size_t runs = 0;
+
+	(void)state;
+	for (int i = 0; i < 6; i++) {
+		make(&f[i], "k", NULL, 1);
+		give_ledger(
+		    &f[i], &ledgers[i], i == 1 ? NULL : "i", i == 2 ? NULL : "h");
+	}
+	ledgers[3].dedup_ms++;
+	ledgers[4].ttl_ms++;
+	f[5].charges[0].corrects = true;
+	for (int i = 0; i < 6; i++)
+		assert_int_equal(batch_add(b, &f[i].take), 0);
+	assert_true(batch_format(b, slice_str("x"), NOW_US, &out));
+	for (const char *at = buf_cstr(&out); (at = strstr(at, "ledger")); at++)
+		runs++;
+	assert_int_equal(runs, 6);
+	batch_fail(b, &store, FAULT_OTHER, NULL);
+	batch_free(b);
+	buf_fini(&out);
+}
+
+static void
+test_ledger_answers(void **state)
+{
+	static const char answer[] = "*19\r\n:1767225601500000\r\n"
+				     ":0\r\n:1\r\n:2\r\n:500\r\n"
+				     "$58\r\nREPLAYED 1767225600000001 " HOLDER "\r\n"
+				     ":7\r\n:3\r\n:400\r\n"
+				     "$8\r\nCONFLICT\r\n:0\r\n:0\r\n:0\r\n"
+				     "$9\r\nWRONGTYPE\r\n:0\r\n:0\r\n:0\r\n"
+				     "$27\r\nREPLAYED 1767225600000001 -\r\n"
+				     ":0\r\n";
+	struct batch *b = batch_new();
+	struct reply_reader *reader = reply_reader_new();
+	struct batch_outcome outcome = { 0 };
+	struct ledger ledgers[6];
+	struct buf out = { 0 };
+	struct fixture f[6];
+
+	(void)state;
+	n_done = 0;
+	for (int i = 0; i < 6; i++) {
+		make(&f[i], "k", "K", 1);
+		f[i].charges[1].limit = &slots;
+		give_ledger(&f[i], &ledgers[i], "i", i < 4 ? "h" : NULL);
+		if (i >= 4)
+			f[i].take.n = 0;
+		assert_int_equal(batch_add(b, &f[i].take), 0);
+	}
+	assert_true(batch_format(b, slice_str("x"), NOW_US, &out));
+	assert_int_equal(
+	    batch_apply(b, read_reply(reader, answer), &store, &outcome), 0);
+	assert_int_equal(n_done, 6);
+	assert_int_equal(f[0].take.status, TAKE_ADMITTED);
+	assert_false(ledgers[0].replayed);
+	assert_int_equal(f[0].take.now_us, NOW_US);
+	assert_int_equal(f[0].charges[1].count.used, 2);
+	assert_int_equal(f[0].charges[1].count.before, 500);
+	assert_int_equal(f[1].take.status, TAKE_ADMITTED);
+	assert_true(ledgers[1].replayed);
+	assert_string_equal(ledgers[1].replayed_holder, HOLDER);
+	assert_int_equal(f[1].take.now_us, INT64_C(1767225600000001));
+	assert_int_equal(f[1].charges[0].count.used, 7);
+	assert_int_equal(f[2].take.status, TAKE_CONFLICT);
+	assert_false(ledgers[2].replayed);
+	assert_int_equal(f[3].take.status, TAKE_FAILED);
+	assert_int_equal(f[3].take.fault, FAULT_WRONGTYPE);
+	assert_true(ledgers[4].replayed);
+	assert_string_equal(ledgers[4].replayed_holder, "");
+	assert_int_equal(f[4].take.status, TAKE_ADMITTED);
+	assert_int_equal(f[5].take.status, TAKE_ADMITTED);
+	assert_false(ledgers[5].replayed);
+	batch_free(b);
+	reply_reader_free(reader);
+	buf_fini(&out);
+	buf_fini(&outcome.give_back);
+}
+
+/* A peek of an admitted id is told of that, whatever there is room for now. */
+static void
+test_ledger_look(void **state)
+{
+	struct batch *b = batch_new();
+	struct reply_reader *reader = reply_reader_new();
+	struct batch_outcome outcome = { 0 };
+	struct ledger ledgers[2];
+	struct buf out = { 0 };
+	struct fixture f[2];
+
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		make(&f[i], "k", NULL, 25);
+		f[i].take.look = true;
+		give_ledger(&f[i], &ledgers[i], "i", NULL);
+		assert_int_equal(batch_add(b, &f[i].take), 0);
+	}
+	assert_true(batch_format(b, slice_str("x"), NOW_US, &out));
+	assert_int_equal(batch_apply(b,
+			     read_reply(reader,
+				 "*5\r\n:1767225601500000\r\n:0\r\n:20\r\n"
+				 "$12\r\nREPLAYED 5 -\r\n:20\r\n"),
+			     &store, &outcome),
+	    0);
+	assert_int_equal(f[0].take.status, TAKE_REFUSED);
+	assert_int_equal(f[1].take.status, TAKE_ADMITTED);
+	assert_int_equal(f[1].take.now_us, 5);
+	batch_free(b);
+	reply_reader_free(reader);
+	buf_fini(&out);
+	buf_fini(&outcome.give_back);
+}
+
+/* Of those that left, only the one that this call admitted is given back, with its
+ * records; not what was a retry, a conflict, refused, or met an error. */
+static void
+test_ledger_leaving(void **state)
+{
+	static const char keys[] = "$1\r\n6\r\n$2\r\ni0\r\n$2\r\nh0\r\n$2\r\nk0\r\n"
+				   "$2\r\nK0\r\n$2\r\nh5\r\n$2\r\nK5\r\n";
+	static const char args[] =
+	    "$1\r\n2\r\n$84\r\n" PRINT " 0 1767225601500000 " HOLDER "\r\n" BULK32(
+		HOLDER) "$1\r\n1\r\n$5\r\nfixed\r\n$13\r\n1767225660000\r\n$"
+			"5\r\n60000\r\n"
+			"$1\r\n1\r\n$5\r\nslots\r\n$1\r\n0\r\n$1\r\n0\r\n"
+			"$1\r\n1\r\n$0\r\n\r\n" BULK32(
+			    HOLDER) "$1\r\n1\r\n$5\r\nslots\r\n$1\r\n0\r\n$1\r\n0\r\n";
+	static const char *const names[] = { "i0", "h0", "k0", "K0", "i1", "h1", "k1",
+		"K1", "i2", "h2", "k2", "K2", "i3", "h3", "k3", "K3", "i4", "h4", "k4",
+		"K4", NULL, "h5", "k5", "K5" };
+	struct batch *b = batch_new();
+	struct reply_reader *reader = reply_reader_new();
+	struct batch_outcome outcome = { 0 };
+	struct ledger ledgers[6];
+	struct buf out = { 0 };
+	struct fixture f[6];
+
+	(void)state;
+	n_left = 0;
+	for (int i = 0; i < 6; i++) {
+		make(&f[i], names[4 * i + 2], names[4 * i + 3], i < 5);
+		f[i].charges[1].limit = &slots;
+		give_ledger(&f[i], &ledgers[i], names[4 * i], names[4 * i + 1]);
+		assert_int_equal(batch_add(b, &f[i].take), 0);
+	}
+	assert_true(batch_format(b, slice_str("x"), NOW_US, &out));
+	for (int i = 0; i < 3; i++)
+		batch_expire(b, 1000, on_left, NULL);
+	assert_int_equal(batch_live(b), 0);
+	memset(ledgers, 0, sizeof(ledgers)); /* their owners freed them */
+	assert_int_equal(batch_apply(b,
+			     read_reply(reader,
+				 "*25\r\n:1767225601500000\r\n"
+				 ":0\r\n:1\r\n:2\r\n:500\r\n"
+				 "$12\r\nREPLAYED 5 -\r\n:1\r\n:1\r\n:1\r\n"
+				 "$8\r\nCONFLICT\r\n:0\r\n:0\r\n:0\r\n"
+				 ":0\r\n:1\r\n:-5\r\n:500\r\n"
+				 "$9\r\nWRONGTYPE\r\n:0\r\n:0\r\n:0\r\n"
+				 ":0\r\n:1\r\n:2\r\n:500\r\n"),
+			     &store, &outcome),
+	    0);
+	assert_int_equal(outcome.late, 6);
+	assert_int_equal(outcome.admitted, 2);
+	assert_non_null(memmem(
+	    outcome.give_back.data, outcome.give_back.len, keys, sizeof(keys) - 1));
+	assert_non_null(memmem(
+	    outcome.give_back.data, outcome.give_back.len, args, sizeof(args) - 1));
+	assert_true(memcmp(outcome.give_back.data, "*27\r\n", 5) == 0);
+	batch_free(b);
+	reply_reader_free(reader);
+	buf_fini(&out);
+	buf_fini(&outcome.give_back);
+}
+
 int
 main(void)
 {
@@ -436,6 +691,11 @@ main(void)
 		cmocka_unit_test(test_look),
 		cmocka_unit_test(test_again),
 		cmocka_unit_test(test_many_shapes),
+		cmocka_unit_test(test_ledger_call),
+		cmocka_unit_test(test_ledgers_that_differ),
+		cmocka_unit_test(test_ledger_answers),
+		cmocka_unit_test(test_ledger_look),
+		cmocka_unit_test(test_ledger_leaving),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
