@@ -192,16 +192,6 @@ has_room(const struct charge *c)
 	return limit_has_room(c->limit, find(c->key), c->cost, model.now_us);
 }
 
-/* What of a cost is really counted: a count stops at NUM_MAX. */
-static int64_t
-countable(const struct charge *c)
-{
-	int64_t room = NUM_MAX - c->count.used;
-
-	return c->limit->algorithm == ALGORITHM_TOKEN_BUCKET || c->cost < room ? c->cost
-									       : room;
-}
-
 /* What a settlement has to know of a charge that was just made. */
 static struct held
 hold(const struct charge *c, int64_t cost)
@@ -226,12 +216,12 @@ hold(const struct charge *c, int64_t cost)
 static void
 make_charge(struct charge *c, const struct ledger *ledger, struct reservation_row *row)
 {
-	int64_t cost = is_slots(c) ? 1 : countable(c);
+	int64_t cost = is_slots(c) ? 1 : 0;
 
 	if (is_slots(c))
 		add_slot(c->key, ledger);
 	else if (c->cost > 0)
-		limit_charge(c->limit, find(c->key), c->cost, model.now_us);
+		cost = limit_charge(c->limit, find(c->key), c->cost, model.now_us);
 	count_charge(c);
 	if (row && (cost > 0 || !c->shadow))
 		row->held[row->n++] = hold(c, cost);

@@ -37,6 +37,7 @@ struct walk {
 	int64_t latest_us; /* it was never later than this */
 	int64_t moment_us; /* of something else that ends; 0: nothing does */
 	bool goes_back;    /* whether it also does that */
+	bool calm;         /* whether most steps are none, or short */
 };
 
 /* Somewhere in the years in which changes of the clock are known. */

@@ -311,7 +311,7 @@ random_cost(struct rng *rng)
 int64_t
 random_ttl(struct rng *rng)
 {
-	static const int64_t ttls[] = { 0, 1, 1, 2, 5, 30, 60, 600, 3600, 86400 };
+	static const int64_t ttls[] = { 0, 0, 0, 1, 2, 30, 60, 600, 3600, 86400 };
 
 	return PICK(rng, ttls);
 }
@@ -330,7 +330,7 @@ random_ledger(struct rng *rng, json_t *check)
 	if (what < 55 && ttl > 0)
 		json_object_set_new(check, "ttl", json_integer(ttl));
 	snprintf(id, sizeof(id), "%s%zu", rng_percent(rng, 50) ? "=" : "i\xc3\xa4",
-	    rng_below(rng, 100));
+	    rng_below(rng, 20));
 	if (rng_percent(rng, 45))
 		json_object_set_new(check, "request_id", json_string(id));
 }

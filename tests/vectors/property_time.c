@@ -136,6 +136,11 @@ walk_step(struct walk *walk, struct rng *rng, int64_t edge_ms)
 	size_t what = rng_below(rng, 100);
 	int64_t to_us = walk->now_us;
 
+	if (walk->calm && rng_percent(rng, 93)) {
+		if (what < 20)
+			walk->now_us += (int64_t)rng_below(rng, 2 * SECOND_US);
+		return;
+	}
 	if (what < 20)
 		to_us += random_span(rng);
 	else if (what < 30)

@@ -309,6 +309,17 @@ pick(json_t *list)
 						    json_array_size(list)));
 }
 
+/* Mostly one of the last. */
+static json_t *
+pick_late(json_t *list)
+{
+	size_t n = json_array_size(list);
+
+	return n > 3 && rng_percent(&run.rng, 75)
+	    ? json_array_get(list, n - 1 - rng_below(&run.rng, 3))
+	    : pick(list);
+}
+
 static void
 note_check(json_t *check, const char *as, json_t *answer)
 {
@@ -349,9 +360,10 @@ static bool
 random_check_step(void)
 {
 	size_t n =
-	    rng_percent(&run.rng, 15) ? 2 + rng_below(&run.rng, BATCH_MAX - 1) : 1;
+	    rng_percent(&run.rng, 8) ? 2 + rng_below(&run.rng, BATCH_MAX - 1) : 1;
 	bool again = json_array_size(run.repeatable) > 0 && rng_percent(&run.rng, 20);
-	json_t *check = again ? json_copy(pick(run.repeatable)) : random_check(&run.rng);
+	json_t *check =
+	    again ? json_copy(pick_late(run.repeatable)) : random_check(&run.rng);
 	bool fine;
 
 	if (!again && !run.walk.goes_back && rng_percent(&run.rng, 75))
@@ -360,6 +372,9 @@ random_check_step(void)
 		json_object_set_new(check, "mode", json_string("peek"));
 		json_object_del(check, "ttl");
 	}
+	if (again && rng_percent(&run.rng, 10))
+		json_object_set_new(
+		    check, "cost", json_integer(random_cost(&run.rng)));
 	fine = compare_check(check, n);
 	json_decref(check);
 	return fine;
@@ -386,7 +401,7 @@ random_settlement(void)
 	static const char *const actions[] = { "commit", "commit", "commit", "rollback",
 		"rollback", "renew" };
 	const char *action = actions[rng_below(&run.rng, ARRAY_LEN(actions))];
-	json_t *known = json_incref(pick(run.reservations));
+	json_t *known = json_incref(pick_late(run.reservations));
 	json_t *from =
 	    json_pack("{s:O}", "reservation", json_object_get(known, "as"));
 	json_t *step = json_pack("{s:O}", action, from);
@@ -478,9 +493,9 @@ random_step(void)
 	size_t what = rng_below(&run.rng, 100);
 
 	walk_step(&run.walk, &run.rng, run.edge_ms);
-	if (what < 25 && json_array_size(run.reservations) > 0)
+	if (what < 30 && json_array_size(run.reservations) > 0)
 		return random_settlement();
-	if (what >= 25 && what < 28 &&
+	if (what >= 30 && what < 33 &&
 	    json_array_size(run.keys_done) > 0)
 		return random_reset();
 	return random_check_step();
@@ -523,7 +538,7 @@ start_lanes(struct policy_set *set)
 static void
 start_round(bool moments)
 {
-	static const int64_t dedup_ms[] = { 1000, 5000, 60000, 600000, 3600000 };
+	static const int64_t dedup_ms[] = { 1000, 60000, 600000, 600000, 3600000 };
 
 	run.policy = random_policy(&run.rng, moments);
 	run.steps_done = json_array();
@@ -534,6 +549,7 @@ start_round(bool moments)
 	run.edge_ms = 0;
 	run.rounds++;
 	walk_start(&run.walk, &run.rng, !moments);
+	run.walk.calm = moments && rng_percent(&run.rng, 80);
 }
 
 static void
@@ -573,9 +589,9 @@ saw_enough(void)
 		const char *what;
 		size_t share; /* at least one in so many */
 	} wanted[] = { { "allowed", 20 }, { "policy", 20 }, { "limit", 20 },
-		{ "replayed", 50 }, { "conflict", 200 }, { "reset", 200 },
-		{ "done", 20 }, { "already", 100 }, { "unknown", 100 },
-		{ "other_grant", 500 } };
+		{ "replayed", 200 }, { "conflict", 3000 }, { "reset", 300 },
+		{ "done", 150 }, { "already", 300 }, { "unknown", 300 },
+		{ "other_grant", 600 } };
 	char *seen = json_dumps(run.seen, DUMP);
 	bool fine = counted("store") == 0 && counted("failed") == 0;
 
