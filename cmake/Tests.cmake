@@ -47,6 +47,7 @@ foreach(name run_vectors run_property)
 endforeach()
 target_sources(run_property PRIVATE
 	${PROJECT_SOURCE_DIR}/tests/vectors/property_policy.c
+	${PROJECT_SOURCE_DIR}/tests/vectors/property_tell.c
 	${PROJECT_SOURCE_DIR}/tests/vectors/property_time.c)
 file(GLOB vector_files CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/vectors/*.json)
 add_test(NAME vectors COMMAND run_vectors --backend all ${vector_files})

@@ -235,14 +235,13 @@ asker_settle(struct asker *asker, enum settle_action action, json_t *from)
 	json_array_clear(asker->keys);
 	settlement_read(from, asker->reservations, &request);
 	request.action = action;
-	settlement =
-	    settlement_start(asker->settler, &request, on_settled, asker, &ei);
+	settlement = settlement_start(asker->settler, &request, on_settled, asker, &ei);
 	if (!settlement)
 		return json_pack("{s:s}", "settled",
 		    ei.code == ERR_INUSE ? "other_grant" : "malformed");
 	wait_for(asker, is_settled, settlement);
-	answer = json_pack(
-	    "{s:s}", "settled", words[settlement_result(settlement)->status]);
+	answer =
+	    json_pack("{s:s}", "settled", words[settlement_result(settlement)->status]);
 	settlement_release(settlement);
 	return answer;
 }

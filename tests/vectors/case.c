@@ -61,8 +61,8 @@ request_read(json_t *from, struct check_request *out, struct call_attribute *att
 void
 settlement_read(json_t *from, json_t *reservations, struct settlement_request *out)
 {
-	json_t *id = json_object_get(reservations,
-	    json_string_value(json_object_get(from, "reservation")));
+	json_t *id = json_object_get(
+	    reservations, json_string_value(json_object_get(from, "reservation")));
 
 	memset(out, 0, sizeof(*out));
 	out->reservation = id
@@ -115,7 +115,8 @@ decision_json(const struct decision *d, json_t *keys)
 
 	for (size_t i = 0; i < d->n_limits; i++)
 		json_array_append_new(limits, limit_json(&d->limits[i]));
-	return json_pack("{s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:O, s:b, s:b, s:b}",
+	return json_pack(
+	    "{s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:O, s:b, s:b, s:b}",
 	    "verdict", verdicts[d->verdict], "cause", causes[d->cause], "rule",
 	    json_of_slice(d->rule), "message", json_of_slice(d->message), "policy",
 	    json_of_slice(d->policy), "tool", json_of_slice(d->tool), "grant",
@@ -123,6 +124,6 @@ decision_json(const struct decision *d, json_t *keys)
 	    d->tightest == DECISION_NO_LIMIT
 		? json_null()
 		: json_string(d->limits[d->tightest].limit->counter),
-	    "keys", keys, "degraded", d->degraded, "replayed", d->replayed, "reservation",
-	    d->reservation.len > 0);
+	    "keys", keys, "degraded", d->degraded, "replayed", d->replayed,
+	    "reservation", d->reservation.len > 0);
 }

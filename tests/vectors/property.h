@@ -31,6 +31,20 @@ int64_t random_cost(struct rng *rng);
 /* How long a reservation lives, in seconds; 0: nothing is said. */
 int64_t random_ttl(struct rng *rng);
 
+/* What was done with one policy. */
+struct story {
+	uint64_t seed;
+	int64_t dedup_ms;
+	json_t *policy;
+	json_t *steps; /* in the words of README.md, */
+	json_t *keys;  /* and the names of the counters that each is about */
+};
+
+/* Prints the last steps that are about the counters of the very last one, and writes all
+ * of them into a file, as a case that fails at its end against the backend that differs:
+ * ration-property-SEED.json in TMPDIR, or /tmp. */
+void story_tell(const struct story *story);
+
 /* The clock of a run. */
 struct walk {
 	int64_t now_us;

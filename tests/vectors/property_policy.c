@@ -132,9 +132,9 @@ static json_t *
 random_slots(struct rng *rng, const char *counter)
 {
 	const char *scope = PICK(rng, scopes);
-	json_t *limit = json_pack("{s:s, s:s, s:i, s:o}", "counter", counter,
-	    "algorithm", "concurrency", "max", (int)rng_below(rng, 6), "scope",
-	    parsed(scope));
+	json_t *limit =
+	    json_pack("{s:s, s:s, s:i, s:o}", "counter", counter, "algorithm",
+		"concurrency", "max", (int)rng_below(rng, 6), "scope", parsed(scope));
 
 	if (rng_percent(rng, 15))
 		json_object_set_new(limit, "mode", json_string("shadow"));

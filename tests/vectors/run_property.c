@@ -23,7 +23,6 @@
 #define STEPS_DEFAULT 3000
 #define ROUND_STEPS 300 /* with one policy */
 #define BATCH_MAX 8     /* checks under way at once */
-#define TOLD_MAX 60     /* steps that are printed */
 #define KNOWN_MAX 24    /* reservations, or checks with ids, that are asked for again */
 #define DUMP (JSON_COMPACT | JSON_SORT_KEYS | JSON_ENCODE_ANY)
 #define END_US INT64_C(3471292800000000)          /* of 2079, and of a round */
@@ -40,16 +39,12 @@ static struct lane lanes[] = { { .ops = &backend_limit }, { .ops = &backend_memo
 	{ .ops = &backend_redis } };
 
 static struct {
-	uint64_t seed;
 	struct rng rng;
 	struct walk walk;
 	size_t steps; /* answers that were compared */
 	size_t rounds;
-	size_t named; /* reservations */
-	int64_t dedup_ms;
-	json_t *policy;
-	json_t *steps_done;   /* of the round, in the words of README.md, */
-	json_t *keys_done;    /* and the counters' names that each is about */
+	size_t named;         /* reservations */
+	struct story story;   /* of the round */
 	json_t *reservations; /* that may be asked for: {as, check, keys} */
 	json_t *repeatable;   /* checks with ids */
 	int64_t edge_ms;      /* an edge that the last answer told of */
@@ -74,48 +69,13 @@ close_lanes(void)
 			asker_close(&lanes[i].asker);
 }
 
-/* --- a difference ------------------------------------------------------------------ */
-
-static bool
-share_any(json_t *keys, json_t *others)
-{
-	json_t *one, *other;
-	size_t i, j;
-
-	json_array_foreach(keys, i, one) json_array_foreach(
-	    others, j, other) if (json_equal(one, other)) return true;
-	return false;
-}
-
-/* A case of the steps that are about the last one's counters, as run_vectors reads it. */
-static void
-print_case(void)
-{
-	size_t n = json_array_size(run.steps_done);
-	json_t *keys = json_array_get(run.keys_done, n - 1);
-	json_t *told = json_array();
-	json_t *file;
-	char *text;
-
-	for (size_t i = n; i-- > 0 && json_array_size(told) < TOLD_MAX;)
-		if (i == n - 1 || share_any(json_array_get(run.keys_done, i), keys))
-			json_array_insert(told, 0, json_array_get(run.steps_done, i));
-	file = json_pack("{s:[{s:s, s:I, s:O, s:o}]}", "cases", "name", "found",
-	    "dedup_ttl_ms", (json_int_t)run.dedup_ms, "policy", run.policy, "steps",
-	    told);
-	text = json_dumps(file, DUMP);
-	printf("the last steps of these counters, a file for run_vectors:\n%s\n", text);
-	free(text);
-	json_decref(file);
-}
-
 static void
 tell_difference(const struct lane *lane, const char *one, const char *other)
 {
 	printf("FAIL seed %llu, step %zu: other answers\n  %-6s %s\n  %-6s %s\n",
-	    (unsigned long long)run.seed, run.steps, lanes[0].ops->name, one,
+	    (unsigned long long)run.story.seed, run.steps, lanes[0].ops->name, one,
 	    lane->ops->name, other);
-	print_case();
+	story_tell(&run.story);
 }
 
 /* --- a step ------------------------------------------------------------------------ */
@@ -202,8 +162,7 @@ ask(struct lane *lane, json_t *step, size_t n)
 
 	lane->ops->set_time(run.walk.now_us);
 	if (n > 1)
-		asker_checks(
-		    &lane->asker, json_object_get(step, "check"), n, answers);
+		asker_checks(&lane->asker, json_object_get(step, "check"), n, answers);
 	else
 		answers[0] = ask_one(&lane->asker, step);
 	for (size_t i = 0; i < n; i++) {
@@ -247,10 +206,10 @@ remember(json_t *step, size_t n, json_t *answer, json_t *keys)
 		json_object_set_new(step, "times", json_integer((json_int_t)n));
 	json_array_extend(about, keys);
 	json_array_extend(about, json_object_get(answer, "keys"));
-	json_array_append(about,
-	    json_object_get(json_object_get(step, "check"), "request_id"));
-	json_array_append(run.steps_done, step);
-	json_array_append_new(run.keys_done, about);
+	json_array_append(
+	    about, json_object_get(json_object_get(step, "check"), "request_id"));
+	json_array_append(run.story.steps, step);
+	json_array_append_new(run.story.keys, about);
 }
 
 /* Asks all; the first one's answer is left in *first, owned. */
@@ -303,10 +262,9 @@ keep_known(json_t *list, json_t *one)
 static json_t *
 pick(json_t *list)
 {
-	return json_array_size(list) == 0 ? NULL
-					  : json_array_get(list,
-						rng_below(&run.rng,
-						    json_array_size(list)));
+	return json_array_size(list) == 0
+	    ? NULL
+	    : json_array_get(list, rng_below(&run.rng, json_array_size(list)));
 }
 
 /* Mostly one of the last. */
@@ -333,7 +291,7 @@ note_check(json_t *check, const char *as, json_t *answer)
 	}
 	if (json_object_get(check, "request_id")) {
 		keep_known(run.repeatable, json_incref(check));
-		expect_end(run.dedup_ms);
+		expect_end(run.story.dedup_ms);
 	}
 }
 
@@ -373,8 +331,7 @@ random_check_step(void)
 		json_object_del(check, "ttl");
 	}
 	if (again && rng_percent(&run.rng, 10))
-		json_object_set_new(
-		    check, "cost", json_integer(random_cost(&run.rng)));
+		json_object_set_new(check, "cost", json_integer(random_cost(&run.rng)));
 	fine = compare_check(check, n);
 	json_decref(check);
 	return fine;
@@ -402,23 +359,21 @@ random_settlement(void)
 		"rollback", "renew" };
 	const char *action = actions[rng_below(&run.rng, ARRAY_LEN(actions))];
 	json_t *known = json_incref(pick_late(run.reservations));
-	json_t *from =
-	    json_pack("{s:O}", "reservation", json_object_get(known, "as"));
+	json_t *from = json_pack("{s:O}", "reservation", json_object_get(known, "as"));
 	json_t *step = json_pack("{s:O}", action, from);
 	int64_t ttl = random_ttl(&run.rng);
 	json_t *answer = NULL;
 	bool fine;
 
 	if (action[0] == 'c' && rng_percent(&run.rng, 75))
-		json_object_set_new(
-		    from, "cost", json_integer(random_cost(&run.rng)));
+		json_object_set_new(from, "cost", json_integer(random_cost(&run.rng)));
 	if (action[1] == 'e' && ttl > 0)
 		json_object_set_new(from, "ttl", json_integer(ttl));
 	if (rng_percent(&run.rng, 10))
-		json_object_set_new(from, "grant",
-		    json_string(rng_percent(&run.rng, 50) ? "a" : "b"));
+		json_object_set_new(
+		    from, "grant", json_string(rng_percent(&run.rng, 50) ? "a" : "b"));
 	fine = compare_step(step, 1, json_object_get(known, "keys"), &answer);
-	expect_end(action[1] == 'e' && ttl > 0 ? ttl * 1000 : run.dedup_ms);
+	expect_end(action[1] == 'e' && ttl > 0 ? ttl * 1000 : run.story.dedup_ms);
 	fine = fine && look_again(known);
 	json_decref(answer);
 	json_decref(known);
@@ -442,8 +397,7 @@ part_of(const char *key, int n, bool decoded)
 		end = key + strlen(key);
 	if (!decoded)
 		return json_stringn(key, (size_t)(end - key));
-	len = percent_decode(
-	    slice_make(key, (size_t)(end - key)), text, sizeof(text));
+	len = percent_decode(slice_make(key, (size_t)(end - key)), text, sizeof(text));
 	return json_stringn(text, (size_t)len);
 }
 
@@ -451,7 +405,7 @@ part_of(const char *key, int n, bool decoded)
 static const char *
 key_at_hand(void)
 {
-	json_t *keys = pick(run.keys_done);
+	json_t *keys = pick(run.story.keys);
 	const char *key = json_string_value(json_array_get(keys, 0));
 
 	if (json_array_size(keys) > 1 && rng_percent(&run.rng, 70))
@@ -472,8 +426,8 @@ random_reset(void)
 		return random_check_step();
 	scope = part_of(key, 2, false);
 	text = json_string_value(scope);
-	from = json_pack("{s:o}", "scope",
-	    json_stringn(text + 1, json_string_length(scope) - 2));
+	from = json_pack(
+	    "{s:o}", "scope", json_stringn(text + 1, json_string_length(scope) - 2));
 	if (rng_percent(&run.rng, 70)) {
 		json_object_set_new(from, "counter", part_of(key, 3, true));
 		json_object_set_new(from, "window", part_of(key, 4, false));
@@ -495,8 +449,7 @@ random_step(void)
 	walk_step(&run.walk, &run.rng, run.edge_ms);
 	if (what < 30 && json_array_size(run.reservations) > 0)
 		return random_settlement();
-	if (what >= 30 && what < 33 &&
-	    json_array_size(run.keys_done) > 0)
+	if (what >= 30 && what < 33 && json_array_size(run.story.keys) > 0)
 		return random_reset();
 	return random_check_step();
 }
@@ -504,7 +457,7 @@ random_step(void)
 static struct policy_set *
 read_policy(void)
 {
-	char *text = json_dumps(run.policy, 0);
+	char *text = json_dumps(run.story.policy, 0);
 	struct policy_options options = { 0 };
 	struct policy_set *set = NULL;
 	struct errlist errors;
@@ -514,7 +467,7 @@ read_policy(void)
 
 	for (size_t i = 0; !policy && i < errors.n; i++)
 		printf("FAIL seed %llu: no policy: %s: %s\n%s\n",
-		    (unsigned long long)run.seed, errors.items[i].pointer,
+		    (unsigned long long)run.story.seed, errors.items[i].pointer,
 		    errors.items[i].text, text);
 	if (policy)
 		set = policy_set_new(&policy, 1, &ei);
@@ -530,7 +483,7 @@ start_lanes(struct policy_set *set)
 
 	for (size_t i = 0; i < ARRAY_LEN(lanes); i++) {
 		lanes[i].ops->set_time(run.walk.now_us);
-		fine = asker_start(&lanes[i].asker, set, run.dedup_ms) && fine;
+		fine = asker_start(&lanes[i].asker, set, run.story.dedup_ms) && fine;
 	}
 	return fine;
 }
@@ -540,12 +493,12 @@ start_round(bool moments)
 {
 	static const int64_t dedup_ms[] = { 1000, 60000, 600000, 600000, 3600000 };
 
-	run.policy = random_policy(&run.rng, moments);
-	run.steps_done = json_array();
-	run.keys_done = json_array();
+	run.story.policy = random_policy(&run.rng, moments);
+	run.story.steps = json_array();
+	run.story.keys = json_array();
 	run.reservations = json_array();
 	run.repeatable = json_array();
-	run.dedup_ms = dedup_ms[rng_below(&run.rng, ARRAY_LEN(dedup_ms))];
+	run.story.dedup_ms = dedup_ms[rng_below(&run.rng, ARRAY_LEN(dedup_ms))];
 	run.edge_ms = 0;
 	run.rounds++;
 	walk_start(&run.walk, &run.rng, !moments);
@@ -555,9 +508,9 @@ start_round(bool moments)
 static void
 end_round(void)
 {
-	json_decref(run.policy);
-	json_decref(run.steps_done);
-	json_decref(run.keys_done);
+	json_decref(run.story.policy);
+	json_decref(run.story.steps);
+	json_decref(run.story.keys);
 	json_decref(run.reservations);
 	json_decref(run.repeatable);
 }
@@ -596,7 +549,7 @@ saw_enough(void)
 	bool fine = counted("store") == 0 && counted("failed") == 0;
 
 	printf("seed %llu: %zu steps, %zu policies, %zu costs that never fit; %s\n",
-	    (unsigned long long)run.seed, run.steps, run.rounds, run.never, seen);
+	    (unsigned long long)run.story.seed, run.steps, run.rounds, run.never, seen);
 	free(seen);
 	for (size_t i = 0; run.steps >= STEPS_DEFAULT && i < ARRAY_LEN(wanted); i++)
 		if (counted(wanted[i].what) < run.steps / wanted[i].share) {
@@ -605,7 +558,7 @@ saw_enough(void)
 		}
 	if (!fine)
 		printf("FAIL seed %llu: too one-sided, or a store did not answer\n",
-		    (unsigned long long)run.seed);
+		    (unsigned long long)run.story.seed);
 	return fine;
 }
 
@@ -620,12 +573,12 @@ main(int argc, char **argv)
 		return 2;
 	}
 	if (argc > 1)
-		run.seed = strtoull(argv[1], NULL, 10);
-	else if (getrandom(&run.seed, 4, 0) != 4)
+		run.story.seed = strtoull(argv[1], NULL, 10);
+	else if (getrandom(&run.story.seed, 4, 0) != 4)
 		return 2;
-	printf("seed %llu, %zu steps\n", (unsigned long long)run.seed, steps);
+	printf("seed %llu, %zu steps\n", (unsigned long long)run.story.seed, steps);
 	fflush(stdout);
-	run.rng.state = run.seed;
+	run.rng.state = run.story.seed;
 	run.seen = json_object();
 	log_start(LOG_WARN, LOG_AUTO);
 	if (hash_start() < 0 || !open_lanes()) {
