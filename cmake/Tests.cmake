@@ -37,6 +37,7 @@ add_library(clock_shim MODULE ${PROJECT_SOURCE_DIR}/tests/vectors/clock_shim.c)
 file(GLOB vector_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/vectors/backend_*.c)
 foreach(name run_vectors run_property)
 	add_executable(${name} ${PROJECT_SOURCE_DIR}/tests/vectors/${name}.c
+		${PROJECT_SOURCE_DIR}/tests/vectors/asker.c
 		${PROJECT_SOURCE_DIR}/tests/vectors/case.c ${vector_sources})
 	target_compile_definitions(${name} PRIVATE
 		CLOCK_SHIM="$<TARGET_FILE:clock_shim>")
@@ -46,6 +47,7 @@ foreach(name run_vectors run_property)
 endforeach()
 target_sources(run_property PRIVATE
 	${PROJECT_SOURCE_DIR}/tests/vectors/property_policy.c
+	${PROJECT_SOURCE_DIR}/tests/vectors/property_tell.c
 	${PROJECT_SOURCE_DIR}/tests/vectors/property_time.c)
 file(GLOB vector_files CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/vectors/*.json)
 add_test(NAME vectors COMMAND run_vectors --backend all ${vector_files})

@@ -15,7 +15,7 @@
 -- include shared/change.lua
 
 local record, holder = KEYS[1], ARGV[3]
-local cost, ttl, keep = tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6]
+local cost, ttl, keep = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
 if call('GET', record) ~= ARGV[2] then
 	return 0
 end
@@ -47,7 +47,8 @@ function settle.commit()
 		try(free_slot, slot.key, holder)
 	end
 	call('DEL', record)
-	call('SET', record, 's', 'PX', keep)
+	-- A key still lives in the ms of its expiry.
+	call('SET', record, 's', 'PX', keep - 1)
 	for _, charge in ipairs(charges) do
 		local delta = delta_of(charge)
 		if delta ~= 0 then
@@ -66,8 +67,8 @@ function settle.renew()
 			return -1
 		end
 	end
-	if call('PTTL', record) < ttl then
-		call('PEXPIRE', record, ttl)
+	if call('PTTL', record) < ttl - 1 then
+		call('PEXPIRE', record, ttl - 1)
 	end
 	for _, slot in ipairs(slots) do
 		if slot.stop < now_ms + ttl then

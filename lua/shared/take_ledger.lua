@@ -26,10 +26,18 @@ local function new_ledger()
 		out[n_out] = value
 	end
 
+	-- A key still lives in the ms of its expiry, so that is the last ms of the time.
+	local function set_for(key, text, ms)
+		call('SET', key, text, 'PX', ms - 1)
+	end
+
 	-- The same in the place of what it holds. DEL comes first: in a script that has
 	-- deleted something a full Redis takes writes.
 	local function claim(check, text)
 		local left = call('PTTL', check.id_key)
+		if left == 0 then
+			return -- it is gone in a ms
+		end
 		call('DEL', check.id_key)
 		call('SET', check.id_key, text, 'PX', left > 0 and left or check.dedup)
 	end
@@ -67,7 +75,7 @@ local function new_ledger()
 		for i = first, n_out do
 			words[#words + 1] = string.format('%.0f', out[i])
 		end
-		call('SET', check.id_key, table.concat(words, ' '), 'PX', check.dedup)
+		set_for(check.id_key, table.concat(words, ' '), check.dedup)
 	end
 
 	local function write_held(check, at, limits)
@@ -81,7 +89,7 @@ local function new_ledger()
 					l.algorithm.word, marks[l.algorithm.word](l))
 			end
 		end
-		call('SET', check.held_key, table.concat(words, ' '), 'PX', check.ttl)
+		set_for(check.held_key, table.concat(words, ' '), check.ttl)
 	end
 
 	-- Both records or none.

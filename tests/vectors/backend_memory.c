@@ -46,10 +46,27 @@ front_take(struct store *store, struct take *take)
 	store_take(here.store, take);
 }
 
+static void
+front_settle(struct store *store, struct settle *settle)
+{
+	(void)store;
+	store_settle(here.store, settle);
+}
+
+static void
+front_reset(struct store *store, struct reset *reset)
+{
+	(void)store;
+	store_reset(here.store, reset);
+}
+
 static struct store *
 memory_open(struct metric_cells *cells)
 {
-	static const struct store_ops ops = { .name = "front", .take = front_take };
+	static const struct store_ops ops = { .name = "front",
+		.take = front_take,
+		.settle = front_settle,
+		.reset = front_reset };
 
 	here.front = (struct store){ &ops, cells };
 	here.cells = cells;

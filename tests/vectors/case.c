@@ -11,6 +11,24 @@ text_of(json_t *object, const char *key)
 	return slice_make(json_string_value(value), json_string_length(value));
 }
 
+static int64_t
+integer_of(json_t *object, const char *key, int64_t otherwise)
+{
+	json_t *value = json_object_get(object, key);
+
+	return value ? json_integer_value(value) : otherwise;
+}
+
+static enum check_mode
+mode_of(json_t *object)
+{
+	struct slice mode = text_of(object, "mode");
+
+	if (slice_eq(mode, slice_str("peek")))
+		return MODE_PEEK;
+	return slice_eq(mode, slice_str("reserve")) ? MODE_RESERVE : MODE_ENFORCE;
+}
+
 void
 request_read(json_t *from, struct check_request *out, struct call_attribute *attributes)
 {
@@ -25,8 +43,10 @@ request_read(json_t *from, struct check_request *out, struct call_attribute *att
 	out->policy = text_of(from, "policy");
 	out->call.attributes = attributes;
 	out->call.args = json_object_get(from, "args");
-	value = json_object_get(from, "cost");
-	out->call.cost = value ? json_integer_value(value) : 1;
+	out->call.cost = integer_of(from, "cost", 1);
+	out->mode = mode_of(from);
+	out->id = text_of(from, "request_id");
+	out->ttl_s = integer_of(from, "ttl", 0);
 	json_object_foreach(json_object_get(from, "attributes"), name, value)
 	{
 		if (out->call.n_attributes == CALL_ATTRIBUTES_MAX)
@@ -36,6 +56,31 @@ request_read(json_t *from, struct check_request *out, struct call_attribute *att
 			slice_make(json_string_value(value), json_string_length(value))
 		};
 	}
+}
+
+void
+settlement_read(json_t *from, json_t *reservations, struct settlement_request *out)
+{
+	json_t *id = json_object_get(
+	    reservations, json_string_value(json_object_get(from, "reservation")));
+
+	memset(out, 0, sizeof(*out));
+	out->reservation = id
+	    ? slice_make(json_string_value(id), json_string_length(id))
+	    : text_of(from, "reservation");
+	out->grant = text_of(from, "grant");
+	out->cost = integer_of(from, "cost", -1);
+	out->ttl_s = integer_of(from, "ttl", 0);
+}
+
+void
+reset_read(json_t *from, struct reset_request *out)
+{
+	memset(out, 0, sizeof(*out));
+	out->policy = text_of(from, "policy");
+	out->counter = text_of(from, "counter");
+	out->window = text_of(from, "window");
+	out->scope = text_of(from, "scope");
 }
 
 json_t *
@@ -64,12 +109,14 @@ json_t *
 decision_json(const struct decision *d, json_t *keys)
 {
 	static const char *const verdicts[] = { "deny", "allow", "require_approval" };
-	static const char *const causes[] = { "allowed", "policy", "limit", "store" };
+	static const char *const causes[] = { "allowed", "policy", "limit", "store",
+		"conflict" };
 	json_t *limits = json_array();
 
 	for (size_t i = 0; i < d->n_limits; i++)
 		json_array_append_new(limits, limit_json(&d->limits[i]));
-	return json_pack("{s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:O, s:b}",
+	return json_pack(
+	    "{s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:O, s:b, s:b, s:b}",
 	    "verdict", verdicts[d->verdict], "cause", causes[d->cause], "rule",
 	    json_of_slice(d->rule), "message", json_of_slice(d->message), "policy",
 	    json_of_slice(d->policy), "tool", json_of_slice(d->tool), "grant",
@@ -77,5 +124,6 @@ decision_json(const struct decision *d, json_t *keys)
 	    d->tightest == DECISION_NO_LIMIT
 		? json_null()
 		: json_string(d->limits[d->tightest].limit->counter),
-	    "keys", keys, "degraded", d->degraded);
+	    "keys", keys, "degraded", d->degraded, "replayed", d->replayed,
+	    "reservation", d->reservation.len > 0);
 }

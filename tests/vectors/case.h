@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* What the programs that run checks against the backends share: a check as JSON, in the
- * words of README.md, and a decision as JSON. */
+ * words of README.md, settlements and resets, and a decision as JSON. */
 #ifndef VECTORS_CASE_H
 #define VECTORS_CASE_H
 
@@ -14,6 +14,11 @@
  * CALL_ATTRIBUTES_MAX. Does not validate. */
 void request_read(
     json_t *from, struct check_request *out, struct call_attribute *attributes);
+
+/* The same of a settlement; `reservations` are ids by their names. */
+void settlement_read(
+    json_t *from, json_t *reservations, struct settlement_request *out);
+void reset_read(json_t *from, struct reset_request *out);
 
 json_t *json_of_slice(struct slice s);
 

@@ -127,14 +127,36 @@ add_overrides(struct rng *rng, json_t *limit, const struct window_row *w, bool b
 	json_object_set_new(limit, "overrides", overrides);
 }
 
+/* Calls in flight: no window, no cost. */
 static json_t *
-random_limit(struct rng *rng, const char *counter, bool buckets)
+random_slots(struct rng *rng, const char *counter)
+{
+	const char *scope = PICK(rng, scopes);
+	json_t *limit =
+	    json_pack("{s:s, s:s, s:i, s:o}", "counter", counter, "algorithm",
+		"concurrency", "max", (int)rng_below(rng, 6), "scope", parsed(scope));
+
+	if (rng_percent(rng, 15))
+		json_object_set_new(limit, "mode", json_string("shadow"));
+	if (scope != scopes[2] && json_is_string(json_object_get(limit, "scope")) &&
+	    rng_percent(rng, 20))
+		json_object_set_new(limit, "overrides",
+		    json_pack("{s:i}", "a", (int)rng_below(rng, 5)));
+	return limit;
+}
+
+static json_t *
+random_limit(struct rng *rng, const char *counter, bool moments)
 {
 	const struct window_row *w = &PICK(rng, windows);
-	bool bucket = rng_percent(rng, 33) && w->seconds && buckets;
+	bool bucket = rng_percent(rng, 33) && w->seconds && moments;
 	const char *scope = PICK(rng, scopes);
 	int64_t max = random_max(rng, w, bucket);
-	json_t *limit = json_pack("{s:s, s:o, s:I, s:o}", "counter", counter, "window",
+	json_t *limit;
+
+	if (moments && rng_percent(rng, 8))
+		return random_slots(rng, counter);
+	limit = json_pack("{s:s, s:o, s:I, s:o}", "counter", counter, "window",
 	    parsed(w->json), "max", (json_int_t)max, "scope", parsed(scope));
 
 	if (bucket)
@@ -156,7 +178,7 @@ random_limit(struct rng *rng, const char *counter, bool buckets)
 /* Up to `n` limits of different counters. Those that the tools share are of a pool, so
  * that they meet in their keys. */
 static json_t *
-random_limits(struct rng *rng, json_t *pool, size_t n, bool buckets)
+random_limits(struct rng *rng, json_t *pool, size_t n, bool moments)
 {
 	json_t *limits = json_array();
 	size_t first = rng_below(rng, ARRAY_LEN(counters));
@@ -167,7 +189,7 @@ random_limits(struct rng *rng, json_t *pool, size_t n, bool buckets)
 
 		limit = limit && rng_percent(rng, 60)
 		    ? json_copy(limit)
-		    : random_limit(rng, counters[which], buckets);
+		    : random_limit(rng, counters[which], moments);
 		if (!json_object_get(limit, "burst") &&
 		    !json_object_get(limit, "algorithm"))
 			json_object_set_new(
@@ -205,14 +227,14 @@ random_entries(struct rng *rng, bool deny)
 }
 
 static json_t *
-random_tool(struct rng *rng, json_t *pool, bool buckets)
+random_tool(struct rng *rng, json_t *pool, bool moments)
 {
 	json_t *tool = json_object();
 
 	if (rng_percent(rng, 90))
 		json_object_set_new(tool, "limits",
 		    random_limits(
-			rng, pool, 1 + rng_below(rng, ARRAY_LEN(counters)), buckets));
+			rng, pool, 1 + rng_below(rng, ARRAY_LEN(counters)), moments));
 	if (rng_percent(rng, 20))
 		json_object_set_new(tool, "require", random_entries(rng, false));
 	if (rng_percent(rng, 20))
@@ -228,7 +250,7 @@ random_tool(struct rng *rng, json_t *pool, bool buckets)
 }
 
 json_t *
-random_policy(struct rng *rng, bool buckets)
+random_policy(struct rng *rng, bool moments)
 {
 	json_t *pool = json_array();
 	json_t *tools = json_object();
@@ -236,10 +258,10 @@ random_policy(struct rng *rng, bool buckets)
 	char name[8];
 
 	for (size_t i = 0; i < ARRAY_LEN(counters); i++)
-		json_array_append_new(pool, random_limit(rng, counters[i], buckets));
+		json_array_append_new(pool, random_limit(rng, counters[i], moments));
 	for (int i = 0; i < TOOLS; i++) {
 		snprintf(name, sizeof(name), "t%d", i);
-		json_object_set_new(tools, name, random_tool(rng, pool, buckets));
+		json_object_set_new(tools, name, random_tool(rng, pool, moments));
 	}
 	document = json_pack("{s:s, s:s, s:o}", "version", "1", "default",
 	    rng_percent(rng, 70) ? "deny" : "allow", "tools", tools);
@@ -248,9 +270,9 @@ random_policy(struct rng *rng, bool buckets)
 	if (rng_percent(rng, 40)) {
 		json_t *limits = json_array();
 
-		json_array_append_new(limits, random_limit(rng, "every call", buckets));
+		json_array_append_new(limits, random_limit(rng, "every call", moments));
 		if (rng_percent(rng, 50))
-			json_array_append_new(limits, random_limit(rng, "e2", buckets));
+			json_array_append_new(limits, random_limit(rng, "e2", moments));
 		json_object_set_new(
 		    document, "all_tools", json_pack("{s:o}", "limits", limits));
 	}
@@ -277,11 +299,45 @@ random_args(struct rng *rng)
 	return args;
 }
 
-json_t *
-random_check(struct rng *rng)
+int64_t
+random_cost(struct rng *rng)
 {
 	static const int64_t costs[] = { 0, 0, 1, 1, 1, 1, 1, 1, 2, 2, 2, 3, 3, 5, 7,
 		40, 41, 1000, INT64_C(1) << 31, INT64_C(1) << 52, BIG - 50, BIG };
+
+	return PICK(rng, costs);
+}
+
+int64_t
+random_ttl(struct rng *rng)
+{
+	static const int64_t ttls[] = { 0, 0, 0, 1, 2, 30, 60, 600, 3600, 86400 };
+
+	return PICK(rng, ttls);
+}
+
+void
+random_ledger(struct rng *rng, json_t *check)
+{
+	size_t what = rng_below(rng, 100);
+	int64_t ttl = random_ttl(rng);
+	char id[8];
+
+	if (what < 55)
+		json_object_set_new(check, "mode", json_string("reserve"));
+	else if (what < 65)
+		json_object_set_new(check, "mode", json_string("peek"));
+	if (what < 55 && ttl > 0)
+		json_object_set_new(check, "ttl", json_integer(ttl));
+	snprintf(id, sizeof(id), "%s%zu", rng_percent(rng, 50) ? "=" : "i\xc3\xa4",
+	    rng_below(rng, 20));
+	if (rng_percent(rng, 45))
+		json_object_set_new(check, "request_id", json_string(id));
+}
+
+json_t *
+random_check(struct rng *rng)
+{
 	static const char *const grants[] = { "a", "a", "b", "\xc3\xbc:{}%" };
 	static const char *const orgs[] = { "acme", "acme", "", "o&=o" };
 	char tool[8];
@@ -301,7 +357,7 @@ random_check(struct rng *rng)
 		json_object_set_new(
 		    check, "session", json_string(rng_percent(rng, 70) ? "s1" : "s2"));
 	if (rng_percent(rng, 50))
-		json_object_set_new(check, "cost", json_integer(PICK(rng, costs)));
+		json_object_set_new(check, "cost", json_integer(random_cost(rng)));
 	if (rng_percent(rng, 90))
 		json_object_set_new(check, "args", random_args(rng));
 	return check;

@@ -3,7 +3,8 @@
  * Time moves in steps from 1 µs to months, and likes the moments around edges. It goes
  * back only within a second, in which no window ends: what is over at one moment a store
  * may forget, or still know when the clock is set back. A bucket may be full at any
- * moment, so where there are buckets time does not go back at all.
+ * moment, a slot be free, a record be forgotten: where there are such time does not go
+ * back at all.
  */
 #include "property.h"
 
@@ -135,13 +136,20 @@ walk_step(struct walk *walk, struct rng *rng, int64_t edge_ms)
 	size_t what = rng_below(rng, 100);
 	int64_t to_us = walk->now_us;
 
+	if (walk->calm && rng_percent(rng, 93)) {
+		if (what < 20)
+			walk->now_us += (int64_t)rng_below(rng, 2 * SECOND_US);
+		return;
+	}
 	if (what < 20)
 		to_us += random_span(rng);
 	else if (what < 30)
 		to_us = next_multiple(rng, to_us) + jitter_us(rng);
 	else if (what < 40 && edge_ms > 0)
 		to_us += edge_ms * 1000 + jitter_us(rng);
-	else if (what < 42)
+	else if (what < 46 && walk->moment_us > to_us)
+		to_us = walk->moment_us + jitter_us(rng);
+	else if (what >= 46 && what < 48)
 		to_us = next_change(rng, to_us) + jitter_us(rng);
 	if (to_us < walk->now_us)
 		to_us = walk->now_us;

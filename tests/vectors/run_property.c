@@ -2,8 +2,8 @@
 /*
  * run_property [SEED [STEPS]]
  *
- * Random policies and random sequences of checks, while time moves: every backend must
- * give the same answers, to the last member. The same seed does the same steps; it is
+ * Random policies and random sequences of checks, looks, reservations, settlements and
+ * resets, while time moves: every backend must give the same answers, to the last member. The same seed does the same steps; it is
  * printed first. Exit 0 when all agreed, 1 at the first difference (which is printed as
  * a case for run_vectors: policy and steps), 2 when a backend cannot be used.
  */
@@ -14,18 +14,16 @@
 
 #include <jansson.h>
 
-#include "backend.h"
+#include "asker.h"
 #include "base/hash.h"
 #include "base/log.h"
-#include "case.h"
-#include "check/check.h"
+#include "base/percent.h"
 #include "property.h"
 
-#define DEADLINE_MS 10000
 #define STEPS_DEFAULT 3000
 #define ROUND_STEPS 300 /* with one policy */
 #define BATCH_MAX 8     /* checks under way at once */
-#define TOLD_MAX 30     /* steps that are printed */
+#define KNOWN_MAX 24    /* reservations, or checks with ids, that are asked for again */
 #define DUMP (JSON_COMPACT | JSON_SORT_KEYS | JSON_ENCODE_ANY)
 #define END_US INT64_C(3471292800000000)          /* of 2079, and of a round */
 #define EDGE_MS_MAX (INT64_C(400) * 86400 * 1000) /* farther ones are not waited for */
@@ -33,11 +31,7 @@
 /* One backend and what it answered. */
 struct lane {
 	const struct backend_ops *ops;
-	struct metric_cells *cells;
-	struct store *store;
-	struct store recorder; /* between the engine and the store, notes the keys */
-	struct check_engine *engine;
-	json_t *keys;
+	struct asker asker;
 	char *answers[BATCH_MAX];
 };
 
@@ -45,133 +39,84 @@ static struct lane lanes[] = { { .ops = &backend_limit }, { .ops = &backend_memo
 	{ .ops = &backend_redis } };
 
 static struct {
-	uint64_t seed;
 	struct rng rng;
 	struct walk walk;
-	size_t steps; /* checks that were compared */
+	size_t steps; /* answers that were compared */
 	size_t rounds;
-	json_t *policy;
-	json_t *history; /* of the round: at, times, check, keys */
-	int64_t edge_ms; /* an edge that the last answer told of */
-	size_t causes[CAUSE_STORE + 1];
-	size_t never; /* refused for ever, the cost being too large */
+	size_t named;         /* reservations */
+	struct story story;   /* of the round */
+	json_t *reservations; /* that may be asked for: {as, check, keys} */
+	json_t *repeatable;   /* checks with ids */
+	int64_t edge_ms;      /* an edge that the last answer told of */
+	json_t *seen;         /* how often what was answered */
+	size_t never;         /* refused for ever, the cost being too large */
 } run;
-
-static void
-record_take(struct store *store, struct take *take)
-{
-	struct lane *lane = CONTAINER_OF(store, struct lane, recorder);
-
-	for (size_t i = 0; i < take->n; i++)
-		json_array_append_new(lane->keys, json_of_slice(take->charges[i].key));
-	store_take(lane->store, take);
-}
 
 static bool
 open_lanes(void)
 {
-	static const struct store_ops recorder = { .name = "recorder",
-		.take = record_take };
-
-	for (size_t i = 0; i < ARRAY_LEN(lanes); i++) {
-		struct lane *lane = &lanes[i];
-
-		lane->cells = calloc(1, sizeof(*lane->cells));
-		lane->store = lane->cells ? lane->ops->open(lane->cells) : NULL;
-		if (!lane->store)
+	for (size_t i = 0; i < ARRAY_LEN(lanes); i++)
+		if (!asker_open(&lanes[i].asker, lanes[i].ops))
 			return false;
-		lane->recorder = (struct store){ &recorder, lane->cells };
-		lane->keys = json_array();
-	}
 	return true;
 }
 
 static void
 close_lanes(void)
 {
-	for (size_t i = 0; i < ARRAY_LEN(lanes); i++) {
-		if (lanes[i].store)
-			lanes[i].ops->close();
-		json_decref(lanes[i].keys);
-		free(lanes[i].cells);
-	}
-}
-
-/* Whether a step charged one of these counters. */
-static bool
-shares_key(json_t *step, json_t *keys)
-{
-	json_t *one, *other;
-	size_t i, j;
-
-	json_array_foreach(json_object_get(step, "keys"), i, one)
-	    json_array_foreach(keys, j, other) if (json_equal(one, other)) return true;
-	return false;
-}
-
-/* The last step is there in any case: it is the one that failed. */
-static void
-print_history(json_t *keys)
-{
-	size_t n = json_array_size(run.history);
-	json_t *told = json_array();
-
-	for (size_t i = n; i-- > 0 && json_array_size(told) < TOLD_MAX;)
-		if (i == n - 1 || shares_key(json_array_get(run.history, i), keys))
-			json_array_insert(told, 0, json_array_get(run.history, i));
-	for (size_t i = 0; i < json_array_size(told); i++) {
-		char *text = json_dumps(json_array_get(told, i), DUMP);
-
-		printf("  %s\n", text);
-		free(text);
-	}
-	json_decref(told);
+	for (size_t i = 0; i < ARRAY_LEN(lanes); i++)
+		if (lanes[i].asker.ops)
+			asker_close(&lanes[i].asker);
 }
 
 static void
-tell_difference(
-    const char *what, const struct lane *lane, const char *one, const char *other)
+tell_difference(const struct lane *lane, const char *one, const char *other)
 {
-	char *policy = json_dumps(run.policy, DUMP);
-
-	printf("FAIL seed %llu, step %zu: other %s\n  %-6s %s\n  %-6s %s\n"
-	       "policy %s\nlast steps of these counters:\n",
-	    (unsigned long long)run.seed, run.steps, what, lanes[0].ops->name, one,
-	    lane->ops->name, other, policy);
-	print_history(lanes[0].keys);
-	free(policy);
+	printf("FAIL seed %llu, step %zu: other answers\n  %-6s %s\n  %-6s %s\n",
+	    (unsigned long long)run.story.seed, run.steps, lanes[0].ops->name, one,
+	    lane->ops->name, other);
+	story_tell(&run.story);
 }
+
+/* --- a step ------------------------------------------------------------------------ */
 
 static void
-on_done(struct check *check, void *arg)
+count(const char *what)
 {
-	struct lane *lane = arg;
+	json_t *n = json_object_get(run.seen, what);
 
-	(void)check;
-	if (lane->ops->wake)
-		lane->ops->wake();
+	json_object_set_new(run.seen, what, json_integer(json_integer_value(n) + 1));
 }
 
-static bool
-is_done(void *arg)
+static size_t
+counted(const char *what)
 {
-	return check_is_done(arg);
+	return (size_t)json_integer_value(json_object_get(run.seen, what));
 }
 
 /* What the walk and the summary need to know of an answer. */
 static void
-look_at(const struct decision *d)
+look_at(json_t *answer)
 {
-	const struct decision_limit *l;
+	json_t *limits = json_object_get(answer, "limits");
+	const char *word = json_string_value(json_object_get(answer, "cause"));
+	json_t *settled = json_object_get(answer, "settled");
+	json_int_t retry_ms;
+	json_t *limit;
+	size_t i;
 
-	run.causes[d->cause]++;
-	for (size_t i = 0; i < d->n_limits; i++)
-		run.never += d->limits[i].outcome.retry_after_ms < 0;
-	if (d->n_limits == 0)
+	count(word ? word : settled ? json_string_value(settled) : "reset");
+	if (json_is_true(json_object_get(answer, "replayed")))
+		count("replayed");
+	json_array_foreach(limits, i, limit) run.never +=
+	    json_integer_value(json_object_get(limit, "retry_after_ms")) < 0;
+	if (json_array_size(limits) == 0)
 		return;
-	l = &d->limits[rng_below(&run.rng, d->n_limits)];
-	run.edge_ms = l->outcome.retry_after_ms > 0 ? l->outcome.retry_after_ms
-						    : l->outcome.reset_ms;
+	limit = json_array_get(limits, rng_below(&run.rng, json_array_size(limits)));
+	retry_ms = json_integer_value(json_object_get(limit, "retry_after_ms"));
+	run.edge_ms = retry_ms > 0
+	    ? retry_ms
+	    : json_integer_value(json_object_get(limit, "reset_ms"));
 	if (run.edge_ms > EDGE_MS_MAX)
 		run.edge_ms = 0;
 }
@@ -182,86 +127,112 @@ by_text(const void *a, const void *b)
 	return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-/*
- * Checks that are under way together. They are the same, so that it does not matter
- * which of them came first: Redis may see them in another order, when it had to be asked
- * again with other dates.
- */
-static void
-ask(struct lane *lane, const struct check_request *request, size_t n)
+static json_t *
+ask_one(struct asker *asker, json_t *step)
 {
-	struct check *checks[BATCH_MAX];
+	json_t *answer;
 
-	json_array_clear(lane->keys);
-	for (size_t i = 0; i < n; i++) {
-		checks[i] = check_start(lane->engine, request, on_done, lane);
-		if (!checks[i])
-			abort();
-	}
-	for (size_t i = 0; i < n; i++) {
-		json_t *answer;
+	if (json_object_get(step, "check"))
+		return asker_check(asker, json_object_get(step, "check"),
+		    json_string_value(json_object_get(step, "as")));
+	if (json_object_get(step, "commit"))
+		return asker_settle(
+		    asker, SETTLE_COMMIT, json_object_get(step, "commit"));
+	if (json_object_get(step, "rollback"))
+		return asker_settle(
+		    asker, SETTLE_ROLLBACK, json_object_get(step, "rollback"));
+	if (json_object_get(step, "renew"))
+		return asker_settle(
+		    asker, SETTLE_RENEW, json_object_get(step, "renew"));
+	answer = asker_reset(asker, json_object_get(step, "reset"));
+	/* What is over may be there still. */
+	json_object_del(answer, "held");
+	return answer;
+}
 
-		if (lane->ops->wait)
-			lane->ops->wait(is_done, checks[i]);
-		answer = decision_json(check_decision(checks[i]), json_null());
-		lane->answers[i] = json_dumps(answer, DUMP);
-		json_decref(answer);
+/*
+ * Checks that are under way together are the same, so that it does not matter which of
+ * them came first: Redis may see them in another order, when it had to be asked again
+ * with other dates. The first lane's last answer is returned owned.
+ */
+static json_t *
+ask(struct lane *lane, json_t *step, size_t n)
+{
+	json_t *answers[BATCH_MAX];
+
+	lane->ops->set_time(run.walk.now_us);
+	if (n > 1)
+		asker_checks(&lane->asker, json_object_get(step, "check"), n, answers);
+	else
+		answers[0] = ask_one(&lane->asker, step);
+	for (size_t i = 0; i < n; i++) {
+		lane->answers[i] = json_dumps(answers[i], DUMP);
 		if (lane == lanes)
-			look_at(check_decision(checks[i]));
-		check_release(checks[i]);
+			look_at(answers[i]);
+		if (i < n - 1)
+			json_decref(answers[i]);
 	}
 	qsort(lane->answers, n, sizeof(lane->answers[0]), by_text);
+	return answers[n - 1];
 }
 
-/* The keys of one of `n` equal checks. */
-static json_t *
-keys_of_one(const struct lane *lane, size_t n)
-{
-	json_t *keys = json_array();
-
-	for (size_t i = 0; i < json_array_size(lane->keys) / n; i++)
-		json_array_append(keys, json_array_get(lane->keys, i));
-	return keys;
-}
-
-/* Every lane's answers, and the keys that it charged, against the first one's. */
+/* Every lane's answers against the first one's. */
 static bool
 agree(size_t n)
 {
-	for (size_t l = 1; l < ARRAY_LEN(lanes); l++) {
+	for (size_t l = 1; l < ARRAY_LEN(lanes); l++)
 		for (size_t i = 0; i < n; i++) {
 			const char *one = lanes[0].answers[i];
 			const char *other = lanes[l].answers[i];
 
 			if (strcmp(one, other) == 0)
 				continue;
-			tell_difference("answers", &lanes[l], one, other);
+			tell_difference(&lanes[l], one, other);
 			return false;
 		}
-		if (!json_equal(lanes[0].keys, lanes[l].keys)) {
-			tell_difference("keys", &lanes[l], "", "");
-			return false;
-		}
-	}
 	return true;
 }
 
-static bool
-compare_step(json_t *check, size_t n)
+/* Keeps the step as one of the case that would be printed. `keys` is what it is about,
+ * beside what the answer says. */
+static void
+remember(json_t *step, size_t n, json_t *answer, json_t *keys)
 {
-	struct call_attribute attributes[CALL_ATTRIBUTES_MAX];
-	struct check_request request;
+	json_t *about = json_array();
+
+	json_object_set_new(step, "at", json_integer(run.walk.now_us));
+	json_object_set_new(step, "expect", n > 1 ? json_object() : json_copy(answer));
+	if (n > 1)
+		json_object_set_new(step, "times", json_integer((json_int_t)n));
+	json_array_extend(about, keys);
+	json_array_extend(about, json_object_get(answer, "keys"));
+	json_array_append(
+	    about, json_object_get(json_object_get(step, "check"), "request_id"));
+	json_array_append(run.story.steps, step);
+	json_array_append_new(run.story.keys, about);
+}
+
+/* Asks all; the first one's answer is left in *first, owned. */
+static bool
+compare_step(json_t *step, size_t n, json_t *keys, json_t **first)
+{
 	bool fine;
 
-	request_read(check, &request, attributes);
 	for (size_t l = 0; l < ARRAY_LEN(lanes); l++) {
-		lanes[l].ops->set_time(run.walk.now_us);
-		ask(&lanes[l], &request, n);
+		json_t *answer = ask(&lanes[l], step, n);
+
+		if (l == 0)
+			*first = answer;
+		else
+			json_decref(answer);
 	}
-	json_array_append_new(run.history,
-	    json_pack("{s:I, s:I, s:O, s:o}", "at", (json_int_t)run.walk.now_us,
-		"times", (json_int_t)n, "check", check, "keys",
-		keys_of_one(&lanes[0], n)));
+	if (n > 1) {
+		/* Which of them is whose nobody knows; but these they all charge. */
+		json_t *one = json_copy(lanes[0].asker.keys);
+
+		json_object_set_new(*first, "keys", one);
+	}
+	remember(step, n, *first, keys);
 	fine = agree(n);
 	for (size_t l = 0; l < ARRAY_LEN(lanes); l++)
 		for (size_t i = 0; i < n; i++)
@@ -270,24 +241,223 @@ compare_step(json_t *check, size_t n)
 	return fine;
 }
 
+/* --- random steps ------------------------------------------------------------------ */
+
+/* Something ends then, and the clock may go there. */
+static void
+expect_end(int64_t after_ms)
+{
+	if (run.walk.moment_us <= run.walk.now_us || rng_percent(&run.rng, 50))
+		run.walk.moment_us = (run.walk.now_us / 1000 + after_ms) * 1000;
+}
+
+static void
+keep_known(json_t *list, json_t *one)
+{
+	json_array_append_new(list, one);
+	if (json_array_size(list) > KNOWN_MAX)
+		json_array_remove(list, 0);
+}
+
+static json_t *
+pick(json_t *list)
+{
+	return json_array_size(list) == 0
+	    ? NULL
+	    : json_array_get(list, rng_below(&run.rng, json_array_size(list)));
+}
+
+/* Mostly one of the last. */
+static json_t *
+pick_late(json_t *list)
+{
+	size_t n = json_array_size(list);
+
+	return n > 3 && rng_percent(&run.rng, 75)
+	    ? json_array_get(list, n - 1 - rng_below(&run.rng, 3))
+	    : pick(list);
+}
+
+static void
+note_check(json_t *check, const char *as, json_t *answer)
+{
+	int64_t ttl_s = json_integer_value(json_object_get(check, "ttl"));
+
+	if (json_is_true(json_object_get(answer, "reservation"))) {
+		keep_known(run.reservations,
+		    json_pack("{s:s, s:O, s:O}", "as", as, "check", check, "keys",
+			json_object_get(answer, "keys")));
+		expect_end((ttl_s ? ttl_s : REQUEST_TTL_DEFAULT_S) * 1000);
+	}
+	if (json_object_get(check, "request_id")) {
+		keep_known(run.repeatable, json_incref(check));
+		expect_end(run.story.dedup_ms);
+	}
+}
+
+static bool
+compare_check(json_t *check, size_t n)
+{
+	json_t *step = json_pack("{s:O}", "check", check);
+	json_t *answer = NULL;
+	char as[24];
+	bool fine;
+
+	snprintf(as, sizeof(as), "r%zu", ++run.named);
+	if (n == 1 && !run.walk.goes_back)
+		json_object_set_new(step, "as", json_string(as));
+	fine = compare_step(step, n, NULL, &answer);
+	if (n == 1)
+		note_check(check, as, answer);
+	json_decref(answer);
+	json_decref(step);
+	return fine;
+}
+
+static bool
+random_check_step(void)
+{
+	size_t n =
+	    rng_percent(&run.rng, 8) ? 2 + rng_below(&run.rng, BATCH_MAX - 1) : 1;
+	bool again = json_array_size(run.repeatable) > 0 && rng_percent(&run.rng, 20);
+	json_t *check =
+	    again ? json_copy(pick_late(run.repeatable)) : random_check(&run.rng);
+	bool fine;
+
+	if (!again && !run.walk.goes_back && rng_percent(&run.rng, 75))
+		random_ledger(&run.rng, check);
+	if (again && rng_percent(&run.rng, 10)) {
+		json_object_set_new(check, "mode", json_string("peek"));
+		json_object_del(check, "ttl");
+	}
+	if (again && rng_percent(&run.rng, 10))
+		json_object_set_new(check, "cost", json_integer(random_cost(&run.rng)));
+	fine = compare_check(check, n);
+	json_decref(check);
+	return fine;
+}
+
+/* How it all stands for the check that reserved: a look. */
+static bool
+look_again(json_t *reservation)
+{
+	json_t *check = json_copy(json_object_get(reservation, "check"));
+	bool fine;
+
+	json_object_set_new(check, "mode", json_string("peek"));
+	json_object_del(check, "ttl");
+	json_object_del(check, "request_id");
+	fine = compare_check(check, 1);
+	json_decref(check);
+	return fine;
+}
+
+static bool
+random_settlement(void)
+{
+	static const char *const actions[] = { "commit", "commit", "commit", "rollback",
+		"rollback", "renew" };
+	const char *action = actions[rng_below(&run.rng, ARRAY_LEN(actions))];
+	json_t *known = json_incref(pick_late(run.reservations));
+	json_t *from = json_pack("{s:O}", "reservation", json_object_get(known, "as"));
+	json_t *step = json_pack("{s:O}", action, from);
+	int64_t ttl = random_ttl(&run.rng);
+	json_t *answer = NULL;
+	bool fine;
+
+	if (action[0] == 'c' && rng_percent(&run.rng, 75))
+		json_object_set_new(from, "cost", json_integer(random_cost(&run.rng)));
+	if (action[1] == 'e' && ttl > 0)
+		json_object_set_new(from, "ttl", json_integer(ttl));
+	if (rng_percent(&run.rng, 10))
+		json_object_set_new(
+		    from, "grant", json_string(rng_percent(&run.rng, 50) ? "a" : "b"));
+	fine = compare_step(step, 1, json_object_get(known, "keys"), &answer);
+	expect_end(action[1] == 'e' && ttl > 0 ? ttl * 1000 : run.story.dedup_ms);
+	fine = fine && look_again(known);
+	json_decref(answer);
+	json_decref(known);
+	json_decref(from);
+	json_decref(step);
+	return fine;
+}
+
+/* What stands between the n-th and the next colon of a key, decoded where wanted. */
+static json_t *
+part_of(const char *key, int n, bool decoded)
+{
+	char text[1024];
+	ptrdiff_t len;
+	const char *end;
+
+	while (n-- > 0)
+		key = strchr(key, ':') + 1;
+	end = strchr(key, ':');
+	if (!end)
+		end = key + strlen(key);
+	if (!decoded)
+		return json_stringn(key, (size_t)(end - key));
+	len = percent_decode(slice_make(key, (size_t)(end - key)), text, sizeof(text));
+	return json_stringn(text, (size_t)len);
+}
+
+/* A counter's key of a step before, or NULL. */
+static const char *
+key_at_hand(void)
+{
+	json_t *keys = pick(run.story.keys);
+	const char *key = json_string_value(json_array_get(keys, 0));
+
+	if (json_array_size(keys) > 1 && rng_percent(&run.rng, 70))
+		key = json_string_value(json_array_get(keys, 1));
+	return key && strncmp(key, "ration:", 7) == 0 ? key : NULL;
+}
+
+/* Of a counter that was charged lately, or of all of its scope value. */
+static bool
+random_reset(void)
+{
+	const char *key = key_at_hand();
+	json_t *from, *step, *scope, *answer = NULL;
+	const char *text;
+	bool fine;
+
+	if (!key)
+		return random_check_step();
+	scope = part_of(key, 2, false);
+	text = json_string_value(scope);
+	from = json_pack(
+	    "{s:o}", "scope", json_stringn(text + 1, json_string_length(scope) - 2));
+	if (rng_percent(&run.rng, 70)) {
+		json_object_set_new(from, "counter", part_of(key, 3, true));
+		json_object_set_new(from, "window", part_of(key, 4, false));
+	}
+	step = json_pack("{s:O}", "reset", from);
+	fine = compare_step(step, 1, NULL, &answer);
+	json_decref(scope);
+	json_decref(answer);
+	json_decref(from);
+	json_decref(step);
+	return fine;
+}
+
 static bool
 random_step(void)
 {
-	json_t *check = random_check(&run.rng);
-	size_t n =
-	    rng_percent(&run.rng, 15) ? 2 + rng_below(&run.rng, BATCH_MAX - 1) : 1;
-	bool fine;
+	size_t what = rng_below(&run.rng, 100);
 
 	walk_step(&run.walk, &run.rng, run.edge_ms);
-	fine = compare_step(check, n);
-	json_decref(check);
-	return fine;
+	if (what < 30 && json_array_size(run.reservations) > 0)
+		return random_settlement();
+	if (what >= 30 && what < 33 && json_array_size(run.story.keys) > 0)
+		return random_reset();
+	return random_check_step();
 }
 
 static struct policy_set *
 read_policy(void)
 {
-	char *text = json_dumps(run.policy, 0);
+	char *text = json_dumps(run.story.policy, 0);
 	struct policy_options options = { 0 };
 	struct policy_set *set = NULL;
 	struct errlist errors;
@@ -297,7 +467,7 @@ read_policy(void)
 
 	for (size_t i = 0; !policy && i < errors.n; i++)
 		printf("FAIL seed %llu: no policy: %s: %s\n%s\n",
-		    (unsigned long long)run.seed, errors.items[i].pointer,
+		    (unsigned long long)run.story.seed, errors.items[i].pointer,
 		    errors.items[i].text, text);
 	if (policy)
 		set = policy_set_new(&policy, 1, &ei);
@@ -307,45 +477,60 @@ read_policy(void)
 }
 
 static bool
-start_engines(struct policy_set *set)
+start_lanes(struct policy_set *set)
 {
 	bool fine = true;
 
 	for (size_t i = 0; i < ARRAY_LEN(lanes); i++) {
-		struct check_options options = { .store = &lanes[i].recorder,
-			.cells = lanes[i].cells,
-			.deadline_ms = DEADLINE_MS };
-
 		lanes[i].ops->set_time(run.walk.now_us);
-		fine = lanes[i].ops->clear() && fine;
-		lanes[i].engine = check_engine_new(&options, set);
-		fine = lanes[i].engine && fine;
+		fine = asker_start(&lanes[i].asker, set, run.story.dedup_ms) && fine;
 	}
 	return fine;
+}
+
+static void
+start_round(bool moments)
+{
+	static const int64_t dedup_ms[] = { 1000, 60000, 600000, 600000, 3600000 };
+
+	run.story.policy = random_policy(&run.rng, moments);
+	run.story.steps = json_array();
+	run.story.keys = json_array();
+	run.reservations = json_array();
+	run.repeatable = json_array();
+	run.story.dedup_ms = dedup_ms[rng_below(&run.rng, ARRAY_LEN(dedup_ms))];
+	run.edge_ms = 0;
+	run.rounds++;
+	walk_start(&run.walk, &run.rng, !moments);
+	run.walk.calm = moments && rng_percent(&run.rng, 80);
+}
+
+static void
+end_round(void)
+{
+	json_decref(run.story.policy);
+	json_decref(run.story.steps);
+	json_decref(run.story.keys);
+	json_decref(run.reservations);
+	json_decref(run.repeatable);
 }
 
 /* One policy, from empty counters on. */
 static bool
 run_round(size_t until)
 {
-	bool buckets = rng_percent(&run.rng, 70);
 	struct policy_set *set;
 	bool fine;
 
-	run.policy = random_policy(&run.rng, buckets);
-	run.history = json_array();
-	run.edge_ms = 0;
-	run.rounds++;
-	walk_start(&run.walk, &run.rng, !buckets);
+	start_round(rng_percent(&run.rng, 80));
 	set = read_policy();
-	fine = set && start_engines(set);
+	fine = set && start_lanes(set);
 	while (fine && run.steps < until && run.walk.now_us < END_US)
 		fine = random_step();
 	for (size_t i = 0; set && i < ARRAY_LEN(lanes); i++)
-		check_engine_free(lanes[i].engine);
+		asker_stop(&lanes[i].asker);
 	policy_set_unref(set);
-	json_decref(run.policy);
-	json_decref(run.history);
+	end_round();
 	return fine;
 }
 
@@ -353,20 +538,27 @@ run_round(size_t until)
 static bool
 saw_enough(void)
 {
-	bool fine = run.causes[CAUSE_STORE] == 0;
+	static const struct {
+		const char *what;
+		size_t share; /* at least one in so many */
+	} wanted[] = { { "allowed", 20 }, { "policy", 20 }, { "limit", 20 },
+		{ "replayed", 200 }, { "conflict", 3000 }, { "reset", 300 },
+		{ "done", 150 }, { "already", 300 }, { "unknown", 300 },
+		{ "other_grant", 600 } };
+	char *seen = json_dumps(run.seen, DUMP);
+	bool fine = counted("store") == 0 && counted("failed") == 0;
 
-	printf("seed %llu: %zu steps, %zu policies: %zu allowed, %zu denied by policy, "
-	       "%zu by limits; %zu costs that never fit; %zu not "
-	       "answered by a store\n",
-	    (unsigned long long)run.seed, run.steps, run.rounds,
-	    run.causes[CAUSE_ALLOWED], run.causes[CAUSE_POLICY],
-	    run.causes[CAUSE_LIMIT], run.never, run.causes[CAUSE_STORE]);
-	if (run.steps >= STEPS_DEFAULT)
-		for (size_t i = CAUSE_ALLOWED; i <= CAUSE_LIMIT; i++)
-			fine = run.causes[i] >= run.steps / 20 && fine;
+	printf("seed %llu: %zu steps, %zu policies, %zu costs that never fit; %s\n",
+	    (unsigned long long)run.story.seed, run.steps, run.rounds, run.never, seen);
+	free(seen);
+	for (size_t i = 0; run.steps >= STEPS_DEFAULT && i < ARRAY_LEN(wanted); i++)
+		if (counted(wanted[i].what) < run.steps / wanted[i].share) {
+			printf("too little \"%s\"\n", wanted[i].what);
+			fine = false;
+		}
 	if (!fine)
 		printf("FAIL seed %llu: too one-sided, or a store did not answer\n",
-		    (unsigned long long)run.seed);
+		    (unsigned long long)run.story.seed);
 	return fine;
 }
 
@@ -381,15 +573,17 @@ main(int argc, char **argv)
 		return 2;
 	}
 	if (argc > 1)
-		run.seed = strtoull(argv[1], NULL, 10);
-	else if (getrandom(&run.seed, 4, 0) != 4)
+		run.story.seed = strtoull(argv[1], NULL, 10);
+	else if (getrandom(&run.story.seed, 4, 0) != 4)
 		return 2;
-	printf("seed %llu, %zu steps\n", (unsigned long long)run.seed, steps);
+	printf("seed %llu, %zu steps\n", (unsigned long long)run.story.seed, steps);
 	fflush(stdout);
-	run.rng.state = run.seed;
+	run.rng.state = run.story.seed;
+	run.seen = json_object();
 	log_start(LOG_WARN, LOG_AUTO);
 	if (hash_start() < 0 || !open_lanes()) {
 		close_lanes();
+		json_decref(run.seen);
 		return 2;
 	}
 	while (fine && run.steps < steps) {
@@ -399,6 +593,7 @@ main(int argc, char **argv)
 	}
 	fine = fine && saw_enough();
 	close_lanes();
+	json_decref(run.seen);
 	printf("%d passed, %d failed\n", fine, !fine);
 	return fine ? 0 : 1;
 }

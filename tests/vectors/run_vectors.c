@@ -14,14 +14,12 @@
 
 #include <jansson.h>
 
-#include "backend.h"
+#include "asker.h"
 #include "base/buf.h"
 #include "base/hash.h"
 #include "base/log.h"
 #include "case.h"
-#include "check/check.h"
 
-#define DEADLINE_MS 10000
 #define TIMES_MAX 100000
 #define START_TIME "2026-01-01T00:00:00.000Z"
 
@@ -36,14 +34,8 @@ struct run {
 	const char *file;
 	const char *name;
 	size_t step;
-	const struct backend_ops *ops;
-	struct store *store; /* of the backend */
-	struct check_engine *engine;
+	struct asker *asker;
 	bool failed;
-
-	/* What stands between the engine and the store, and notes the keys. */
-	struct store recorder;
-	json_t *keys;
 };
 
 static void PRINTF_LIKE(2, 3) fail(struct run *r, const char *fmt, ...)
@@ -51,7 +43,7 @@ static void PRINTF_LIKE(2, 3) fail(struct run *r, const char *fmt, ...)
 	va_list ap;
 
 	printf("FAIL %s: %s, step %zu [%s]: ", r->file, r->name, r->step + 1,
-	    r->ops->name);
+	    r->asker->ops->name);
 	va_start(ap, fmt);
 	vprintf(fmt, ap);
 	va_end(ap);
@@ -156,18 +148,20 @@ read_policies(struct run *r, json_t *from)
 	return set;
 }
 
+/* Whether a "check" is one. */
 static bool
-read_request(struct run *r, json_t *from, struct check_request *out,
-    struct call_attribute *attributes)
+valid_check(struct run *r, json_t *from)
 {
 	static const char *const known[] = { "tool", "grant", "session", "policy",
-		"cost", "attributes", "args", NULL };
+		"cost", "attributes", "args", "mode", "request_id", "ttl", NULL };
+	struct call_attribute attributes[CALL_ATTRIBUTES_MAX];
+	struct check_request request;
 	struct errinfo ei = { 0 };
 
 	if (!known_keys(r, from, "check", known))
 		return false;
-	request_read(from, out, attributes);
-	if (call_validate(&out->call, &ei) < 0)
+	request_read(from, &request, attributes);
+	if (call_validate(&request.call, &ei) < 0)
 		fail(r, "check: %s", ei.text);
 	return !r->failed;
 }
@@ -193,11 +187,10 @@ says(json_t *got, json_t *want)
 	return json_equal(got, want);
 }
 
+/* `got` is taken. */
 static void
-compare(struct run *r, const struct decision *d, json_t *want)
+compare(struct run *r, json_t *got, json_t *want)
 {
-	json_t *got = decision_json(d, r->keys);
-
 	if (!says(got, want)) {
 		char *want_text = json_dumps(want, JSON_SORT_KEYS);
 		char *got_text = json_dumps(got, JSON_SORT_KEYS);
@@ -209,74 +202,118 @@ compare(struct run *r, const struct decision *d, json_t *want)
 	json_decref(got);
 }
 
-static void
-record_take(struct store *store, struct take *take)
+static json_t *
+ask_check(struct run *r, json_t *step, json_t *from)
 {
-	struct run *r = CONTAINER_OF(store, struct run, recorder);
-
-	for (size_t i = 0; i < take->n; i++)
-		json_array_append_new(r->keys, json_of_slice(take->charges[i].key));
-	store_take(r->store, take);
+	if (!valid_check(r, from))
+		return NULL;
+	return asker_check(
+	    r->asker, from, json_string_value(json_object_get(step, "as")));
 }
 
-static void
-on_done(struct check *check, void *arg)
+static json_t *
+ask_settle(struct run *r, enum settle_action action, json_t *from)
 {
-	struct run *r = arg;
+	static const char *const known[] = { "reservation", "grant", "cost", "ttl",
+		NULL };
 
-	(void)check;
-	if (r->ops->wake)
-		r->ops->wake();
+	if (!known_keys(r, from, "settlement", known))
+		return NULL;
+	return asker_settle(r->asker, action, from);
 }
 
-static bool
-is_done(void *arg)
+static json_t *
+ask_commit(struct run *r, json_t *step, json_t *from)
 {
-	return check_is_done(arg);
+	(void)step;
+	return ask_settle(r, SETTLE_COMMIT, from);
 }
 
-static void
-run_check(struct run *r, const struct check_request *request, json_t *want)
+static json_t *
+ask_rollback(struct run *r, json_t *step, json_t *from)
 {
-	struct check *check;
-
-	json_array_clear(r->keys);
-	check = check_start(r->engine, request, on_done, r);
-	if (!check) {
-		fail(r, "out of memory");
-		return;
-	}
-	if (r->ops->wait)
-		r->ops->wait(is_done, check);
-	compare(r, check_decision(check), want);
-	check_release(check);
+	(void)step;
+	return ask_settle(r, SETTLE_ROLLBACK, from);
 }
 
-static void
-run_checks(struct run *r, json_t *step)
+static json_t *
+ask_renew(struct run *r, json_t *step, json_t *from)
 {
-	struct call_attribute attributes[CALL_ATTRIBUTES_MAX];
+	(void)step;
+	return ask_settle(r, SETTLE_RENEW, from);
+}
+
+static json_t *
+ask_reset(struct run *r, json_t *step, json_t *from)
+{
+	static const char *const known[] = { "policy", "counter", "window", "scope",
+		NULL };
+
+	(void)step;
+	if (!known_keys(r, from, "reset", known))
+		return NULL;
+	return asker_reset(r->asker, from);
+}
+
+static json_t *
+ask_used(struct run *r, json_t *step, json_t *from)
+{
+	static const char *const known[] = { "grant", "policy", NULL };
+
+	(void)step;
+	if (!known_keys(r, from, "used", known))
+		return NULL;
+	return json_pack("{s:o}", "used",
+	    asker_used(r->asker, json_object_get(from, "grant"),
+		json_object_get(from, "policy")));
+}
+
+/* What a step may ask, each the name of its key. NULL when it cannot be asked. */
+static const struct question {
+	const char *key;
+	json_t *(*ask)(struct run *r, json_t *step, json_t *from);
+} questions[] = {
+	{ "check", ask_check },
+	{ "commit", ask_commit },
+	{ "rollback", ask_rollback },
+	{ "renew", ask_renew },
+	{ "reset", ask_reset },
+	{ "usage", ask_used },
+};
+
+/* Asks as often as it says; beside what the answer says, "used" of the expectation is
+ * how the counters of alice stand then. */
+static void
+run_question(struct run *r, json_t *step, const struct question *question)
+{
 	json_t *want = json_object_get(step, "expect");
 	json_t *times = json_object_get(step, "times");
-	struct check_request request;
 	json_int_t n = times ? json_integer_value(times) : 1;
 
 	if (!json_is_object(want) || n < 1 || n > TIMES_MAX) {
-		fail(r, "a check needs an \"expect\", and \"times\" from 1 to %d",
+		fail(r, "a question needs an \"expect\", and \"times\" from 1 to %d",
 		    TIMES_MAX);
 		return;
 	}
-	if (!read_request(r, json_object_get(step, "check"), &request, attributes))
-		return;
-	for (json_int_t i = 0; i < n && !r->failed; i++)
-		run_check(r, &request, want);
+	for (json_int_t i = 0; i < n && !r->failed; i++) {
+		json_t *got =
+		    question->ask(r, step, json_object_get(step, question->key));
+
+		if (!got)
+			return;
+		if (json_object_get(want, "used") && !json_object_get(got, "used"))
+			json_object_set_new(
+			    got, "used", asker_used(r->asker, NULL, NULL));
+		compare(r, got, want);
+	}
 }
 
 static void
 run_step(struct run *r, json_t *step)
 {
 	static const char *const known[] = { "note", "at", "policy", "policies",
-		"check", "times", "expect", NULL };
+		"check", "as", "commit", "rollback", "renew", "reset", "usage", "times",
+		"expect", NULL };
 	json_t *at = json_object_get(step, "at");
 	int64_t now_us;
 
@@ -285,68 +322,71 @@ run_step(struct run *r, json_t *step)
 	if (at && !parse_time(at, &now_us))
 		fail(r, "\"at\" is no time");
 	else if (at)
-		r->ops->set_time(now_us);
+		r->asker->ops->set_time(now_us);
 	if (json_object_get(step, "policy") || json_object_get(step, "policies")) {
 		struct policy_set *set = read_policies(r, step);
 
 		if (set)
-			check_engine_set_policies(r->engine, set);
+			check_engine_set_policies(r->asker->engine, set);
 		policy_set_unref(set);
 	}
-	if (!r->failed && json_object_get(step, "check"))
-		run_checks(r, step);
+	for (size_t i = 0; i < ARRAY_LEN(questions) && !r->failed; i++)
+		if (json_object_get(step, questions[i].key))
+			run_question(r, step, &questions[i]);
 }
 
 static void
-run_steps(struct run *r, json_t *steps)
+run_steps(struct run *r, json_t *one)
 {
-	json_t *start = json_string(START_TIME);
+	json_t *steps = json_object_get(one, "steps");
 	json_t *step;
-	int64_t now_us;
 
-	if (parse_time(start, &now_us))
-		r->ops->set_time(now_us);
-	json_decref(start);
-	if (!r->ops->clear())
-		fail(r, "the backend did not forget its counters");
 	if (json_array_size(steps) == 0)
 		fail(r, "there are no steps");
 	json_array_foreach(steps, r->step, step) if (!r->failed) run_step(r, step);
 }
 
+/* Sets the clock before anything is asked of the backend. */
 static void
-run_case(
-    const char *file, json_t *one, const struct backend_ops *ops, struct store *store)
+set_start(struct asker *asker)
 {
-	static const struct store_ops recorder = { .name = "recorder",
-		.take = record_take };
+	json_t *start = json_string(START_TIME);
+	int64_t now_us;
+
+	if (parse_time(start, &now_us))
+		asker->ops->set_time(now_us);
+	json_decref(start);
+}
+
+static void
+run_case(const char *file, json_t *one, struct asker *asker)
+{
 	static const char *const known[] = { "name", "note", "policy", "policies",
-		"steps", NULL };
-	struct run r = { .file = file, .ops = ops, .store = store };
-	struct check_options options = {
-		.store = &r.recorder, .cells = store->cells, .deadline_ms = DEADLINE_MS
-	};
+		"dedup_ttl_ms", "steps", NULL };
+	json_t *dedup = json_object_get(one, "dedup_ttl_ms");
+	struct run r = { .file = file, .asker = asker };
 	struct policy_set *set = NULL;
 
 	r.name = json_string_value(json_object_get(one, "name"));
 	r.name = r.name ? r.name : "(no name)";
-	r.recorder = (struct store){ &recorder, store->cells };
-	r.keys = json_array();
 	if (known_keys(&r, one, "case", known))
 		set = read_policies(&r, one);
 	if (set) {
-		r.engine = check_engine_new(&options, set);
+		set_start(asker);
+		if (asker_start(asker, set,
+			dedup ? json_integer_value(dedup) : ASKER_DEDUP_TTL_MS))
+			run_steps(&r, one);
+		else
+			fail(&r, "the backend did not forget its counters");
 		policy_set_unref(set);
-		run_steps(&r, json_object_get(one, "steps"));
-		check_engine_free(r.engine);
+		asker_stop(asker);
 	}
-	json_decref(r.keys);
 	n_passed += !r.failed;
 	n_failed += r.failed;
 }
 
 static bool
-run_file(const char *path, const struct backend_ops *ops, struct store *store)
+run_file(const char *path, struct asker *asker)
 {
 	json_error_t error;
 	json_t *document = json_load_file(path, JSON_REJECT_DUPLICATES, &error);
@@ -359,8 +399,7 @@ run_file(const char *path, const struct backend_ops *ops, struct store *store)
 		fprintf(stderr, "%s:%d: %s\n", path, error.line, error.text);
 	else if (json_array_size(cases) == 0)
 		fprintf(stderr, "%s: there are no \"cases\"\n", path);
-	json_array_foreach(cases, i, one)
-	    run_case(base ? base + 1 : path, one, ops, store);
+	json_array_foreach(cases, i, one) run_case(base ? base + 1 : path, one, asker);
 	i = json_array_size(cases);
 	json_decref(document);
 	return i > 0;
@@ -369,15 +408,12 @@ run_file(const char *path, const struct backend_ops *ops, struct store *store)
 static bool
 run_backend(const struct backend_ops *ops, char **files)
 {
-	struct metric_cells *cells = calloc(1, sizeof(*cells));
-	struct store *store = cells ? ops->open(cells) : NULL;
-	bool fine = store != NULL;
+	struct asker asker;
+	bool fine = asker_open(&asker, ops);
 
 	for (; fine && *files; files++)
-		fine = run_file(*files, ops, store);
-	if (store)
-		ops->close();
-	free(cells);
+		fine = run_file(*files, &asker);
+	asker_close(&asker);
 	return fine;
 }
 
