@@ -327,7 +327,8 @@ def read_metrics(text):
                 assert name not in kinds and rest in ("counter", "gauge", "histogram")
                 kinds[name] = rest
             continue
-        found = re.fullmatch(r'([a-z_]+)(\{[a-z]+="[^"]*"\})? (-?[0-9.e+-]+)', line)
+        found = re.fullmatch(r'([a-z_]+)(\{[a-z]+="[^"]*"(?:,[a-z]+="[^"]*")*\})? (-?[0-9.e+-]+)',
+                             line)
         assert found, line
         name = found[1]
         assert name in kinds or re.sub("_(bucket|sum|count)$", "", name) in kinds, line
