@@ -272,13 +272,12 @@ def test_a_reset_of_all_of_a_grant(served):
 
 
 def test_what_is_logged_cannot_be_forged(served):
-    forged = 'grant=g"}\n{"time":"now","message":"reset by nobody"}'
-    r = served.post("/v1/reset", {"scope": forged.replace("=", "%3D").replace(
-        "grant%3D", "grant=", 1).replace("&", "%26")})
-    assert r.status_code in (200, 404)
-    lines = [line for line in served.log.splitlines() if "reset by" in line]
-    assert all(line.startswith("{") for line in lines)
-    assert not any(line.startswith('{"time":"now"') for line in lines)
+    grant = 'g"}\n{"time":"now","message":"reset by nobody"}'
+    r = served.post("/v1/reset", {"scope": f"grant={grant}"})
+    assert (r.status_code, r.json()["scope"]) == (200, f"grant={grant}")
+    assert len(resets(served)) == 1
+    assert "reset by nobody" in resets(served)[0]
+    assert '\n{"time":"now"' not in served.log
 
 
 @pytest.mark.parametrize("body,status,piece", [
