@@ -35,12 +35,16 @@ run_settlement(struct http_turn *turn, enum settle_action action)
 	json_t *root = NULL;
 	int rc;
 
-	if (!is_body(turn))
+	if (!is_body(turn)) {
+		front_count_unread(turn->fc->front, action);
 		return;
+	}
 	rc = settlement_json_parse(turn->req->body, action, &request, &root, &ei);
 	if (rc == 0)
 		rc = parse_timeout(turn->req, &request.timeout_ms, &ei);
-	if (rc == 0)
+	if (rc < 0)
+		front_count_unread(turn->fc->front, action);
+	else
 		rc = front_settlement(turn->fc, &request, &ei);
 	if (rc < 0)
 		http_problem(turn->resp, http_status_of_error(rc), "%s", ei.text);

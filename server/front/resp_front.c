@@ -420,6 +420,15 @@ format_explanation(
 }
 
 static void
+format_conflict(const struct decision *d, struct buf *out)
+{
+	char text[512];
+
+	snprintf(text, sizeof(text), "ID: %.*s", SLICE_ARG(d->message));
+	resp_add_error(out, "ERR", slice_str(text));
+}
+
+static void
 format_check(struct front_conn *fc, const struct exchange *ex, struct buf *out)
 {
 	const struct check *check = ex->work.check;
@@ -429,7 +438,7 @@ format_check(struct front_conn *fc, const struct exchange *ex, struct buf *out)
 
 	(void)fc;
 	if (UNLIKELY(d->cause == CAUSE_CONFLICT))
-		resp_add_error(out, "ERR", d->message);
+		format_conflict(d, out);
 	else if (UNLIKELY(usage))
 		format_usage(d, usage, out);
 	else if (UNLIKELY(explanation))

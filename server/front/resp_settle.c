@@ -11,7 +11,9 @@ run_settlement(
 	struct errinfo ei;
 	int rc = settlement_resp_parse(cmd, action, &request, &ei);
 
-	if (rc == 0)
+	if (rc < 0)
+		front_count_unread(fc->front, action);
+	else
 		rc = front_settlement(fc, &request, &ei);
 	if (rc < 0)
 		resp_error(fc, "ERR", "%s", ei.text);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* The body of POST /v1/check from any bytes, and answers that carry any bytes. */
+/* The bodies of POST /v1/check and its kin from any bytes, and answers that carry any
+ * bytes. */
 #include <jansson.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -9,6 +10,7 @@
 #include "base/num.h"
 #include "base/utf8.h"
 #include "wire/check_json.h"
+#include "wire/settlement.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -42,6 +44,39 @@ assert_request(const struct check_json *cj)
 	REQUIRE(call->cost >= 0 && call->cost <= NUM_MAX);
 	REQUIRE(!call->args || json_is_object(call->args));
 	REQUIRE(!cj->request.policy.ptr || cj->request.policy.len > 0);
+	REQUIRE(!cj->request.id.ptr ||
+	    (cj->request.id.len > 0 && cj->request.id.len <= REQUEST_ID_MAX));
+	REQUIRE(cj->request.ttl_s == 0 || cj->request.mode == MODE_RESERVE);
+}
+
+/* The same bytes as the bodies of commit, rollback, renew and reset. */
+static void
+assert_settlements(struct slice body)
+{
+	struct settlement_request settlement;
+	struct reset_request reset;
+	struct errinfo ei;
+	json_t *root;
+	int rc;
+
+	for (int action = SETTLE_COMMIT; action <= SETTLE_RENEW; action++) {
+		rc = settlement_json_parse(
+		    body, (enum settle_action)action, &settlement, &root, &ei);
+		if (rc < 0)
+			assert_text(&ei, rc);
+		else
+			REQUIRE(settlement.reservation.len > 0 &&
+			    settlement.cost >= -1 && settlement.ttl_s >= 0);
+		REQUIRE((rc < 0) == !root);
+		json_decref(root);
+	}
+	rc = reset_json_parse(body, &reset, &root, &ei);
+	if (rc < 0)
+		assert_text(&ei, rc);
+	else
+		REQUIRE(reset.scope.len > 0 && !reset.counter.ptr == !reset.window.ptr);
+	REQUIRE((rc < 0) == !root);
+	json_decref(root);
 }
 
 /* Whatever a rule, a message or a name holds: the answer is JSON. */
@@ -93,5 +128,6 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	check_json_fini(&first);
 	check_json_fini(&second);
 	assert_answer(body);
+	assert_settlements(body);
 	return 0;
 }

@@ -166,6 +166,9 @@ test_each_error_over_resp(void **state)
 	}
 	assert_int_equal(h->late.n_settles + h->late.n_resets, 0);
 	assert_int_equal(metric_get(h->cells, METRIC_CHECKS_INVALID), 0);
+	assert_int_equal(metric_get(h->cells, METRIC_COMMITS_INVALID), 3);
+	assert_int_equal(metric_get(h->cells, METRIC_ROLLBACKS_INVALID), 1);
+	assert_int_equal(metric_get(h->cells, METRIC_RENEWS_INVALID), 2);
 }
 
 /* A listener that asks no token of checks asks it of these. */
@@ -373,6 +376,9 @@ test_each_refusal_over_http(void **state)
 	buf_clear(&h->got);
 	house_say(h, "GET /v1/reset HTTP/1.1\r\nHost: x\r\n\r\n");
 	assert_has(hear(h, "\"}"), "Allow: POST\r\n");
+	assert_int_equal(metric_get(h->cells, METRIC_COMMITS_INVALID), 6);
+	assert_int_equal(metric_get(h->cells, METRIC_ROLLBACKS_INVALID), 1);
+	assert_int_equal(metric_get(h->cells, METRIC_RENEWS_INVALID), 1);
 	assert_int_equal(h->late.n_settles + h->late.n_resets, 0);
 	assert_int_equal(metric_get(h->cells, METRIC_CHECKS_INVALID), 0);
 }
