@@ -197,7 +197,7 @@ static inline void
 assert_slice(struct slice got, const char *want)
 {
 	if (!slice_eq_str(got, want))
-		print_message("got %.*s, not %s\n", SLICE_ARG(got), want);
+		print_message("got %.*s, not %s\n", SLICE_ARG(got), want ? want : "");
 	assert_true(slice_eq_str(got, want));
 }
 
