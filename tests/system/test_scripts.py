@@ -627,7 +627,10 @@ def test_a_full_redis_takes_nothing(clocked):
 def test_a_full_redis_still_replays_settles_and_renews(clocked):
     clocked.take(*ALL)
     clocked.take(*ALL, id_key="id2", held="held2", holder=OTHER_HOLDER)
+    clocked.take(fixed("g"), id_key="id3", held="held3")
     fill(clocked)
+    assert clocked.settle("commit", cost=5, record="held3") == 1
+    assert clocked.redis.get("g") == "5"
     assert clocked.take(*ALL)[0].startswith("REPLAYED")
     assert clocked.redis.get("id").startswith(f"{PRINT} 1")
     assert clocked.settle("renew", ttl=2 * TTL) == 1
