@@ -8,10 +8,10 @@
 -- was changed); -1: a slot that should be prolonged is not held any more (nothing was
 -- changed).
 --
--- Done twice it does nothing the second time, since the record is another then. It never
--- fails half-way: what may be refused comes first, and what comes behind it are commands
--- that the charges needed, too. A full Redis refuses no write of a script that has
--- deleted something.
+-- Done twice it does nothing the second time, since the record is another then. It does
+-- not fail half-way: a full Redis refuses no write of a script that has deleted
+-- something; where the daemon's user may not free slots the record is put back; and the
+-- rest are commands that the charges needed, too.
 -- include shared/change.lua
 
 local record, holder = KEYS[1], ARGV[3]
@@ -42,11 +42,20 @@ local function delta_of(charge)
 	return cost >= 0 and charge.corrects and cost - charge.cost or 0
 end
 
-function settle.commit()
+local function free_slots()
 	for _, slot in ipairs(slots) do
 		try(free_slot, slot.key, holder)
 	end
+end
+
+function settle.commit()
+	local left = call('PTTL', record)
 	call('DEL', record)
+	local ok, fault = pcall(free_slots)
+	if not ok then
+		call('SET', record, ARGV[2], 'PX', left > 0 and left or keep)
+		error(fault, 0)
+	end
 	-- A key still lives in the ms of its expiry.
 	call('SET', record, 's', 'PX', keep - 1)
 	for _, charge in ipairs(charges) do

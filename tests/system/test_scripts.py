@@ -20,6 +20,7 @@ NUM_MAX = 2**53 - 1
 PRINT, OTHER_PRINT = "ab" * 16, "cd" * 16
 HOLDER, OTHER_HOLDER = "01" * 16, "23" * 16
 DEDUP, TTL, KEEP = 600 * SECOND, 100 * SECOND, 300 * SECOND
+LAST = 1  # a key lives in the ms of its expiry, so a record's is the last ms of its time
 
 
 @pytest.fixture
@@ -122,12 +123,14 @@ def test_a_retry_is_given_the_first_answer(clocked):
             f"REPLAYED {first_ms * 1000} {HOLDER}", ADMITTED)
     after = clocked.state()
     # Nothing changed but that the record says that it was told.
-    assert after["id"] == (DEDUP - 2 * SECOND,
+    assert after["id"] == (DEDUP - 2 * SECOND - LAST,
                            before["id"][1].replace(f"{PRINT} 0", f"{PRINT} 1"))
     assert {k: v for k, (_, v) in after.items() if k != "id"} == {
         k: v for k, (_, v) in before.items() if k != "id"}
     assert assert_all_expire(clocked.redis) == 8
-    clocked.move(DEDUP - 2 * SECOND + 1)
+    clocked.move(DEDUP - 2 * SECOND - LAST)
+    assert clocked.take(*ALL, **other)[0].startswith("REPLAYED")
+    clocked.move(1)
     assert clocked.take(*ALL, **other)[0] == 0
 
 
@@ -314,7 +317,7 @@ def test_rollback_gives_back_everything(clocked):
     state = clocked.state()
     assert state.pop("id")[1].startswith(PRINT)
     assert state == {
-        "held": (KEEP, "s"), "f": (50 * SECOND, "2"),
+        "held": (KEEP - LAST, "s"), "f": (50 * SECOND, "2"),
         "s": (state["s"][0], f"{START_MS + 50 * SECOND} 0 0"),
         "b": (state["b"][0], str(START_MS * 1000))}
     assert assert_all_expire(clocked.redis) == 5
@@ -329,7 +332,7 @@ def test_commit_as_charged_frees_the_slots(clocked):
     after = clocked.state()
     assert [k for k in before if k not in after] == ["C", "c"]
     assert {k for k in after if before[k] != after[k]} == {"held"}
-    assert after["held"] == (KEEP, "s")
+    assert after["held"] == (KEEP - LAST, "s")
 
 
 @pytest.mark.parametrize("cost", [0, 1, 5, 50, NUM_MAX])
@@ -568,11 +571,11 @@ def test_renew_prolongs_and_never_shortens(clocked):
     clocked.move(SECOND)
     assert clocked.settle("renew", ttl=10 * SECOND) == 1
     state = clocked.state()
-    assert state["held"][0] == TTL - SECOND
+    assert state["held"][0] == TTL - SECOND - LAST
     assert state["c"] == (TTL - SECOND, [(HOLDER, START_MS + TTL)])
     assert clocked.settle("renew", ttl=TTL) == 1
     state = clocked.state()
-    assert state["held"][0] == TTL
+    assert state["held"][0] == TTL - LAST
     assert state["c"] == state["C"] == (TTL, [(HOLDER, START_MS + SECOND + TTL)])
     assert state["f"][1] == "3"
     clocked.move(TTL - 1)
@@ -591,7 +594,7 @@ def test_renew_of_a_slot_that_is_not_held(clocked):
     clocked.redis.delete("C")
     clocked.redis.rpush("C", "x")
     assert clocked.settle("renew", ttl=2 * TTL) == -1
-    assert clocked.redis.pttl("held") == TTL
+    assert clocked.redis.pttl("held") == TTL - LAST
 
 
 def test_a_slot_set_lives_as_long_as_its_last_lease(clocked):
@@ -624,7 +627,10 @@ def test_a_full_redis_takes_nothing(clocked):
 def test_a_full_redis_still_replays_settles_and_renews(clocked):
     clocked.take(*ALL)
     clocked.take(*ALL, id_key="id2", held="held2", holder=OTHER_HOLDER)
+    clocked.take(fixed("g"), id_key="id3", held="held3")
     fill(clocked)
+    assert clocked.settle("commit", cost=5, record="held3") == 1
+    assert clocked.redis.get("g") == "5"
     assert clocked.take(*ALL)[0].startswith("REPLAYED")
     assert clocked.redis.get("id").startswith(f"{PRINT} 1")
     assert clocked.settle("renew", ttl=2 * TTL) == 1

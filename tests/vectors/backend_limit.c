@@ -223,7 +223,7 @@ make_charge(struct charge *c, const struct ledger *ledger, struct reservation_ro
 	else if (c->cost > 0)
 		cost = limit_charge(c->limit, find(c->key), c->cost, model.now_us);
 	count_charge(c);
-	if (row && (cost > 0 || !c->shadow))
+	if (row && (cost > 0 || c->cost == 0))
 		row->held[row->n++] = hold(c, cost);
 }
 
