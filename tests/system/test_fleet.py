@@ -166,9 +166,9 @@ class Worker(threading.Thread):
             try:
                 return self.ask(*command)
             except redis.ResponseError as refusal:
-                text = str(refusal)
-                if "store" in text:
+                if str(refusal).startswith("UNAVAILABLE"):
                     return None
+                assert "no such reservation" in str(refusal), refusal
                 return -1
         return self.until(asked)
 
