@@ -203,7 +203,7 @@ hold(const struct charge *c, int64_t cost)
 	const struct window *w = &c->limit->window;
 
 	if (held.algorithm == ALGORITHM_TOKEN_BUCKET) {
-		held.full_us = model.now_us + c->count.used;
+		held.full_us = model.now_us + c->count.used + c->count.before;
 		held.interval_us = c->limit->interval_us;
 	} else if (held.algorithm != ALGORITHM_CONCURRENCY) {
 		held.end_ms = window_end_ms(w, model.now_us);
@@ -223,6 +223,7 @@ make_charge(struct charge *c, const struct ledger *ledger, struct reservation_ro
 	else if (c->cost > 0)
 		cost = limit_charge(c->limit, find(c->key), c->cost, model.now_us);
 	count_charge(c);
+	/* A shadow charge of which nothing was counted is none. */
 	if (row && (cost > 0 || c->cost == 0))
 		row->held[row->n++] = hold(c, cost);
 }
@@ -375,23 +376,37 @@ correct_sliding(const struct held *held, struct limit_state *s, int64_t by)
 			held->next_end_ms };
 }
 
+/*
+ * A bucket knows what it lacks, and what of that lack was given back and would not have
+ * come back by itself until now. So there are two ways to be full again, and a charge
+ * counts until the later one, as it was right behind the charge.
+ */
 static void
 correct_bucket(const struct held *held, struct limit_state *s, int64_t by)
 {
-	int64_t until_full_us = s->used > model.now_us ? s->used - model.now_us : 0;
+	int64_t lack_us = s->used > model.now_us ? s->used - model.now_us : 0;
+	int64_t both_us = s->before > model.now_us ? s->before - model.now_us : 0;
+	int64_t given_us = both_us > lack_us ? both_us - lack_us : 0;
 	int64_t left_us = held->full_us - model.now_us;
 	__extension__ __int128 by_us = (__int128)by * held->interval_us;
 
 	if (left_us <= 0)
 		return;
-	if (by_us < -left_us)
-		by_us = -left_us;
-	if (by_us < -until_full_us)
-		by_us = -until_full_us;
-	if (by_us > NUM_MAX - model.now_us - until_full_us)
-		by_us = NUM_MAX - model.now_us - until_full_us;
-	s->used = model.now_us + until_full_us + (int64_t)by_us;
-	s->end_ms = s->used / 1000 + (s->used % 1000 > 0);
+	if (by > 0) {
+		if (by_us > NUM_MAX - given_us - model.now_us - lack_us)
+			by_us = NUM_MAX - given_us - model.now_us - lack_us;
+		s->used = model.now_us + lack_us + (int64_t)by_us;
+		s->before = s->used + given_us;
+		s->end_ms = s->before / 1000 + (s->before % 1000 > 0);
+		return;
+	}
+	if (-by_us > left_us - given_us)
+		by_us = given_us - left_us;
+	if (-by_us > BUCKET_GIVEN_US_MAX - given_us)
+		by_us = given_us - BUCKET_GIVEN_US_MAX;
+	/* It was reset, or else it would know of the charge. */
+	if (by_us < 0 && s->before >= held->full_us)
+		s->used += (int64_t)by_us;
 }
 
 static void
