@@ -40,7 +40,8 @@
 -- number per limit: the count after the charge, or, where the check was refused, the
 -- unchanged counts, of which the first that lacked room is given as -1 - count.
 -- A sliding limit has two numbers: the count of this window and that of the one before.
--- A bucket's number is how many µs are left until it is full.
+-- A bucket has two: how many µs are left until it is full, and how many were given back
+-- to it since it was.
 -- Slots have two numbers: how many are held, and in how many ms the first lease ends (0:
 -- none is held).
 -- A limit whose max is given as -1 - max is a shadow limit. Those stand behind the others

@@ -14,7 +14,7 @@ local function new_ledger()
 	end
 
 	function marks.bucket(l)
-		return now_us + (l.used < 0 and -1 - l.used or l.used) + l.given, l.interval
+		return now_us + (l.used < 0 and -1 - l.used or l.used) + l.before, l.interval
 	end
 
 	function marks.slots()

@@ -80,7 +80,7 @@ local function new_others()
 		return true
 	end
 
-	local bucket = {width = 1, word = 'bucket', undo = put_back}
+	local bucket = {width = 2, two = true, word = 'bucket', undo = put_back}
 
 	-- The value is when the bucket is full again and, where something was given back to
 	-- it, when it would be, had nothing been.
@@ -94,7 +94,7 @@ local function new_others()
 		end
 		l.old = text
 		l.used = math.max(full - now_us, 0)
-		l.given = math.max(ungiven - now_us - l.used, 0)
+		l.before = math.max(ungiven - now_us - l.used, 0)
 	end
 
 	function bucket.fits(l)
@@ -109,10 +109,10 @@ local function new_others()
 		end
 		if l.number > 0 then
 			local full = now_us + l.used + l.number * l.interval
-			local form = l.given > 0 and '%.0f %.0f' or '%.0f'
-			call('SET', key, string.format(form, full, full + l.given), 'PXAT',
+			local form = l.before > 0 and '%.0f %.0f' or '%.0f'
+			call('SET', key, string.format(form, full, full + l.before), 'PXAT',
 				string.format('%.0f',
-					math.ceil((full + l.given) / 1000) + GUARD_MS))
+					math.ceil((full + l.before) / 1000) + GUARD_MS))
 			l.used = full - now_us
 		end
 		return true

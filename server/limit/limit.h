@@ -65,8 +65,7 @@ struct limit_state {
  *	                used                       before
  *	fixed           this window's count        0
  *	sliding         this window's count        the window's before it
- *	token_bucket    µs until it is full        µs that were given back since it was
- *	                                           full (the stores need not tell)
+ *	token_bucket    µs until it is full        µs given back since it was full
  *	concurrency     slots held                 ms until the first lease ends
  */
 struct limit_count {

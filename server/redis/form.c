@@ -66,7 +66,7 @@ form_of(const struct limit *l)
 		    { "fixed dates", add_dates, 3 + WINDOW_CUTS, 1, "fixed" } },
 		[ALGORITHM_SLIDING] = { { "sliding", add_span, 5, 2, "sliding" },
 		    { "sliding dates", add_dates, 3 + WINDOW_CUTS, 2, "sliding" } },
-		[ALGORITHM_TOKEN_BUCKET] = { { "bucket", add_interval, 4, 1,
+		[ALGORITHM_TOKEN_BUCKET] = { { "bucket", add_interval, 4, 2,
 		    "bucket" } },
 		[ALGORITHM_CONCURRENCY] = { { "slots", NULL, 3, 2, "slots" } },
 	};

@@ -119,17 +119,17 @@ window_args(struct buf *out, const struct late_charge *c, int64_t now_us)
 	form_add_number(out, slides ? bounds_ms[2] : bounds_ms[1] - bounds_ms[0]);
 }
 
-/* `held` is how much was charged, `used` what the script answered. */
+/* `held` is how much was charged, `used` and `before` what the script answered. */
 static void
 give_back_args(struct buf *out, const struct late_charge *c, int64_t held, int64_t used,
-    int64_t now_us)
+    int64_t before, int64_t now_us)
 {
 	const struct limit *l = &c->limit;
 
 	form_add_number(out, held);
 	form_add_bulk(out, slice_str(form_of(l)->record));
 	if (l->algorithm == ALGORITHM_TOKEN_BUCKET) {
-		form_add_number(out, now_us + used);
+		form_add_number(out, now_us + used + before);
 		form_add_number(out, l->interval_us);
 	} else if (l->algorithm == ALGORITHM_CONCURRENCY) {
 		form_add_number(out, 0);
@@ -174,6 +174,7 @@ add_charges(struct give_back *gb, const struct late *late, const struct reply_va
 		const struct late_charge *c = &late->charges[j];
 		/* Of a shadow limit it says too whether there was room. */
 		int64_t used = v->number < 0 ? -1 - v->number : v->number;
+		int64_t before = form_of(&c->limit)->n_numbers > 1 ? v[1].number : 0;
 		int64_t held = held_of(c, v);
 
 		v += form_numbers(&c->limit, c->shadow);
@@ -181,7 +182,7 @@ add_charges(struct give_back *gb, const struct late *late, const struct reply_va
 			continue;
 		form_add_bulk(
 		    &gb->keys, slice_make(late->keys + c->key_at, c->key_len));
-		give_back_args(args, c, held, used, now_us);
+		give_back_args(args, c, held, used, before, now_us);
 		n++;
 	}
 	return n;
