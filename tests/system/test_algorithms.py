@@ -210,6 +210,6 @@ def test_an_error_in_a_run_of_sliding_checks(redis_server):
     keys = ["s1", "b1", "s2", "b2", "s3", "b3"]
     answer = redis.eval(TAKE_LUA, len(keys), *keys, 3, 2,
                         10, 1, "sliding", 2592000000, 0, 10, 1, "bucket", 1000000)
-    assert answer[1:4] == [1, 0, 1000000] and answer[7:] == [1, 0, 1000000]
-    assert b"WRONGTYPE" in answer[4] and answer[5:7] == [0, 0]
+    assert answer[1:5] == [1, 0, 1000000, 0] and answer[9:] == [1, 0, 1000000, 0]
+    assert b"WRONGTYPE" in answer[5] and answer[6:9] == [0, 0, 0]
     assert not redis.exists("s2") and redis.exists("s1", "b1", "s3", "b3") == 4

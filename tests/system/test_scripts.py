@@ -108,7 +108,7 @@ def ledger_run(*limits, id_key="id", print=PRINT, held="held", holder=HOLDER,
 
 ALL = (fixed("f", cost=3), sliding("s", cost=3), bucket("b", cost=3), slots("c"),
        fixed("F", max=2, cost=3, shadow=True), slots("C", max=0, shadow=True))
-ADMITTED = [3, 3, 0, 3 * SECOND * 1000, 1, TTL, -4, 3, -2, TTL, 1]
+ADMITTED = [3, 3, 0, 3 * SECOND * 1000, 0, 1, TTL, -4, 3, -2, TTL, 1]
 
 
 # --- request ids ----------------------------------------------------------------------
@@ -164,7 +164,7 @@ def test_a_refusal_leaves_nothing(clocked):
 
 def test_a_look_at_an_id_writes_nothing(clocked):
     look = dict(look=True, held=None)
-    assert clocked.take(*ALL, **look) == (0, [0, 0, 0, 0, 0, 0, -1, 0, -1, 0, 0])
+    assert clocked.take(*ALL, **look) == (0, [0, 0, 0, 0, 0, 0, 0, -1, 0, -1, 0, 0])
     assert clocked.take(look=True, held=None) == (0, [])
     assert clocked.state() == {}
     clocked.take(*ALL)
@@ -265,7 +265,8 @@ def test_a_late_charge_that_nobody_was_told_of(clocked):
     assert clocked.give_back(marks(START_MS)) == 6
     assert {k: v for k, (_, v) in clocked.state().items()} == {
         "s": f"{START_MS + 50 * SECOND} 0 0", "b": str(START_MS * 1000)}
-    assert clocked.take(*ALL) == (0, ADMITTED)
+    given_back = [*ADMITTED[:4], 3 * SECOND * 1000, *ADMITTED[5:]]
+    assert clocked.take(*ALL) == (0, given_back)
 
 
 def test_a_late_charge_that_a_retry_was_told_of(clocked):
