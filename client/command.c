@@ -7,8 +7,10 @@
 
 #include <hiredis/hiredis.h>
 
-/* CHECK tool grant, five options of two words, three words an attribute. */
-#define WORDS_MAX (3 + 5 * 2 + 3 * RATION_ATTRIBUTES_MAX)
+/* CHECK tool grant, eight options of two words, three words an attribute. */
+#define WORDS_MAX (3 + 8 * 2 + 3 * RATION_ATTRIBUTES_MAX)
+
+#define TTL_DEFAULT_S 600 /* of a renewal that names none */
 
 struct words {
 	const char *text[WORDS_MAX]; /* borrowed */
@@ -77,28 +79,63 @@ validate(const struct ration_request *q, struct failure *f)
 }
 
 static int
+validate_mode(const struct ration_request *q, struct failure *f)
+{
+	size_t len = q->request_id ? strlen(q->request_id) : 1;
+
+	if (len < 1 || len > RATION_REQUEST_ID_MAX)
+		return ration_failure_set(f, RATION_ERR_ARGUMENT,
+		    "a request id has 1 to %d bytes, not %zu", RATION_REQUEST_ID_MAX,
+		    len);
+	if ((unsigned)q->mode > RATION_RESERVE)
+		return ration_failure_set(
+		    f, RATION_ERR_ARGUMENT, "mode is not an enum ration_mode");
+	if (q->ttl_s < 0 || q->ttl_s > RATION_TTL_MAX_S)
+		return ration_failure_set(f, RATION_ERR_ARGUMENT,
+		    "ttl_s is %" PRId64 ", but has to be 0 to %d", q->ttl_s,
+		    RATION_TTL_MAX_S);
+	if (q->ttl_s > 0 && q->mode != RATION_RESERVE)
+		return ration_failure_set(f, RATION_ERR_ARGUMENT,
+		    "ttl_s belongs to a reservation: ration_reserve()");
+	return 0;
+}
+
+/* A number as words; 0 of what may be left out is. */
+struct number {
+	char text[24];
+};
+
+static const char *
+number_of(struct number *to, bool given, int64_t value)
+{
+	snprintf(to->text, sizeof(to->text), "%" PRId64, value);
+	return given ? to->text : NULL;
+}
+
+static int
 command_of(struct command *c, const char *name, const struct ration_request *q,
     int64_t decide_ms, struct failure *f)
 {
 	struct words w = { .n = 0 };
-	char cost[24];
-	char timeout[24];
+	static const char *const modes[] = { NULL, "peek", "reserve" };
+	struct number cost, timeout, ttl;
 	int rc = validate(q, f);
 
+	if (rc == 0)
+		rc = validate_mode(q, f);
 	if (rc != 0)
 		return rc;
-	if (q->has_cost)
-		snprintf(cost, sizeof(cost), "%" PRId64, q->cost);
-	if (decide_ms > 0)
-		snprintf(timeout, sizeof(timeout), "%" PRId64, decide_ms);
 	add(&w, name);
 	add(&w, q->tool);
 	add(&w, q->grant);
 	add_option(&w, "POLICY", q->policy);
 	add_option(&w, "SESSION", q->session);
-	add_option(&w, "COST", q->has_cost ? cost : NULL);
+	add_option(&w, "COST", number_of(&cost, q->has_cost, q->cost));
+	add_option(&w, "ID", q->request_id);
 	add_option(&w, "ARGS", q->args_json);
-	add_option(&w, "TIMEOUT", decide_ms > 0 ? timeout : NULL);
+	add_option(&w, "MODE", modes[q->mode]);
+	add_option(&w, "TTL", number_of(&ttl, q->ttl_s > 0, q->ttl_s));
+	add_option(&w, "TIMEOUT", number_of(&timeout, decide_ms > 0, decide_ms));
 	for (size_t i = 0; i < q->n_attributes; i++) {
 		add(&w, "ATTR");
 		add(&w, q->attributes[i].name);
@@ -134,6 +171,92 @@ ration_command_usage(struct command *c, const struct ration_request *q,
 	add(&w, "USAGE");
 	add(&w, q->grant);
 	add_option(&w, "POLICY", q->policy);
+	return format(c, &w, f);
+}
+
+static int
+validate_settle(
+    const char *reservation, const struct ration_settle *how, struct failure *f)
+{
+	if (!reservation || !reservation[0])
+		return ration_failure_set(
+		    f, RATION_ERR_ARGUMENT, "a reservation is needed");
+	if (how->has_cost && (how->cost < 0 || how->cost > RATION_COST_MAX))
+		return ration_failure_set(f, RATION_ERR_ARGUMENT,
+		    "cost is %" PRId64 ", but has to be 0 to %" PRId64, how->cost,
+		    RATION_COST_MAX);
+	if (how->ttl_s < 0 || how->ttl_s > RATION_TTL_MAX_S)
+		return ration_failure_set(f, RATION_ERR_ARGUMENT,
+		    "ttl_s is %" PRId64 ", but has to be 0 to %d", how->ttl_s,
+		    RATION_TTL_MAX_S);
+	return 0;
+}
+
+static int
+settle_of(struct command *c, const char *name, const char *reservation,
+    const struct ration_settle *how, bool renews, struct failure *f)
+{
+	struct words w = { .n = 0 };
+	struct number cost, ttl;
+	int rc = validate_settle(reservation, how, f);
+
+	if (rc == 0 && how->has_cost && strcmp(name, "COMMIT") != 0)
+		rc = ration_failure_set(
+		    f, RATION_ERR_ARGUMENT, "a cost belongs to a commit");
+	if (rc == 0 && how->ttl_s > 0 && !renews)
+		rc = ration_failure_set(
+		    f, RATION_ERR_ARGUMENT, "ttl_s belongs to a renewal");
+	if (rc != 0)
+		return rc;
+	add(&w, name);
+	add(&w, reservation);
+	add_option(&w, "COST", number_of(&cost, how->has_cost, how->cost));
+	add_option(&w, "TTL",
+	    number_of(&ttl, renews, how->ttl_s > 0 ? how->ttl_s : TTL_DEFAULT_S));
+	add_option(&w, "GRANT", how->grant);
+	return format(c, &w, f);
+}
+
+int
+ration_command_commit(struct command *c, const char *reservation,
+    const struct ration_settle *how, struct failure *f)
+{
+	return settle_of(c, "COMMIT", reservation, how, false, f);
+}
+
+int
+ration_command_rollback(struct command *c, const char *reservation,
+    const struct ration_settle *how, struct failure *f)
+{
+	return settle_of(c, "ROLLBACK", reservation, how, false, f);
+}
+
+int
+ration_command_renew(struct command *c, const char *reservation,
+    const struct ration_settle *how, struct failure *f)
+{
+	return settle_of(c, "RENEW", reservation, how, true, f);
+}
+
+int
+ration_command_reset(
+    struct command *c, const struct ration_reset *what, struct failure *f)
+{
+	struct words w = { .n = 0 };
+
+	if (!what->policy || !what->policy[0] || !what->scope || !what->scope[0])
+		return ration_failure_set(
+		    f, RATION_ERR_ARGUMENT, "a reset needs a policy and a scope");
+	if (!what->counter != !what->window)
+		return ration_failure_set(f, RATION_ERR_ARGUMENT,
+		    "a reset's counter and window belong together");
+	add(&w, "RESET");
+	add(&w, what->policy);
+	if (what->counter) {
+		add(&w, what->counter);
+		add(&w, what->window);
+	}
+	add(&w, what->scope);
 	return format(c, &w, f);
 }
 

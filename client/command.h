@@ -24,6 +24,15 @@ int ration_command_explain(struct command *c, const struct ration_request *reque
     int64_t decide_ms, struct failure *f);
 int ration_command_usage(struct command *c, const struct ration_request *request,
     int64_t decide_ms, struct failure *f);
+/* What settles a reservation. */
+int ration_command_commit(struct command *c, const char *reservation,
+    const struct ration_settle *how, struct failure *f);
+int ration_command_rollback(struct command *c, const char *reservation,
+    const struct ration_settle *how, struct failure *f);
+int ration_command_renew(struct command *c, const char *reservation,
+    const struct ration_settle *how, struct failure *f);
+int ration_command_reset(
+    struct command *c, const struct ration_reset *what, struct failure *f);
 int ration_command_auth(struct command *c, const char *token, struct failure *f);
 void ration_command_fini(struct command *c);
 

@@ -15,6 +15,7 @@ static const char *const texts[] = {
 	[-RATION_ERR_AUTH] = "token missing or wrong",
 	[-RATION_ERR_REFUSED] = "request refused as malformed",
 	[-RATION_ERR_UNAVAILABLE] = "daemon cannot answer",
+	[-RATION_ERR_NOTFOUND] = "no such reservation",
 };
 
 const char *

@@ -84,7 +84,7 @@ static bool
 in_step(int rc)
 {
 	return rc == 0 || rc == RATION_ERR_REFUSED || rc == RATION_ERR_AUTH ||
-	    rc == RATION_ERR_UNAVAILABLE;
+	    rc == RATION_ERR_UNAVAILABLE || rc == RATION_ERR_NOTFOUND;
 }
 
 static int
@@ -227,14 +227,39 @@ decide_ms(const struct ration_request *q, int64_t deadline_us)
 	return left_ms * 9 / 10 > 1 ? left_ms * 9 / 10 : 1;
 }
 
-/* A question as a command: ration_command_check() and its like. */
+/* A request as a command: ration_command_check() and its like. */
 typedef int command_fn(struct command *c, const struct ration_request *request,
     int64_t decide_ms, struct failure *f);
+typedef int settle_fn(struct command *c, const char *reservation,
+    const struct ration_settle *how, struct failure *f);
+
+/* One thing to ask of the daemon: a request, or how a reservation is settled. */
+struct question {
+	command_fn *command;
+	struct ration_request request;
+	settle_fn *settle; /* in the place of `command` */
+	const char *reservation;
+	struct ration_settle how;
+	struct ration_reset reset; /* in the place of both, where it has a size */
+	enum reply_kind wanted;    /* REPLY_ARRAY, REPLY_TEXT, REPLY_NUMBER */
+	bool repeats;              /* it may be sent again when its fate is not known */
+	int64_t timeout_ms;        /* 0: the connection's */
+};
+
+static int
+make_command(
+    const struct question *q, int64_t deadline_us, struct command *c, struct failure *f)
+{
+	if (q->reset.size)
+		return ration_command_reset(c, &q->reset, f);
+	if (q->settle)
+		return q->settle(c, q->reservation, &q->how, f);
+	return q->command(c, &q->request, decide_ms(&q->request, deadline_us), f);
+}
 
 /* Makes sure of a connection, sends the question, reads the reply. *sent as above. */
 static int
-try_ask(struct ration *r, command_fn *command, const struct ration_request *q,
-    int64_t deadline_us, size_t *sent)
+try_ask(struct ration *r, const struct question *q, int64_t deadline_us, size_t *sent)
 {
 	struct command c = { NULL, 0 };
 	int rc;
@@ -242,53 +267,73 @@ try_ask(struct ration *r, command_fn *command, const struct ration_request *q,
 	*sent = 0;
 	rc = r->fd < 0 ? open_connection(r, deadline_us) : 0;
 	if (rc == 0)
-		rc = command(&c, q, decide_ms(q, deadline_us), &r->failure);
-	r->reader.wants_text = command != ration_command_check;
+		rc = make_command(q, deadline_us, &c, &r->failure);
+	r->reader.wanted = q->wanted;
 	if (rc == 0)
 		rc = exchange(r, &c, deadline_us, sent);
-	r->reader.wants_text = false;
+	r->reader.wanted = REPLY_NONE;
 	ration_command_fini(&c);
 	return rc;
 }
 
 /* Asks, and leaves the reply in r->reader. */
 static int
-ask(struct ration *r, command_fn *command, const struct ration_request *request)
+ask(struct ration *r, const struct question *q)
 {
-	struct ration_request q = RATION_REQUEST_INIT;
-	int64_t timeout_ms;
+	int64_t timeout_ms = timeout_of(q->timeout_ms, r->timeout_ms);
 	int64_t deadline_us;
 	bool kept;
 	size_t sent;
 	int rc;
 
-	r->failure.text[0] = '\0';
-	if (!adopt(&q, sizeof(q), sizeof(q), request))
-		return bad_size(&r->failure, "struct ration_request");
-	timeout_ms = timeout_of(q.timeout_ms, r->timeout_ms);
 	if (timeout_ms < 0)
 		return bad_timeout(&r->failure);
 	deadline_us = ration_sock_clock_us() + timeout_ms * 1000;
 	if (r->fd >= 0 && !ration_sock_is_quiet(r->fd))
 		drop(r);
 	kept = r->fd >= 0;
-	rc = try_ask(r, command, &q, deadline_us, &sent);
-	/* Not a byte had left: the check cannot have been charged. */
-	if (rc == RATION_ERR_CLOSED && kept && sent == 0)
-		rc = try_ask(r, command, &q, deadline_us, &sent);
+	rc = try_ask(r, q, deadline_us, &sent);
+	/* Of a kept connection not a byte had left: it cannot have been charged. */
+	if (rc == RATION_ERR_CLOSED && (q->repeats || (kept && sent == 0)))
+		rc = try_ask(r, q, deadline_us, &sent);
 	return rc;
 }
 
-int
-ration_check(struct ration *r, const struct ration_request *request,
+/* The fields that were added since the first version begin here. */
+#define REQUEST_LEAST offsetof(struct ration_request, request_id)
+
+static int
+question_of(struct ration *r, command_fn *command, enum reply_kind wanted,
+    const struct ration_request *request, struct question *q)
+{
+	*q = (struct question){
+		.command = command, .wanted = wanted, .request = RATION_REQUEST_INIT
+	};
+	r->failure.text[0] = '\0';
+	if (!adopt(&q->request, sizeof(q->request), REQUEST_LEAST, request))
+		return bad_size(&r->failure, "struct ration_request");
+	/* What is only told may be told twice. */
+	q->repeats = q->request.request_id || wanted == REPLY_TEXT ||
+	    q->request.mode == RATION_PEEK;
+	q->timeout_ms = q->request.timeout_ms;
+	return 0;
+}
+
+static int
+ask_verdict(struct ration *r, const struct ration_request *request, bool reserves,
     struct ration_answer *answer)
 {
 	struct ration_answer a = RATION_ANSWER_INIT;
+	struct question q;
 	int rc;
 
 	if (answer->size < sizeof(a))
 		return bad_size(&r->failure, "struct ration_answer");
-	rc = ask(r, ration_command_check, request);
+	rc = question_of(r, ration_command_check, REPLY_ARRAY, request, &q);
+	if (rc == 0 && reserves)
+		q.request.mode = RATION_RESERVE;
+	if (rc == 0)
+		rc = ask(r, &q);
 	if (rc == 0)
 		rc = ration_command_answer(&r->reader, &a, &r->failure);
 	if (rc == RATION_ERR_PROTOCOL)
@@ -301,12 +346,111 @@ ration_check(struct ration *r, const struct ration_request *request,
 	return 0;
 }
 
+int
+ration_check(struct ration *r, const struct ration_request *request,
+    struct ration_answer *answer)
+{
+	return ask_verdict(r, request, false, answer);
+}
+
+int
+ration_reserve(struct ration *r, const struct ration_request *request,
+    struct ration_answer *answer)
+{
+	return ask_verdict(r, request, true, answer);
+}
+
+/* Asks what is answered by a number from 0 to max, and may be asked again. */
+static int
+ask_number(struct ration *r, struct question *q, int64_t max, int64_t *out)
+{
+	const struct reply_item *item = &r->reader.items[0];
+	int rc;
+
+	q->wanted = REPLY_NUMBER;
+	q->repeats = true;
+	rc = ask(r, q);
+	if (rc == 0 &&
+	    (r->reader.kind != REPLY_NUMBER || item->number < 0 || item->number > max))
+		rc = ration_failure_set(&r->failure, RATION_ERR_PROTOCOL,
+		    "the reply is not the number that was asked for");
+	if (rc == RATION_ERR_PROTOCOL)
+		drop(r);
+	if (rc != 0)
+		return rc;
+	r->failure.text[0] = '\0';
+	*out = item->number;
+	return 0;
+}
+
+static int
+settle(struct ration *r, settle_fn *settle_command, const char *reservation,
+    const struct ration_settle *how, bool *done)
+{
+	struct question q = { .settle = settle_command,
+		.reservation = reservation,
+		.how = RATION_SETTLE_INIT };
+	int64_t number;
+	int rc;
+
+	r->failure.text[0] = '\0';
+	if (how && !adopt(&q.how, sizeof(q.how), sizeof(q.how), how))
+		return bad_size(&r->failure, "struct ration_settle");
+	q.timeout_ms = q.how.timeout_ms;
+	rc = ask_number(r, &q, 1, &number);
+	if (rc == 0 && done)
+		*done = number == 1;
+	return rc;
+}
+
+int
+ration_commit(struct ration *r, const char *reservation,
+    const struct ration_settle *how, bool *done)
+{
+	return settle(r, ration_command_commit, reservation, how, done);
+}
+
+int
+ration_rollback(struct ration *r, const char *reservation,
+    const struct ration_settle *how, bool *done)
+{
+	return settle(r, ration_command_rollback, reservation, how, done);
+}
+
+int
+ration_renew(struct ration *r, const char *reservation, const struct ration_settle *how,
+    bool *done)
+{
+	return settle(r, ration_command_renew, reservation, how, done);
+}
+
+int
+ration_reset(struct ration *r, const struct ration_reset *what, int64_t *counters)
+{
+	struct question q = { .reset = RATION_RESET_INIT };
+	int64_t number;
+	int rc;
+
+	r->failure.text[0] = '\0';
+	if (!adopt(&q.reset, sizeof(q.reset), sizeof(q.reset), what))
+		return bad_size(&r->failure, "struct ration_reset");
+	q.reset.size = sizeof(q.reset);
+	q.timeout_ms = q.reset.timeout_ms;
+	rc = ask_number(r, &q, RATION_COST_MAX, &number);
+	if (rc == 0 && counters)
+		*counters = number;
+	return rc;
+}
+
 static int
 ask_for_json(struct ration *r, command_fn *command,
     const struct ration_request *request, const char **json)
 {
-	int rc = ask(r, command, request);
+	struct question q;
+	int rc = question_of(r, command, REPLY_TEXT, request, &q);
 
+	if (rc == 0)
+		rc = ask(r, &q);
 	if (rc == 0 && r->reader.kind != REPLY_TEXT)
 		rc = ration_failure_set(&r->failure, RATION_ERR_PROTOCOL,
 		    "the reply is not the text that was asked for");

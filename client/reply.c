@@ -50,7 +50,8 @@ on_string(const redisReadTask *task, char *text, size_t len)
 		rr->kind = REPLY_ERROR;
 	else if (task->type == REDIS_REPLY_STATUS && !task->parent)
 		rr->kind = REPLY_SIMPLE;
-	else if (task->type == REDIS_REPLY_STRING && !task->parent && rr->wants_text)
+	else if (task->type == REDIS_REPLY_STRING && !task->parent &&
+	    rr->wanted == REPLY_TEXT)
 		rr->kind = REPLY_TEXT;
 	else if (task->type != REDIS_REPLY_STRING || !task->parent)
 		return refuse(rr, RATION_ERR_PROTOCOL);
@@ -77,10 +78,15 @@ on_integer(const redisReadTask *task, long long value)
 {
 	struct reply_reader *rr = task->privdata;
 
-	if (task->type != REDIS_REPLY_INTEGER || !task->parent)
+	struct reply_item *item = &rr->items[task->parent ? task->idx : 0];
+
+	if (task->type != REDIS_REPLY_INTEGER ||
+	    (!task->parent && rr->wanted != REPLY_NUMBER))
 		return refuse(rr, RATION_ERR_PROTOCOL);
-	rr->items[task->idx].is_number = true;
-	rr->items[task->idx].number = value;
+	if (!task->parent)
+		rr->kind = REPLY_NUMBER;
+	item->is_number = true;
+	item->number = value;
 	return rr;
 }
 

@@ -2,7 +2,7 @@
 /*
  * Replies of a daemon, read from bytes as they come: hiredis's reader below, and
  * nothing of it above. A reply is a simple string, an error, or one flat array of
- * REPLY_ITEMS, or, where that is what was asked for, one text; everything else is
+ * REPLY_ITEMS, or, where that is what was asked for, one text or number; all else is
  * refused as soon as its head is read, so that no announced length costs memory.
  *
  * Ownership: a reply_reader owns its memory; the texts live until the next begin.
@@ -18,7 +18,14 @@
 #define REPLY_ITEMS 8
 #define REPLY_BYTES_MAX (1u << 20) /* of one reply */
 
-enum reply_kind { REPLY_NONE, REPLY_SIMPLE, REPLY_ERROR, REPLY_ARRAY, REPLY_TEXT };
+enum reply_kind {
+	REPLY_NONE,
+	REPLY_SIMPLE,
+	REPLY_ERROR,
+	REPLY_ARRAY,
+	REPLY_TEXT,
+	REPLY_NUMBER
+};
 
 struct reply_item {
 	bool is_number;
@@ -27,10 +34,11 @@ struct reply_item {
 };
 
 struct reply_reader {
-	void *reader;    /* hiredis's; NULL until the first begin */
-	size_t fed;      /* bytes since begin */
-	int fault;       /* an enum ration_error that a callback of the reader left */
-	bool wants_text; /* the caller's: the reply is to be one text, not an array */
+	void *reader; /* hiredis's; NULL until the first begin */
+	size_t fed;   /* bytes since begin */
+	int fault;    /* an enum ration_error that a callback of the reader left */
+	enum reply_kind wanted; /* the caller's: REPLY_TEXT or REPLY_NUMBER is read too
+	                           where it is this */
 	enum reply_kind kind;
 	struct reply_item items[REPLY_ITEMS]; /* [0] alone unless it is an array */
 	char *texts;                          /* each ended by a NUL */

@@ -2,33 +2,23 @@
 /* ration check, explain and usage: one question to a daemon, one exit status. */
 #include "cli.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <inttypes.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "args.h"
-#include "base/clock.h"
-#include "base/num.h"
-#include "base/slice.h"
+#include "daemon.h"
 #include "ration/ration.h"
 #include "show.h"
 #include "writer.h"
 
-#define TOKEN_FILE_MAX 65536 /* bytes */
-#define BLANKS " \t\r"
-
 /* The command line, read. Borrows argv; owns args and attribute names. */
 struct ask {
+	struct daemon daemon; /* first: its options go into it */
 	const struct cli_command *command;
 	struct ration_request request;
 	struct ration_attribute attributes[RATION_ATTRIBUTES_MAX];
 	json_t *args; /* NULL without any */
-	const char *server;
-	const char *token_file;
-	bool json;
 };
 
 static int
@@ -53,54 +43,53 @@ set_session(void *into, const char *value)
 }
 
 static int
-set_server(void *into, const char *value)
-{
-	((struct ask *)into)->server = value;
-	return 0;
-}
-
-static int
-set_token_file(void *into, const char *value)
-{
-	((struct ask *)into)->token_file = value;
-	return 0;
-}
-
-static int
-set_json(void *into, const char *value)
-{
-	(void)value;
-	((struct ask *)into)->json = true;
-	return 0;
-}
-
-static int
-set_number(const struct ask *ask, const char *name, const char *value, int64_t min,
-    int64_t max, int64_t *out)
-{
-	if (num_parse(slice_str(value), out) == 0 && *out >= min && *out <= max)
-		return 0;
-	return cli_usage(ask->command,
-	    "--%s: %s is not a whole number from %" PRId64 " to %" PRId64, name, value,
-	    min, max);
-}
-
-static int
 set_cost(void *into, const char *value)
 {
 	struct ask *ask = into;
 
 	ask->request.has_cost = true;
-	return set_number(ask, "cost", value, 0, RATION_COST_MAX, &ask->request.cost);
+	return cli_set_number(
+	    ask->command, "cost", value, 0, RATION_COST_MAX, &ask->request.cost);
 }
 
 static int
-set_timeout(void *into, const char *value)
+set_request_id(void *into, const char *value)
+{
+	((struct ask *)into)->request.request_id = value;
+	return 0;
+}
+
+static int
+set_ttl(void *into, const char *value)
 {
 	struct ask *ask = into;
 
-	return set_number(ask, "timeout-ms", value, 1, RATION_TIMEOUT_MAX_MS,
-	    &ask->request.timeout_ms);
+	return cli_set_number(
+	    ask->command, "ttl", value, 1, RATION_TTL_MAX_S, &ask->request.ttl_s);
+}
+
+static int
+set_mode(struct ask *ask, enum ration_mode mode)
+{
+	if (ask->request.mode != RATION_ENFORCE)
+		return cli_usage(
+		    ask->command, "--peek and --reserve exclude each other");
+	ask->request.mode = mode;
+	return 0;
+}
+
+static int
+set_peek(void *into, const char *value)
+{
+	(void)value;
+	return set_mode(into, RATION_PEEK);
+}
+
+static int
+set_reserve(void *into, const char *value)
+{
+	(void)value;
+	return set_mode(into, RATION_RESERVE);
 }
 
 static int
@@ -173,17 +162,7 @@ static const struct cli_option usage_options[] = {
 	{ "grant", "G", "whose counters (required)", set_grant, false },
 	{ "policy", "P", "the policy to ask; default: the daemon's", set_policy,
 	    false },
-	{ "timeout-ms", "N", "wait at most so long; default: 1000", set_timeout,
-	    false },
-	{ "token-file", "FILE",
-	    "the daemon's token, the first line of a file;\n"
-	    "                        default: $RATION_TOKEN",
-	    set_token_file, false },
-	{ "json", NULL, "one JSON object in the place of text", set_json, false },
-	{ "server", "ADDR",
-	    "host:port, [IPv6]:port or unix:/path; default:\n"
-	    "                        $RATION_SERVER, or " RATION_DEFAULT_ADDRESS,
-	    set_server, false },
+	DAEMON_OPTIONS,
 };
 
 static const struct cli_option options[] = {
@@ -196,91 +175,23 @@ static const struct cli_option options[] = {
 	{ "args", "JSON", "arguments of the call as a JSON object", set_args, false },
 	{ "attr", "NAME=VALUE", "one attribute of the request; may repeat", set_attr,
 	    true },
-	{ "timeout-ms", "N", "wait at most so long; default: 1000", set_timeout,
-	    false },
-	{ "token-file", "FILE",
-	    "the daemon's token, the first line of a file;\n"
-	    "                        default: $RATION_TOKEN",
-	    set_token_file, false },
-	{ "json", NULL, "one JSON object in the place of text", set_json, false },
-	{ "server", "ADDR",
-	    "host:port, [IPv6]:port or unix:/path; default:\n"
-	    "                        $RATION_SERVER, or " RATION_DEFAULT_ADDRESS,
-	    set_server, false },
-	{ .name = "request-id", .value = "ID" },
-	{ .name = "id", .value = "ID" },
-	{ .name = "mode", .value = "MODE" },
-	{ .name = "ttl", .value = "S" },
-	{ .name = "peek" },
-	{ .name = "reserve" },
+	{ "request-id", "ID",
+	    "the same for each retry of a call, which is charged\n"
+	    "                        once then",
+	    set_request_id, false },
+	{ "reserve", NULL, "hold the charges until ration commit or rollback",
+	    set_reserve, false },
+	{ "ttl", "S", "with --reserve: for so long; default: 600", set_ttl, false },
+	{ "peek", NULL, "charge nothing, only look", set_peek, false },
+	DAEMON_OPTIONS,
 };
-
-/* The first line of the text that is neither empty nor a comment, without the white
- * space around it, as rationd reads its file; NULL: there is none. Ends it with a
- * NUL. */
-static char *
-first_line(char *text)
-{
-	char *save = NULL;
-	char *line = strtok_r(text, "\n", &save);
-
-	for (; line; line = strtok_r(NULL, "\n", &save)) {
-		size_t len;
-
-		line += strspn(line, BLANKS);
-		len = strlen(line);
-		while (len > 0 && strchr(BLANKS, line[len - 1]))
-			line[--len] = '\0';
-		if (len > 0 && line[0] != '#')
-			return line;
-	}
-	return NULL;
-}
-
-/* Reads at most `size` - 1 bytes. False: errno says why. */
-static bool
-read_small(const char *file, char *out, size_t size)
-{
-	int fd = open(file, O_RDONLY | O_CLOEXEC);
-	size_t len = 0;
-	ssize_t n = fd < 0 ? -1 : 1;
-	int error;
-
-	while (n > 0 && len < size - 1) {
-		n = read(fd, out + len, size - 1 - len);
-		len += n > 0 ? (size_t)n : 0;
-	}
-	error = errno;
-	if (fd >= 0)
-		close(fd);
-	out[len] = '\0';
-	errno = error;
-	return n >= 0;
-}
-
-static int
-status_of(int rc)
-{
-	return rc == RATION_ERR_ARGUMENT || rc == RATION_ERR_REFUSED ? CLI_USAGE
-								     : CLI_NO_ANSWER;
-}
-
-/* The time left of --timeout-ms after connecting, which it covers too. */
-static void
-spend(struct ration_request *q, int64_t since_us)
-{
-	int64_t spent_ms = (clock_mono_us() - since_us) / 1000;
-
-	if (q->timeout_ms > 0)
-		q->timeout_ms = q->timeout_ms > spent_ms ? q->timeout_ms - spent_ms : 1;
-}
 
 static int
 show_answer(const struct ask *ask, const struct ration_answer *answer)
 {
 	struct writer w;
 
-	writer_init(&w, ask->json);
+	writer_init(&w, ask->daemon.json);
 	w.ops->answer(&w, &ask->request, answer);
 	if (!writer_end(&w))
 		return CLI_NO_ANSWER;
@@ -296,12 +207,12 @@ show_json(const struct ask *ask, const char *json,
 	struct writer w;
 	int status = CLI_NO_ANSWER;
 
-	writer_init(&w, ask->json);
+	writer_init(&w, ask->daemon.json);
 	if (root)
 		status = add_text(&w.out, root);
 	if (status == CLI_NO_ANSWER)
 		cli_error("the daemon's answer is not understood");
-	if (status != CLI_NO_ANSWER && ask->json) {
+	if (status != CLI_NO_ANSWER && ask->daemon.json) {
 		buf_clear(&w.out);
 		buf_add_str(&w.out, json);
 		buf_add_char(&w.out, '\n');
@@ -323,93 +234,27 @@ ask_check(const struct ask *ask, struct ration *r, int *status)
 }
 
 static int
-ask_explain(const struct ask *ask, struct ration *r, int *status)
+ask_json(const struct ask *ask, struct ration *r, int *status)
 {
+	bool counters = ask->command == &cli_counters;
 	const char *json;
-	int rc = ration_explain(r, &ask->request, &json);
+	int rc = counters ? ration_usage(r, &ask->request, &json)
+			  : ration_explain(r, &ask->request, &json);
 
 	if (rc == 0)
-		*status = show_json(ask, json, show_explanation);
+		*status =
+		    show_json(ask, json, counters ? show_usage : show_explanation);
 	return rc;
 }
 
 static int
-ask_usage(const struct ask *ask, struct ration *r, int *status)
+ask_command(void *arg, struct ration *r, int64_t left_ms, int *status)
 {
-	const char *json;
-	int rc = ration_usage(r, &ask->request, &json);
+	struct ask *ask = arg;
 
-	if (rc == 0)
-		*status = show_json(ask, json, show_usage);
-	return rc;
-}
-
-static int
-ask_command(const struct ask *ask, struct ration *r, int *status)
-{
-	if (ask->command == &cli_explain)
-		return ask_explain(ask, r, status);
-	if (ask->command == &cli_counters)
-		return ask_usage(ask, r, status);
-	return ask_check(ask, r, status);
-}
-
-static int
-ask_daemon(struct ask *ask, const char *token)
-{
-	struct ration_options with = RATION_OPTIONS_INIT;
-	int64_t since_us = clock_mono_us();
-	struct ration *r;
-	char why[256];
-	int status;
-	int rc;
-
-	with.timeout_ms = ask->request.timeout_ms;
-	with.token = token;
-	rc = ration_connect(&r, ask->server, &with, why, sizeof(why));
-	if (rc != 0) {
-		cli_error("%s", why);
-		return status_of(rc);
-	}
-	spend(&ask->request, since_us);
-	rc = ask_command(ask, r, &status);
-	if (rc != 0) {
-		cli_error("%s: %s", ration_error_text(rc), ration_detail(r));
-		status = status_of(rc);
-	}
-	ration_close(r);
-	return status;
-}
-
-/* An empty variable counts as not set. */
-static const char *
-env_or_null(const char *name)
-{
-	const char *value = getenv(name);
-
-	return value && value[0] ? value : NULL;
-}
-
-/* With the token of the file, else of the environment. */
-static int
-ask_with_token(struct ask *ask)
-{
-	char *text = ask->token_file ? malloc(TOKEN_FILE_MAX) : NULL;
-	const char *token = env_or_null("RATION_TOKEN");
-	int rc = CLI_USAGE;
-
-	if (ask->token_file && !text)
-		cli_error("out of memory");
-	else if (text && !read_small(ask->token_file, text, TOKEN_FILE_MAX))
-		cli_error("%s: %s", ask->token_file, strerror(errno));
-	else if (text && !(token = first_line(text)))
-		cli_error("%s: there is no token in it", ask->token_file);
-	else
-		rc = ask_daemon(ask, token);
-	if (text)
-		explicit_bzero(text, TOKEN_FILE_MAX);
-	free(text);
-	return rc;
+	ask->request.timeout_ms = left_ms;
+	return ask->command == &cli_check ? ask_check(ask, r, status)
+					  : ask_json(ask, r, status);
 }
 
 static int
@@ -430,6 +275,8 @@ check_operands(struct ask *ask, int argc, char **argv, int first)
 		return cli_usage(ask->command, "%s: --grant is needed", name);
 	if (!ask->request.grant[0])
 		return cli_usage(ask->command, "%s: --grant is empty", name);
+	if (ask->request.ttl_s > 0 && ask->request.mode != RATION_RESERVE)
+		return cli_usage(ask->command, "%s: --ttl needs --reserve", name);
 	return CLI_GO_ON;
 }
 
@@ -437,9 +284,9 @@ static int
 run(const struct cli_command *command, int argc, char **argv)
 {
 	struct ask ask = {
+		.daemon.command = command,
 		.command = command,
 		.request = RATION_REQUEST_INIT,
-		.server = env_or_null("RATION_SERVER"),
 	};
 	char *args_json = NULL;
 	int first = 0;
@@ -452,7 +299,9 @@ run(const struct cli_command *command, int argc, char **argv)
 		args_json = ask.args ? json_dumps(ask.args, JSON_COMPACT) : NULL;
 		ask.request.args_json = args_json;
 		ask.request.attributes = ask.attributes;
-		rc = ask.args && !args_json ? CLI_USAGE : ask_with_token(&ask);
+		rc = ask.args && !args_json
+		    ? CLI_USAGE
+		    : daemon_ask(&ask.daemon, ask_command, &ask);
 	}
 	for (size_t i = 0; i < ask.request.n_attributes; i++)
 		free((void *)(uintptr_t)ask.attributes[i].name);

@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/attr.h"
 
@@ -44,6 +45,10 @@ extern const struct cli_command cli_check;
 extern const struct cli_command cli_explain;
 extern const struct cli_command cli_lint;
 extern const struct cli_command cli_counters; /* ration usage */
+extern const struct cli_command cli_commit;
+extern const struct cli_command cli_rollback;
+extern const struct cli_command cli_renew;
+extern const struct cli_command cli_reset;
 
 #define CLI_GO_ON (-1)
 
@@ -52,6 +57,10 @@ extern const struct cli_command cli_counters; /* ration usage */
  * an option is wrong and that was said. */
 int cli_options(const struct cli_command *command, int argc, char **argv, void *into,
     int *first) MUST_CHECK;
+
+/* Reads the whole number that --`name` gives. 0, or CLI_USAGE after saying why. */
+int cli_set_number(const struct cli_command *command, const char *name,
+    const char *value, int64_t min, int64_t max, int64_t *out) MUST_CHECK;
 
 void cli_help(const struct cli_command *command);
 

@@ -37,8 +37,6 @@ static const struct cli_command help_command = {
 		.name = text \
 	}
 static const struct cli_command later[] = {
-	LATER("commit"),
-	LATER("rollback"),
 	LATER("bench"),
 	LATER("top"),
 };
@@ -47,6 +45,10 @@ static const struct cli_command *const commands[] = {
 	&cli_check,
 	&cli_explain,
 	&cli_counters,
+	&cli_commit,
+	&cli_rollback,
+	&cli_renew,
+	&cli_reset,
 	&cli_lint,
 	&version_command,
 	&help_command,

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: ISC */
 #include "cli.h"
 
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/buf.h"
+#include "base/num.h"
 #include "policy/suggest.h"
 #include "text.h"
 
@@ -129,6 +131,17 @@ read_option(const struct cli_command *command, int argc, char **argv, int *i,
 	if (*i + 1 == argc)
 		return cli_usage(command, "--%s: requires a value", o->name);
 	return o->set(into, argv[++*i]);
+}
+
+int
+cli_set_number(const struct cli_command *command, const char *name, const char *value,
+    int64_t min, int64_t max, int64_t *out)
+{
+	if (num_parse(slice_str(value), out) == 0 && *out >= min && *out <= max)
+		return 0;
+	return cli_usage(command,
+	    "--%s: %s is not a whole number from %" PRId64 " to %" PRId64, name, value,
+	    min, max);
 }
 
 static bool

@@ -70,6 +70,8 @@ text_answer(
 		buf_add_str(&w->out, " [degraded]");
 	if (a->replayed)
 		buf_add_str(&w->out, " [replayed]");
+	if (a->reservation[0])
+		add_clean(&w->out, "\nreservation ", a->reservation);
 	buf_add_char(&w->out, '\n');
 }
 

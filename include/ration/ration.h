@@ -30,10 +30,13 @@
  *
  * Errors: 0, or a negative enum ration_error; ration_detail() has the words. Out of
  * memory is one of them. After RATION_ERR_TIMEOUT, RATION_ERR_CLOSED,
- * RATION_ERR_PROTOCOL and RATION_ERR_NOMEM nobody knows whether the check was charged:
- * the library never sends such a check again, and neither should a caller who counts
- * exactly. After all other errors nothing was charged. An error never spoils the
- * struct ration: the next ration_check() connects anew where it must.
+ * RATION_ERR_PROTOCOL and RATION_ERR_NOMEM nobody knows whether the check was charged.
+ * One with a request_id may be sent again: it is charged once, however often it comes,
+ * and so the library itself sends it a second time when the connection was lost. One
+ * without is never sent again, and a caller who counts exactly does not either. The
+ * same holds of ration_reserve(); settling a reservation may always be repeated. After
+ * all other errors nothing was charged. An error never spoils the struct ration: the
+ * next call connects anew where it must.
  *
  * Time: milliseconds. One timeout covers a whole call: connecting where that is
  * needed, sending, and all of the reply. Only the look-up of a host name is not
@@ -73,23 +76,33 @@ extern "C" {
 /* The largest cost: 2^53 - 1. */
 #define RATION_COST_MAX INT64_C(9007199254740991)
 #define RATION_ATTRIBUTES_MAX 32
+#define RATION_REQUEST_ID_MAX 128
+#define RATION_TTL_MAX_S 86400
 
 enum ration_error {
-	RATION_ERR_NOMEM = -1,      /* out of memory */
-	RATION_ERR_ARGUMENT = -2,   /* the caller's arguments; nothing was sent */
-	RATION_ERR_CONNECT = -3,    /* no connection in time; nothing was sent */
-	RATION_ERR_TIMEOUT = -4,    /* no whole reply in time; may have been charged */
-	RATION_ERR_CLOSED = -5,     /* the daemon hung up; may have been charged */
-	RATION_ERR_PROTOCOL = -6,   /* not a daemon's reply; may have been charged */
-	RATION_ERR_AUTH = -7,       /* the token is missing or wrong */
-	RATION_ERR_REFUSED = -8,    /* the daemon finds the request malformed */
-	RATION_ERR_UNAVAILABLE = -9 /* the daemon answered that it cannot answer */
+	RATION_ERR_NOMEM = -1,       /* out of memory */
+	RATION_ERR_ARGUMENT = -2,    /* the caller's arguments; nothing was sent */
+	RATION_ERR_CONNECT = -3,     /* no connection in time; nothing was sent */
+	RATION_ERR_TIMEOUT = -4,     /* no whole reply in time; may have been charged */
+	RATION_ERR_CLOSED = -5,      /* the daemon hung up; may have been charged */
+	RATION_ERR_PROTOCOL = -6,    /* not a daemon's reply; may have been charged */
+	RATION_ERR_AUTH = -7,        /* the token is missing or wrong */
+	RATION_ERR_REFUSED = -8,     /* the daemon finds the request malformed */
+	RATION_ERR_UNAVAILABLE = -9, /* the daemon answered that it cannot answer */
+	RATION_ERR_NOTFOUND = -10    /* no such reservation, or its time is over */
 };
 
 enum ration_verdict {
 	RATION_DENY = 0,
 	RATION_ALLOW = 1,
 	RATION_APPROVAL = 2 /* a human has to approve; not to be treated as allowed */
+};
+
+/* What becomes of the charges of a check that is admitted. */
+enum ration_mode {
+	RATION_ENFORCE = 0, /* they stand */
+	RATION_PEEK = 1,    /* none are made: the verdict as if */
+	RATION_RESERVE = 2  /* they are held until they are settled: ration_reserve() */
 };
 
 /* One connection to one daemon. */
@@ -125,11 +138,30 @@ struct ration_request {
 	/* For this call in the place of the connection's timeout; 0: that one. The
 	 * daemon is told to decide in nine tenths of it, so that its answer arrives. */
 	int64_t timeout_ms;
+	/* 1 ... RATION_REQUEST_ID_MAX bytes, new for every call and the same for each
+	 * retry of it: an admitted one is charged once. NULL: none. */
+	const char *request_id;
+	enum ration_mode mode;
+	int64_t ttl_s; /* of a reservation, 1 ... RATION_TTL_MAX_S; 0: the daemon's */
 };
 #define RATION_REQUEST_INIT                                                            \
 	{                                                                              \
 		sizeof(struct ration_request), NULL, NULL, NULL, NULL, false, 0, NULL, \
-		    NULL, 0, 0                                                         \
+		    NULL, 0, 0, NULL, RATION_ENFORCE, 0                                \
+	}
+
+/* How a reservation is settled. Every member may stay as the INIT macro sets it. */
+struct ration_settle {
+	size_t size;        /* sizeof(struct ration_settle) */
+	const char *grant;  /* refused when the reservation is another's; NULL: any */
+	bool has_cost;      /* of a commit: `cost` is what was really used */
+	int64_t cost;       /* 0 ... RATION_COST_MAX */
+	int64_t ttl_s;      /* of a renewal: from now on; 0: 600 */
+	int64_t timeout_ms; /* for this call; 0: the connection's */
+};
+#define RATION_SETTLE_INIT                                         \
+	{                                                          \
+		sizeof(struct ration_settle), NULL, false, 0, 0, 0 \
 	}
 
 struct ration_answer {
@@ -178,10 +210,60 @@ RATION_API void ration_close(struct ration *r);
  * whatever the verdict; else any enum ration_error, and *answer is as it was.
  *
  * A kept connection that turns out to be closed before a byte of the check was sent
- * is opened again, once, within the same timeout.
+ * is opened again, once, within the same timeout; with a request_id also when it is
+ * lost later.
  */
 RATION_API int ration_check(struct ration *r, const struct ration_request *request,
     struct ration_answer *answer);
+
+/*
+ * The same with RATION_RESERVE: an admitted check holds its charges, and the slots of
+ * concurrency limits, under answer->reservation, until it is committed or rolled back
+ * or its ttl_s is over (then the charges stand and the slots are free). An answer that
+ * allows without a reservation is a degraded one: there is nothing to settle.
+ *
+ * Copy the reservation: the string lives until the next call.
+ */
+RATION_API int ration_reserve(struct ration *r, const struct ration_request *request,
+    struct ration_answer *answer);
+
+/*
+ * Settle a reservation: the work was done, at the cost that `how` may give; it was not
+ * done, and all is given back; or it takes longer. `how` may be NULL. 0, and *done
+ * (which may be NULL) is whether this call did it: false where it was settled before.
+ * RATION_ERR_NOTFOUND when there is no such reservation, or its time is over;
+ * RATION_ERR_REFUSED when it is malformed or another grant's; else any enum
+ * ration_error. They may be called again after any error.
+ */
+RATION_API int ration_commit(struct ration *r, const char *reservation,
+    const struct ration_settle *how, bool *done);
+RATION_API int ration_rollback(struct ration *r, const char *reservation,
+    const struct ration_settle *how, bool *done);
+RATION_API int ration_renew(struct ration *r, const char *reservation,
+    const struct ration_settle *how, bool *done);
+
+/* Which counters shall begin again at nothing. */
+struct ration_reset {
+	size_t size;        /* sizeof(struct ration_reset) */
+	const char *policy; /* required */
+	const char *scope; /* required: "global", "grant=alice-laptop", names and values
+	                        joined by '&'; %XX for bytes that mean something */
+	const char *counter; /* this one alone; NULL, with window: all of the scope */
+	const char *window;  /* "minute", "90s", "slots" ... */
+	int64_t timeout_ms;  /* for this call; 0: the connection's */
+};
+#define RATION_RESET_INIT                                              \
+	{                                                              \
+		sizeof(struct ration_reset), NULL, NULL, NULL, NULL, 0 \
+	}
+
+/*
+ * For operators. 0, and *counters (which may be NULL) is how many there are;
+ * RATION_ERR_REFUSED when the policy has none of that name and scope; else any enum
+ * ration_error. May be called again after any error.
+ */
+RATION_API int ration_reset(
+    struct ration *r, const struct ration_reset *what, int64_t *counters);
 
 /*
  * What ration_check() would answer, and why: every step of the decision, as the JSON

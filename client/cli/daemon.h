@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: ISC */
+/* What all commands that ask a daemon share: where it is, its token, how long to wait,
+ * how to show the answer. */
+#ifndef CLI_DAEMON_H
+#define CLI_DAEMON_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "cli.h"
+#include "ration/ration.h"
+
+/* Borrows argv. The first member of what a command's options are read into. */
+struct daemon {
+	const struct cli_command *command;
+	const char *server; /* NULL: $RATION_SERVER, or the default */
+	const char *token_file;
+	int64_t timeout_ms; /* 0: the library's */
+	bool json;
+};
+
+int daemon_set_timeout(void *into, const char *value);
+int daemon_set_token_file(void *into, const char *value);
+int daemon_set_json(void *into, const char *value);
+int daemon_set_server(void *into, const char *value);
+
+/* Their rows in a command's table. */
+#define DAEMON_OPTIONS                                                               \
+	{ "timeout-ms", "N", "wait at most so long; default: 1000",                  \
+		daemon_set_timeout, false },                                         \
+	    { "token-file", "FILE",                                                  \
+		    "the daemon's token, the first line of a file;\n"                \
+		    "                        default: $RATION_TOKEN",                \
+		    daemon_set_token_file, false },                                  \
+	    { "json", NULL, "one JSON object in the place of text", daemon_set_json, \
+		    false },                                                         \
+	{                                                                            \
+		"server", "ADDR",                                                    \
+		    "host:port, [IPv6]:port or unix:/path; default:\n"               \
+		    "                        $RATION_SERVER, "                       \
+		    "or " RATION_DEFAULT_ADDRESS,                                    \
+		    daemon_set_server, false                                         \
+	}
+
+/*
+ * Connects, has `ask` ask, and says what went wrong. The status to exit with. `ask`
+ * returns 0 and the status, or an enum ration_error; left_ms of the timeout are left
+ * for it (0: the library's).
+ */
+int daemon_ask(const struct daemon *d,
+    int (*ask)(void *arg, struct ration *r, int64_t left_ms, int *status), void *arg);
+
+#endif
