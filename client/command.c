@@ -289,6 +289,7 @@ ration_command_error(const struct reply_reader *rr, struct failure *f)
 	} table[] = {
 		{ "ERR max number of clients", RATION_ERR_UNAVAILABLE },
 		{ "ERR out of memory", RATION_ERR_UNAVAILABLE },
+		{ "ERR there is no such reservation,", RATION_ERR_NOTFOUND },
 		{ "ERR", RATION_ERR_REFUSED },
 		{ "NOAUTH", RATION_ERR_AUTH },
 		{ "WRONGPASS", RATION_ERR_AUTH },
@@ -345,6 +346,10 @@ ration_command_answer(
 		    (!items[i].is_number ||
 			(items[i].number >= shape[i].min &&
 			    items[i].number <= shape[i].max));
+	/* A caller has room for one of that length. */
+	if (good &&
+	    strlen(ration_reply_text(rr, RESERVATION)) >= RATION_RESERVATION_MAX)
+		good = false;
 	if (!good)
 		return ration_failure_set(
 		    f, RATION_ERR_PROTOCOL, "the reply is not the answer to a check");

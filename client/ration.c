@@ -233,31 +233,18 @@ typedef int command_fn(struct command *c, const struct ration_request *request,
 typedef int settle_fn(struct command *c, const char *reservation,
     const struct ration_settle *how, struct failure *f);
 
-/* One thing to ask of the daemon: a request, or how a reservation is settled. */
+/* One thing to ask of the daemon. */
 struct question {
-	command_fn *command;
+	command_fn *command; /* of `request`; NULL: `made` is the command */
 	struct ration_request request;
-	settle_fn *settle; /* in the place of `command` */
-	const char *reservation;
-	struct ration_settle how;
-	struct ration_reset reset; /* in the place of both, where it has a size */
-	enum reply_kind wanted;    /* REPLY_ARRAY, REPLY_TEXT, REPLY_NUMBER */
-	bool repeats;              /* it may be sent again when its fate is not known */
-	int64_t timeout_ms;        /* 0: the connection's */
+	struct command made;    /* by the caller, who frees it */
+	enum reply_kind wanted; /* REPLY_ARRAY, REPLY_TEXT, REPLY_NUMBER */
+	bool repeats;           /* it may be sent again when its fate is not known */
+	int64_t timeout_ms;     /* 0: the connection's */
 };
 
-static int
-make_command(
-    const struct question *q, int64_t deadline_us, struct command *c, struct failure *f)
-{
-	if (q->reset.size)
-		return ration_command_reset(c, &q->reset, f);
-	if (q->settle)
-		return q->settle(c, q->reservation, &q->how, f);
-	return q->command(c, &q->request, decide_ms(&q->request, deadline_us), f);
-}
-
-/* Makes sure of a connection, sends the question, reads the reply. *sent as above. */
+/* Makes sure of a connection, sends the question, reads the reply. *sent as above. A
+ * check's command is made last: it tells the daemon how much time is left. */
 static int
 try_ask(struct ration *r, const struct question *q, int64_t deadline_us, size_t *sent)
 {
@@ -266,14 +253,30 @@ try_ask(struct ration *r, const struct question *q, int64_t deadline_us, size_t 
 
 	*sent = 0;
 	rc = r->fd < 0 ? open_connection(r, deadline_us) : 0;
-	if (rc == 0)
-		rc = make_command(q, deadline_us, &c, &r->failure);
+	if (rc == 0 && q->command)
+		rc = q->command(
+		    &c, &q->request, decide_ms(&q->request, deadline_us), &r->failure);
 	r->reader.wanted = q->wanted;
 	if (rc == 0)
-		rc = exchange(r, &c, deadline_us, sent);
+		rc = exchange(r, q->command ? &c : &q->made, deadline_us, sent);
 	r->reader.wanted = REPLY_NONE;
 	ration_command_fini(&c);
 	return rc;
+}
+
+/* A second try that says "nothing was charged" speaks only of itself: what the first
+ * one did is not known. */
+static int
+fate_of_both(int rc)
+{
+	switch (rc) {
+	case RATION_ERR_CONNECT:
+	case RATION_ERR_AUTH:
+	case RATION_ERR_UNAVAILABLE:
+		return RATION_ERR_CLOSED;
+	default:
+		return rc;
+	}
 }
 
 /* Asks, and leaves the reply in r->reader. */
@@ -294,8 +297,12 @@ ask(struct ration *r, const struct question *q)
 	kept = r->fd >= 0;
 	rc = try_ask(r, q, deadline_us, &sent);
 	/* Of a kept connection not a byte had left: it cannot have been charged. */
-	if (rc == RATION_ERR_CLOSED && (q->repeats || (kept && sent == 0)))
+	if (rc == RATION_ERR_CLOSED && kept && sent == 0)
 		rc = try_ask(r, q, deadline_us, &sent);
+	else if (rc == RATION_ERR_CLOSED && q->repeats)
+		rc = fate_of_both(try_ask(r, q, deadline_us, &sent));
+	if (rc == 0)
+		r->failure.text[0] = '\0';
 	return rc;
 }
 
@@ -340,7 +347,6 @@ ask_verdict(struct ration *r, const struct ration_request *request, bool reserve
 		drop(r);
 	if (rc != 0)
 		return rc;
-	r->failure.text[0] = '\0';
 	a.size = answer->size;
 	memcpy(answer, &a, sizeof(a));
 	return 0;
@@ -378,26 +384,29 @@ ask_number(struct ration *r, struct question *q, int64_t max, int64_t *out)
 		drop(r);
 	if (rc != 0)
 		return rc;
-	r->failure.text[0] = '\0';
 	*out = item->number;
 	return 0;
 }
 
+/* Its command is made first: the reservation may be a string of the last answer, which
+ * is gone when a connection is opened. */
 static int
-settle(struct ration *r, settle_fn *settle_command, const char *reservation,
-    const struct ration_settle *how, bool *done)
+settle(struct ration *r, settle_fn *command, const char *reservation,
+    const struct ration_settle *given, bool *done)
 {
-	struct question q = { .settle = settle_command,
-		.reservation = reservation,
-		.how = RATION_SETTLE_INIT };
-	int64_t number;
+	struct ration_settle how = RATION_SETTLE_INIT;
+	struct question q = { .command = NULL };
+	int64_t number = 0;
 	int rc;
 
 	r->failure.text[0] = '\0';
-	if (how && !adopt(&q.how, sizeof(q.how), sizeof(q.how), how))
+	if (given && !adopt(&how, sizeof(how), sizeof(how), given))
 		return bad_size(&r->failure, "struct ration_settle");
-	q.timeout_ms = q.how.timeout_ms;
-	rc = ask_number(r, &q, 1, &number);
+	q.timeout_ms = how.timeout_ms;
+	rc = command(&q.made, reservation, &how, &r->failure);
+	if (rc == 0)
+		rc = ask_number(r, &q, 1, &number);
+	ration_command_fini(&q.made);
 	if (rc == 0 && done)
 		*done = number == 1;
 	return rc;
@@ -425,18 +434,21 @@ ration_renew(struct ration *r, const char *reservation, const struct ration_sett
 }
 
 int
-ration_reset(struct ration *r, const struct ration_reset *what, int64_t *counters)
+ration_reset(struct ration *r, const struct ration_reset *given, int64_t *counters)
 {
-	struct question q = { .reset = RATION_RESET_INIT };
-	int64_t number;
+	struct ration_reset what = RATION_RESET_INIT;
+	struct question q = { .command = NULL };
+	int64_t number = 0;
 	int rc;
 
 	r->failure.text[0] = '\0';
-	if (!adopt(&q.reset, sizeof(q.reset), sizeof(q.reset), what))
+	if (!adopt(&what, sizeof(what), sizeof(what), given))
 		return bad_size(&r->failure, "struct ration_reset");
-	q.reset.size = sizeof(q.reset);
-	q.timeout_ms = q.reset.timeout_ms;
-	rc = ask_number(r, &q, RATION_COST_MAX, &number);
+	q.timeout_ms = what.timeout_ms;
+	rc = ration_command_reset(&q.made, &what, &r->failure);
+	if (rc == 0)
+		rc = ask_number(r, &q, RATION_COST_MAX, &number);
+	ration_command_fini(&q.made);
 	if (rc == 0 && counters)
 		*counters = number;
 	return rc;

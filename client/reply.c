@@ -77,7 +77,6 @@ static void *
 on_integer(const redisReadTask *task, long long value)
 {
 	struct reply_reader *rr = task->privdata;
-
 	struct reply_item *item = &rr->items[task->parent ? task->idx : 0];
 
 	if (task->type != REDIS_REPLY_INTEGER ||

@@ -320,7 +320,10 @@ const struct cli_command cli_check = {
 	.usage = "TOOL --grant G [options]",
 	.summary = "Asks a daemon whether a call may go ahead, and if so charges it.",
 	.notes =
-	    ARG_NOTE "\nExit status: 0 allowed, 1 denied or approval required, 2 usage,"
+	    ARG_NOTE "\nAn answer to --reserve that allows has a second line,"
+		     " \"reservation ID\", for\n"
+		     "ration commit, rollback and renew.\n"
+		     "\nExit status: 0 allowed, 1 denied or approval required, 2 usage,"
 		     " 3 no answer.\n",
 	.options = options,
 	.n_options = ARRAY_LEN(options),

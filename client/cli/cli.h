@@ -14,8 +14,9 @@
 
 /* Exit statuses, in every command. */
 enum cli_exit {
-	CLI_OK = 0,       /* allowed; every policy is good */
-	CLI_NO = 1,       /* denied, or approval required; a policy has faults */
+	CLI_OK = 0,       /* allowed; settled, reset; every policy is good */
+	CLI_NO = 1,       /* denied, or approval required; no such reservation; a policy
+			     has faults */
 	CLI_USAGE = 2,    /* the command line, or a file that cannot be read */
 	CLI_NO_ANSWER = 3 /* no daemon answered */
 };
@@ -52,9 +53,10 @@ extern const struct cli_command cli_reset;
 
 #define CLI_GO_ON (-1)
 
-/* Reads all options, by their full names and each once unless it may repeat, and moves them before the operands; *first is then the index of
- * the first operand. CLI_GO_ON, or the status to exit with: --help was answered, or
- * an option is wrong and that was said. */
+/* Reads all options, by their full names and each once unless it may repeat, and moves
+ * them before the operands; *first is then the index of the first operand. CLI_GO_ON, or
+ * the status to exit with: --help was answered, or an option is wrong and that was
+ * said. */
 int cli_options(const struct cli_command *command, int argc, char **argv, void *into,
     int *first) MUST_CHECK;
 

@@ -75,13 +75,26 @@ show_entry(struct buf *out, const json_t *entry)
 		show_condition(out, json_array_get(conditions, i));
 }
 
+/* Whether it counts calls in flight, which have no window. */
+static bool
+is_slots(const json_t *counter)
+{
+	return strcmp(text_of(counter, "algorithm"), "concurrency") == 0;
+}
+
+/* A slot is free when its call is settled; the end of a lease is only the latest. */
 static void
 add_reset(struct buf *out, const json_t *counter)
 {
+	int64_t ms = number_of(counter, "reset_ms");
+
 	if (!json_is_integer(json_object_get(counter, "reset_ms")))
 		return;
-	buf_add_str(out, "; resets in ");
-	text_add_span(out, number_of(counter, "reset_ms"));
+	if (is_slots(counter) && ms <= 0) /* nobody holds one */
+		return;
+	buf_add_str(
+	    out, is_slots(counter) ? "; the first lease ends in " : "; resets in ");
+	text_add_span(out, ms);
 }
 
 /* What the limit alone would say; a shadow limit says nothing that counts. */
@@ -102,8 +115,12 @@ show_limit(struct buf *out, const json_t *limit)
 {
 	buf_printf(out, "      %s  ", word_of_limit(limit));
 	add(out, "", text_of(limit, "rule"));
-	buf_printf(out, ": max %" PRId64, number_of(limit, "max"));
-	add(out, " per ", text_of(limit, "window"));
+	if (is_slots(limit)) {
+		buf_printf(out, ": %" PRId64 " at once", number_of(limit, "max"));
+	} else {
+		buf_printf(out, ": max %" PRId64, number_of(limit, "max"));
+		add(out, " per ", text_of(limit, "window"));
+	}
 	if (json_is_integer(json_object_get(limit, "burst")))
 		buf_printf(out, ", burst %" PRId64, number_of(limit, "burst"));
 	add(out, ", scope ", text_of(limit, "scope"));
@@ -153,6 +170,8 @@ show_explanation(struct buf *out, const json_t *root)
 	buf_add_char(out, ')');
 	if (json_is_true(json_object_get(root, "degraded")))
 		buf_add_str(out, " [degraded]");
+	if (json_is_true(json_object_get(root, "replayed")))
+		buf_add_str(out, " [replayed]");
 	buf_add_char(out, '\n');
 	add_line(out, "rule:    ", text_of(root, "rule"));
 	add_line(out, "because: ", text_of(root, "message"));
@@ -171,7 +190,10 @@ show_counter(struct buf *out, const json_t *counter)
 	const char *most = json_object_get(counter, "burst") ? "burst" : "max";
 
 	add(out, "  ", text_of(counter, "counter"));
-	add(out, " per ", text_of(counter, "window"));
+	if (is_slots(counter))
+		buf_add_str(out, " at once");
+	else
+		add(out, " per ", text_of(counter, "window"));
 	if (json_is_true(json_object_get(counter, "global")))
 		buf_add_str(out, ", of all callers");
 	if (is_shadow(counter))

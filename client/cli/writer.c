@@ -66,10 +66,13 @@ text_answer(
 		add_room(&w->out, a);
 	else
 		add_reason(&w->out, a);
+	if (q->mode == RATION_PEEK)
+		buf_add_str(&w->out, " [peek]");
 	if (a->degraded)
 		buf_add_str(&w->out, " [degraded]");
 	if (a->replayed)
 		buf_add_str(&w->out, " [replayed]");
+	/* On a line of its own, for scripts. */
 	if (a->reservation[0])
 		add_clean(&w->out, "\nreservation ", a->reservation);
 	buf_add_char(&w->out, '\n');

@@ -25,8 +25,8 @@
  * used side by side. After fork() only one of the two processes may go on using one.
  *
  * Ownership: what is passed in is borrowed until the call returns. The strings of an
- * answer belong to the struct ration and live until its next ration_check() or
- * ration_close(); they are never NULL, "" stands for none.
+ * answer belong to the struct ration and live until the next call on it; they are never
+ * NULL, "" stands for none.
  *
  * Errors: 0, or a negative enum ration_error; ration_detail() has the words. Out of
  * memory is one of them. After RATION_ERR_TIMEOUT, RATION_ERR_CLOSED,
@@ -34,8 +34,9 @@
  * One with a request_id may be sent again: it is charged once, however often it comes,
  * and so the library itself sends it a second time when the connection was lost. One
  * without is never sent again, and a caller who counts exactly does not either. The
- * same holds of ration_reserve(); settling a reservation may always be repeated. After
- * all other errors nothing was charged. An error never spoils the struct ration: the
+ * same holds of ration_reserve(). What charges nothing or comes to the same when it is
+ * repeated - a peek, explain, usage, settling, a reset - may always be asked again, and
+ * the library does so once, too. After all other errors nothing was charged. An error never spoils the struct ration: the
  * next call connects anew where it must.
  *
  * Time: milliseconds. One timeout covers a whole call: connecting where that is
@@ -78,6 +79,7 @@ extern "C" {
 #define RATION_ATTRIBUTES_MAX 32
 #define RATION_REQUEST_ID_MAX 128
 #define RATION_TTL_MAX_S 86400
+#define RATION_RESERVATION_MAX 512 /* bytes of a reservation, with its NUL */
 
 enum ration_error {
 	RATION_ERR_NOMEM = -1,       /* out of memory */
@@ -222,7 +224,8 @@ RATION_API int ration_check(struct ration *r, const struct ration_request *reque
  * or its ttl_s is over (then the charges stand and the slots are free). An answer that
  * allows without a reservation is a degraded one: there is nothing to settle.
  *
- * Copy the reservation: the string lives until the next call.
+ * Copy the reservation, RATION_RESERVATION_MAX bytes at most, where another call comes
+ * before it is settled: the string lives until the next call.
  */
 RATION_API int ration_reserve(struct ration *r, const struct ration_request *request,
     struct ration_answer *answer);

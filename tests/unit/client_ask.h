@@ -13,9 +13,14 @@
 	":1200\r\n:1200\r\n$2\r\nr1\r\n:3\r\n"
 /* The answer above up to its numbers. */
 #define HEAD "*8\r\n:1\r\n$0\r\n\r\n$0\r\n\r\n"
+/* The same with a request id and its answer; what settles that. */
+#define RESERVED \
+	"*8\r\n:1\r\n$0\r\n\r\n$0\r\n\r\n:2\r\n:5000\r\n:0\r\n$5\r\np:g:h\r\n:2\r\n"
+#define CHECK_ID "*5\r\n$5\r\nCHECK\r\n$1\r\nt\r\n$1\r\ng\r\n$2\r\nID\r\n$2\r\ni1\r\n"
+#define COMMIT_R "*2\r\n$6\r\nCOMMIT\r\n$5\r\np:g:h\r\n"
 #define TIMEOUT_MS 10000 /* of what is to succeed: far away */
 
-static struct ration *
+static inline struct ration *
 client(const struct peer *p, int64_t timeout_ms)
 {
 	struct ration_options options = RATION_OPTIONS_INIT;
@@ -28,7 +33,7 @@ client(const struct peer *p, int64_t timeout_ms)
 	return r;
 }
 
-static int
+static inline int
 check(struct ration *r, struct ration_answer *answer)
 {
 	struct ration_request request = RATION_REQUEST_INIT;
@@ -40,7 +45,7 @@ check(struct ration *r, struct ration_answer *answer)
 }
 
 /* One check of t for g against a peer that answers `reply`, then keeps silent. */
-static int
+static inline int
 check_against(const char *reply, enum peer_do how, int64_t timeout_ms,
     struct ration_answer *answer)
 {
@@ -62,6 +67,19 @@ check_against(const char *reply, enum peer_do how, int64_t timeout_ms,
 	ration_close(r);
 	peer_end(&p);
 	return rc;
+}
+
+static inline struct ration_request
+request_with(const char *id, enum ration_mode mode, int64_t ttl_s)
+{
+	struct ration_request q = RATION_REQUEST_INIT;
+
+	q.tool = "t";
+	q.grant = "g";
+	q.request_id = id;
+	q.mode = mode;
+	q.ttl_s = ttl_s;
+	return q;
 }
 
 #endif

@@ -53,10 +53,10 @@ test_error_texts(void **state)
 {
 	(void)state;
 	assert_string_equal(ration_error_text(0), "no error");
-	for (int code = RATION_ERR_UNAVAILABLE; code < 0; code++)
+	for (int code = RATION_ERR_NOTFOUND; code < 0; code++)
 		assert_string_not_equal(ration_error_text(code), "unknown error");
 	assert_string_equal(
-	    ration_error_text(RATION_ERR_UNAVAILABLE - 1), "unknown error");
+	    ration_error_text(RATION_ERR_NOTFOUND - 1), "unknown error");
 	assert_string_equal(ration_error_text(1), "unknown error");
 	assert_string_equal(ration_error_text(INT32_MIN), "unknown error");
 }
