@@ -10,7 +10,7 @@
  * it had reserved is given back. The daemon may be killed and started again, or the
  * connection cut: a reservation that is sent again with its request id is charged once.
  */
-#include <inttypes.h>
+#define _DEFAULT_SOURCE /* getentropy() */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,14 +19,15 @@
 
 #include <ration/ration.h>
 
-#define TRIES 5
+#define TRIES 8  /* with growing pauses: 3.6 seconds for a daemon to come back */
 #define TTL_S 60 /* how long a task may take; longer ones would renew */
 
 struct agent {
 	struct ration *quota;
 	const char *tool;
 	const char *grant;
-	char reservation[512];
+	char run[33]; /* of this run of the program, for request ids */
+	char reservation[RATION_RESERVATION_MAX];
 };
 
 static void
@@ -37,11 +38,18 @@ wait_ms(int64_t ms)
 	nanosleep(&t, NULL);
 }
 
-/* New for every task, the same for each try of it. */
-static void
-make_id(char *out, size_t size, int task)
+/* Drawn at random: a process id and the time are the same in two containers that start
+ * together, and the second one's calls would pass for repeats of the first one's. */
+static int
+draw_run(char out[33])
 {
-	snprintf(out, size, "%ld-%lld-%d", (long)getpid(), (long long)time(NULL), task);
+	unsigned char bytes[16];
+
+	if (getentropy(bytes, sizeof(bytes)) != 0)
+		return -1;
+	for (size_t i = 0; i < sizeof(bytes); i++)
+		snprintf(out + 2 * i, 3, "%02x", bytes[i]);
+	return 0;
 }
 
 /* Asks until there is an answer. 0 and *answer, or an enum ration_error. */
@@ -73,7 +81,8 @@ reserve(struct agent *agent, int task)
 	char id[64];
 	int rc;
 
-	make_id(id, sizeof(id), task);
+	/* New for every task, the same for each try of it. */
+	snprintf(id, sizeof(id), "%s-%d", agent->run, task);
 	for (;;) {
 		rc = reserve_once(agent, id, &answer);
 		if (rc != 0) {
@@ -93,7 +102,7 @@ reserve(struct agent *agent, int task)
 	return true;
 }
 
-/* The reservation settles itself in the end, but a slot is wanted back now. */
+/* Left alone, the charge would stand, and a slot be free, when the TTL is over. */
 static void
 settle(struct agent *agent, bool worked)
 {
@@ -111,7 +120,8 @@ settle(struct agent *agent, bool worked)
 			wait_ms(100 * try);
 	}
 	if (rc != 0)
-		fprintf(stderr, "not settled: %s\n", ration_error_text(rc));
+		fprintf(stderr, "not settled: %s: %s\n", ration_error_text(rc),
+		    ration_detail(agent->quota));
 }
 
 int
@@ -125,6 +135,10 @@ main(int argc, char **argv)
 	if (argc < 3) {
 		fprintf(stderr, "usage: agent_loop TOOL GRANT [ADDRESS] <TASKS\n");
 		return 2;
+	}
+	if (draw_run(agent.run) != 0) {
+		perror("getentropy");
+		return 3;
 	}
 	agent.tool = argv[1];
 	agent.grant = argv[2];

@@ -7,6 +7,7 @@
 import json
 import os
 import sys
+import uuid
 
 import requests
 
@@ -21,14 +22,18 @@ def may_call(tool, grant, args):
     """(allowed, what to tell the caller, seconds to wait or None).
 
     No answer is a denial: a gateway that lets calls through while it cannot ask has
-    no limits. A check that timed out is not sent again: it may have been charged.
+    no limits. A check that got none may have been charged, so it has a request id:
+    sent once more with that, it is charged once.
     """
-    try:
-        r = session.post(URL, json={"tool": tool, "grant": grant, "args": args},
-                         timeout=0.5)
-        answer = r.json()
-    except (requests.RequestException, ValueError) as e:
-        return False, f"no answer from ration: {e}", None
+    body = {"tool": tool, "grant": grant, "args": args, "request_id": str(uuid.uuid4())}
+    for last in (False, True):
+        try:
+            r = session.post(URL, json=body, timeout=0.5)
+            answer = r.json()
+            break
+        except (requests.RequestException, ValueError) as e:
+            if last:
+                return False, f"no answer from ration: {e}", None
     if "verdict" not in answer:  # problem+json: the request itself is wrong
         return False, answer.get("detail", r.reason), None
     wait = r.headers.get("Retry-After")
