@@ -1,16 +1,15 @@
 # SPDX-License-Identifier: ISC
 """ration check against real daemons and against a scripted one; ration itself."""
-import contextlib
 import json
 import re
 import subprocess
 import sys
-import threading
 
 import pytest
 
 from harness import (RATION, RATIOND, ROOT, bound_socket, built, clean_env, limit,
                      patience, policy, run, run_ration, write_policies)
+from scripted import answer, bulk, scripted
 
 TOKEN = "0123456789abcdef0123456789abcdef"
 ARGS = policy(calls=[limit("spend", "hour", 100, cost=7)],
@@ -19,6 +18,7 @@ ARGS = policy(calls=[limit("spend", "hour", 100, cost=7)],
               gone={"action": "deny", "reason": "not\x1b[31m by an agent"},
               free={}, pay=[limit("pay", "hour", 10)])
 
+COMMANDS = ("check", "explain", "usage", "commit", "rollback", "renew", "reset", "lint")
 KEYS = {"verdict", "rule", "message", "remaining", "reset_ms", "retry_after_ms",
         "reservation", "degraded", "replayed"}
 
@@ -236,47 +236,6 @@ def test_daemon_stopped_and_continued(rationd):
 # --- against a scripted daemon ------------------------------------------------------
 
 
-def bulk(*words):
-    out = [b"*%d\r\n" % len(words)]
-    for word in words:
-        word = word if isinstance(word, bytes) else str(word).encode()
-        out.append(b"$%d\r\n%s\r\n" % (len(word), word))
-    return b"".join(out)
-
-
-def answer(verdict=1, rule="", message="", remaining=-1, reset=-1, retry=0, held="",
-           flags=0):
-    out = [b"*8\r\n"]
-    for part in (verdict, rule, message, remaining, reset, retry, held, flags):
-        if isinstance(part, int):
-            out.append(b":%d\r\n" % part)
-        else:
-            part = part.encode()
-            out.append(b"$%d\r\n%s\r\n" % (len(part), part))
-    return b"".join(out)
-
-
-@contextlib.contextmanager
-def scripted(reply):
-    """One connection: reads one command, answers with these bytes. Gives (address,
-    what came), the latter filled when the client is done."""
-    came = []
-
-    def serve(listener):
-        with listener.accept()[0] as conn:
-            conn.settimeout(patience(10))
-            came.append(conn.recv(65536))
-            conn.sendall(reply)
-            with contextlib.suppress(OSError):
-                while conn.recv(65536):
-                    pass
-    with bound_socket() as listener:
-        thread = threading.Thread(target=serve, args=[listener], daemon=True)
-        thread.start()
-        yield f"127.0.0.1:{listener.getsockname()[1]}", came
-        thread.join(patience(10))
-
-
 def ask(reply, *words):
     with scripted(reply) as (address, came):
         done = run_ration("check", "t", "--grant", "g", "--server", address, *words)
@@ -396,9 +355,27 @@ def test_silent_daemon():
     (["check", "t", "--grant=g", "--session", "a", "--session=b"], "--session: is given"),
     (["check", "t", "--json", "--json", "--grant", "g"], "--json: is given twice"),
     (["lint", "--json", "--json", "x"], "--json: is given twice"),
-    *[(["check", "t", "--grant", "g", option, "x"], f"{option}: not supported yet")
-      for option in ("--request-id", "--mode", "--ttl")],
-    (["check", "t", "--grant", "g", "--mode=peek"], "--mode: not supported yet"),
+    (["check", "t", "--grant", "g", "--mode", "peek"], "--mode: unknown option"),
+    (["check", "t", "--grant", "g", "--peek", "--reserve"], "exclude each other"),
+    (["explain", "t", "--grant", "g", "--reserve", "--peek"], "exclude each other"),
+    (["check", "t", "--grant", "g", "--ttl", "60"], "--ttl needs --reserve"),
+    (["check", "t", "--grant", "g", "--ttl", "60", "--peek"], "--ttl needs --reserve"),
+    *[(["check", "t", "--grant", "g", "--reserve", "--ttl", ttl], "from 1 to 86400")
+      for ttl in ("0", "86401", "1.5", "10s", "")],
+    (["check", "t", "--grant", "g", "--reserve=yes"], "reserve"),
+    (["usage", "--grant", "g", "--reserve"], "--reserve: unknown option"),
+    *[([name], f"{name}: one RESERVATION is needed")
+      for name in ("commit", "rollback", "renew")],
+    (["commit", "a", "b"], "one RESERVATION is needed"),
+    (["commit", "a", "--cost", "-1"], "--cost"),
+    (["commit", "a", "--ttl", "1"], "--ttl: unknown option"),
+    (["rollback", "a", "--cost", "1"], "--cost: unknown option"),
+    (["renew", "a", "--ttl", "0"], "from 1 to 86400"),
+    (["renew", "a", "--timeout-ms", "60001"], "--timeout-ms"),
+    (["reset", "--policy", "p"], "one SCOPE is needed"),
+    (["reset", "global"], "--policy is needed"),
+    (["reset", "global", "--policy", "p", "--counter", "c"], "belong together"),
+    (["reset", "global", "--policy", "p", "--window", "day"], "belong together"),
     (["check", "t", "u", "--grant", "g"], "one TOOL"),
     (["check", "t", "--grant"], "requires a value"),
     (["check", "t", "--grant", "g", "--colour"], "--colour"),
@@ -442,7 +419,7 @@ def raw(*words, **kw):
                           timeout=patience(20), **kw)
 
 
-@pytest.mark.parametrize("name", ["commit", "rollback", "bench", "top"])
+@pytest.mark.parametrize("name", ["bench", "top"])
 def test_commands_of_later(name):
     for words in ([name], ["help", name]):
         done = run_ration(*words)
@@ -455,7 +432,7 @@ def test_version_and_help():
     assert re.fullmatch(r"ration \d+\.\d+\.\d+\n", run_ration("version").stdout)
     top = run_ration("--help")
     assert (top.returncode, top.stderr) == (0, "")
-    for name in ("check", "explain", "usage", "lint", "version", "help"):
+    for name in (*COMMANDS, "version", "help"):
         assert re.search(rf"^  {name} ", top.stdout, re.M)
         about = run_ration(name, "--help")
         assert (about.returncode, about.stderr) == (0, "")
@@ -489,9 +466,11 @@ def test_completion_knows_every_option():
     assert len(flags) > 10
     assert complete("ration", "check", "t", "--") == flags
     assert complete("ration", "explain", "t", "--") == flags
-    flags = set(re.findall(r"^  (--[a-z-]+)", run_ration("usage", "--help").stdout, re.M))
-    assert complete("ration", "usage", "--") == flags
-    assert complete("ration", "") >= {"check", "lint", "version", "help"}
+    for name in ("usage", "commit", "rollback", "renew", "reset"):
+        flags = set(re.findall(r"^  (--[a-z-]+)", run_ration(name, "--help").stdout,
+                               re.M))
+        assert complete("ration", name, "--") == flags, name
+    assert complete("ration", "") >= {*COMMANDS, "version", "help"}
     assert complete("ration", "lint", "--") == {"--json", "--help"}
     assert complete("ration", "lint", str(ROOT / "CMakeL")) == {
         str(ROOT / "CMakeLists.txt")}
@@ -503,7 +482,7 @@ def test_completion_knows_every_option():
 
 def test_man_pages_know_every_option():
     text = (ROOT / "docs/man/ration.1").read_text("utf-8")
-    for name in ("check", "explain", "usage", "lint"):
+    for name in COMMANDS:
         about = run_ration(name, "--help").stdout
         for flag in re.findall(r"^  --([a-z-]+)", about, re.M):
             assert f"Fl -{flag}" in text, flag

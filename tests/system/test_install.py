@@ -69,7 +69,7 @@ def test_files(prefix):
 
 
 def test_only_public_symbols(prefix):
-    assert len(public_names()) == 8
+    assert len(public_names()) == 13
     assert set(symbols(prefix / "lib/libration.so", "--dynamic")) == public_names()
     # An archive cannot hide names; they all carry the prefix, so that none collides.
     archive = symbols(prefix / "lib/libration.a")
@@ -121,6 +121,9 @@ def test_pkg_config(prefix, daemon, tmp_path):
             words = words.replace("-lration", "-l:libration.a")
         cc = f'cc -std=c11 -Wall -Wextra -Wpedantic -Werror -o "$1" "$2" {words.strip()}'
         command("bash", "-c", cc, "bash", tmp_path / name, ROOT / "examples/client.c")
+        agent = cc.replace("$1", "$1-agent")
+        command("bash", "-c", agent, "bash", tmp_path / name,
+                ROOT / "examples/agent_loop.c")
         linked = "libration.so" in command("objdump", "-p", tmp_path / name)
         assert linked == (name == "shared-pc")
         assert_works(tmp_path / name, daemon, prefix)
@@ -145,7 +148,10 @@ def test_header_in_cplusplus(prefix, tmp_path):
                       "ration_options o = RATION_OPTIONS_INIT;\n"
                       "ration_request q = RATION_REQUEST_INIT;\n"
                       "ration_answer a = RATION_ANSWER_INIT;\n"
-                      "return o.size && q.size && a.size && ration_version() ? 0 : 1;\n}\n")
+                      "ration_settle s = RATION_SETTLE_INIT;\n"
+                      "ration_reset e = RATION_RESET_INIT;\n"
+                      "return o.size && q.size && a.size && s.size && e.size &&\n"
+                      "ration_version() ? 0 : 1;\n}\n")
     command("c++", "-std=c++11", "-Wall", "-Wextra", "-Werror", "-o", tmp_path / "x",
             source, f"-I{prefix / 'include'}", f"-L{prefix / 'lib'}", "-lration")
     assert run(tmp_path / "x",
