@@ -240,7 +240,7 @@ ration_command_renew(struct command *c, const char *reservation,
 
 int
 ration_command_reset(
-    struct command *c, const struct ration_reset *what, struct failure *f)
+    struct command *c, const struct ration_counters *what, struct failure *f)
 {
 	struct words w = { .n = 0 };
 

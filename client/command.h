@@ -32,7 +32,7 @@ int ration_command_rollback(struct command *c, const char *reservation,
 int ration_command_renew(struct command *c, const char *reservation,
     const struct ration_settle *how, struct failure *f);
 int ration_command_reset(
-    struct command *c, const struct ration_reset *what, struct failure *f);
+    struct command *c, const struct ration_counters *what, struct failure *f);
 int ration_command_auth(struct command *c, const char *token, struct failure *f);
 void ration_command_fini(struct command *c);
 

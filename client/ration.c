@@ -434,16 +434,16 @@ ration_renew(struct ration *r, const char *reservation, const struct ration_sett
 }
 
 int
-ration_reset(struct ration *r, const struct ration_reset *given, int64_t *counters)
+ration_reset(struct ration *r, const struct ration_counters *given, int64_t *counters)
 {
-	struct ration_reset what = RATION_RESET_INIT;
+	struct ration_counters what = RATION_COUNTERS_INIT;
 	struct question q = { .command = NULL };
 	int64_t number = 0;
 	int rc;
 
 	r->failure.text[0] = '\0';
 	if (!adopt(&what, sizeof(what), sizeof(what), given))
-		return bad_size(&r->failure, "struct ration_reset");
+		return bad_size(&r->failure, "struct ration_counters");
 	q.timeout_ms = what.timeout_ms;
 	rc = ration_command_reset(&q.made, &what, &r->failure);
 	if (rc == 0)

@@ -12,7 +12,7 @@ struct act {
 	struct daemon daemon; /* first: its options go into it */
 	const char *operand;  /* the reservation, or the scope */
 	struct ration_settle how;
-	struct ration_reset what;
+	struct ration_counters what;
 };
 
 static int
@@ -210,7 +210,7 @@ run(const struct cli_command *command, int argc, char **argv)
 {
 	struct act act = { .daemon.command = command,
 		.how = RATION_SETTLE_INIT,
-		.what = RATION_RESET_INIT };
+		.what = RATION_COUNTERS_INIT };
 	int first = 0;
 	int rc = cli_options(command, argc, argv, &act, &first);
 

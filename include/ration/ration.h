@@ -246,8 +246,8 @@ RATION_API int ration_renew(struct ration *r, const char *reservation,
     const struct ration_settle *how, bool *done);
 
 /* Which counters shall begin again at nothing. */
-struct ration_reset {
-	size_t size;        /* sizeof(struct ration_reset) */
+struct ration_counters {
+	size_t size;        /* sizeof(struct ration_counters) */
 	const char *policy; /* required */
 	const char *scope; /* required: "global", "grant=alice-laptop", names and values
 	                        joined by '&'; %XX for bytes that mean something */
@@ -255,9 +255,9 @@ struct ration_reset {
 	const char *window;  /* "minute", "90s", "slots" ... */
 	int64_t timeout_ms;  /* for this call; 0: the connection's */
 };
-#define RATION_RESET_INIT                                              \
-	{                                                              \
-		sizeof(struct ration_reset), NULL, NULL, NULL, NULL, 0 \
+#define RATION_COUNTERS_INIT                                              \
+	{                                                                 \
+		sizeof(struct ration_counters), NULL, NULL, NULL, NULL, 0 \
 	}
 
 /*
@@ -266,7 +266,7 @@ struct ration_reset {
  * ration_error. May be called again after any error.
  */
 RATION_API int ration_reset(
-    struct ration *r, const struct ration_reset *what, int64_t *counters);
+    struct ration *r, const struct ration_counters *what, int64_t *counters);
 
 /*
  * What ration_check() would answer, and why: every step of the decision, as the JSON

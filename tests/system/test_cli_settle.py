@@ -139,7 +139,7 @@ def test_calls_in_flight(daemon):
 def test_reset(daemon):
     reserve(daemon)
     assert ration(daemon, "reset", "grant=g", "--policy", "default", "--counter", "calls",
-                  "--window", "30d").stdout == "1 counter reset\n"
+                  "--window", "2592000s").stdout == "1 counter reset\n"
     assert used(daemon) == {"spend": 5, "calls": 0, "runs": 0}
     assert told(daemon, "reset", "grant=g", "--policy", "default") == {"reset": 3}
     assert used(daemon) == {"spend": 0, "calls": 0, "runs": 0}

@@ -149,7 +149,7 @@ def test_header_in_cplusplus(prefix, tmp_path):
                       "ration_request q = RATION_REQUEST_INIT;\n"
                       "ration_answer a = RATION_ANSWER_INIT;\n"
                       "ration_settle s = RATION_SETTLE_INIT;\n"
-                      "ration_reset e = RATION_RESET_INIT;\n"
+                      "ration_counters e = RATION_COUNTERS_INIT;\n"
                       "return o.size && q.size && a.size && s.size && e.size &&\n"
                       "ration_version() ? 0 : 1;\n}\n")
     command("c++", "-std=c++11", "-Wall", "-Wextra", "-Werror", "-o", tmp_path / "x",

@@ -137,7 +137,7 @@ test_words_of_resets(void **state)
 		{ PEER_SILENT, NULL, 0 },
 		{ PEER_END, NULL, 0 },
 	};
-	struct ration_reset what = RATION_RESET_INIT;
+	struct ration_counters what = RATION_COUNTERS_INIT;
 	int64_t counters = 0;
 	struct ration *r;
 	struct peer p;
@@ -258,8 +258,8 @@ test_bad_settlements(void **state)
 static void
 test_bad_resets(void **state)
 {
-	static const size_t size = sizeof(struct ration_reset);
-	const struct ration_reset bad[] = {
+	static const size_t size = sizeof(struct ration_counters);
+	const struct ration_counters bad[] = {
 		{ size, NULL, "global", NULL, NULL, 0 },
 		{ size, "", "global", NULL, NULL, 0 },
 		{ size, "p", NULL, NULL, NULL, 0 },
@@ -339,7 +339,7 @@ settle_against(const char *sent, const char *reply, bool *done, int64_t *counter
 		{ PEER_SILENT, NULL, 0 },
 		{ PEER_END, NULL, 0 },
 	};
-	struct ration_reset what = RATION_RESET_INIT;
+	struct ration_counters what = RATION_COUNTERS_INIT;
 	struct ration *r;
 	struct peer p;
 	int rc;
