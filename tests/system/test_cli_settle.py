@@ -3,10 +3,13 @@
 and reset; what explain and usage say of calls in flight."""
 import json
 import re
+import subprocess
+import sys
 
 import pytest
 
-from harness import limit, policy, run_ration
+from harness import (ROOT, bound_socket, clean_env, limit, patience, policy, run_ration,
+                     tied)
 from scripted import answer, bulk, scripted
 
 POLICY = policy(pay=[limit("spend", "30d", 100, cost_from="args.amount"),
@@ -165,6 +168,34 @@ def test_token(rationd, tmp_path):
     for words in acts:
         done = ration(daemon, *words, "--token-file", tmp_path / "token")
         assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_example_gateway_asks_once_more(daemon):
+    """The first reply is lost: the same request id again, and one charge."""
+    bodies = []
+
+    def take(listener):
+        conn = listener.accept()[0]
+        conn.settimeout(patience(10))
+        data = b""
+        while b"}}" not in data and b'"}' not in data:
+            data += conn.recv(65536)
+        bodies.append(json.loads(data.partition(b"\r\n\r\n")[2]))
+        return conn
+    with bound_socket() as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        argv = [sys.executable, ROOT / "examples/gateway.py", "pay", "g", '{"amount": 5}']
+        with subprocess.Popen(tied(argv), env=clean_env({"RATION_URL": url}),
+                              stdout=subprocess.PIPE, encoding="utf-8") as gateway:
+            for last in (False, True):
+                with take(listener) as conn:
+                    reply = daemon.post("/v1/check", bodies[-1])
+                    if last:
+                        conn.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s"
+                                     % (len(reply.content), reply.content))
+            assert gateway.stdout.read() == "allowed\n"
+    assert bodies[0] == bodies[1]
+    assert used(daemon) == {"spend": 5, "calls": 1, "runs": 0}
 
 
 # --- against a scripted daemon --------------------------------------------------------
