@@ -9,6 +9,9 @@
 /* Unanswered requests of one connection before its reading pauses. */
 #define PENDING_MAX 1024
 
+/* How often the embedded store forgets what has expired, when nothing comes. */
+#define TEND_US 250000
+
 static const struct {
 	const char *name;
 	const struct front_protocol *protocol;
@@ -60,6 +63,27 @@ open_store(struct worker *w)
 		return memory_store_new(w->shared.memory, w->cells);
 	options.url = *w->shared.redis;
 	return redis_store_new(w->loop, &options, w->cells);
+}
+
+static void
+on_tend(void *arg)
+{
+	struct worker *w = arg;
+
+	memory_tend(w->shared.memory);
+	loop_timer_set(w->tending, TEND_US);
+}
+
+/* One worker does it for all. */
+static bool
+open_tending(struct worker *w)
+{
+	if (!w->shared.memory || w->index != 0)
+		return true;
+	w->tending = loop_timer_new(w->loop, on_tend, w);
+	if (w->tending)
+		loop_timer_set(w->tending, TEND_US);
+	return w->tending != NULL;
 }
 
 static struct check_engine *
@@ -208,8 +232,9 @@ worker_open(struct worker *w, size_t index, const struct worker_shared *shared,
 	w->quota.max = (size_t)shared->config->max_connections;
 
 	if (!(w->loop = loop_new()) || !(w->store = open_store(w)) ||
-	    !(w->engine = open_engine(w)) || !(w->throttler = open_throttler(w)) ||
-	    !(w->settler = open_settler(w)) || !(w->admin = open_admin(w)))
+	    !open_tending(w) || !(w->engine = open_engine(w)) ||
+	    !(w->throttler = open_throttler(w)) || !(w->settler = open_settler(w)) ||
+	    !(w->admin = open_admin(w)))
 		return err_set(ei, ERR_NOMEM, "out of memory or file descriptors");
 	note_policies(w);
 	loop_on_turn(w->loop, end_turn, w);
@@ -255,6 +280,7 @@ worker_close(struct worker *w)
 	settler_free(w->settler);
 	decision_log_free(w->decisions);
 	admin_free(w->admin);
+	loop_timer_free(w->tending);
 	loop_free(w->loop);
 	memset(w, 0, sizeof(*w));
 }

@@ -48,6 +48,8 @@ struct worker {
 
 	struct loop *loop;
 	struct store *store;
+	struct loop_timer
+	    *tending; /* of the embedded store, by one worker; else NULL */
 	struct decision_log *decisions; /* NULL: not logged */
 	struct check_engine *engine;
 	struct throttler *throttler;

@@ -14,6 +14,9 @@
 /* The same when the store is full, over other shards too: a bound on what a refused
  * take may cost. */
 #define SWEEP_SLOTS_FULL 512
+/* What tending looks at, and in one shard, whose lock it holds. */
+#define TEND_SLOTS 16384
+#define TEND_SLOTS_SHARD 4096
 
 static int64_t
 system_now_us(void *arg)
@@ -293,6 +296,31 @@ memory_sweep(struct memory *m)
 	}
 	forget(m, freed);
 	return freed > 0;
+}
+
+void
+memory_tend(struct memory *memory)
+{
+	int64_t now_us = memory_now_us(memory);
+	size_t looked = 0;
+	size_t freed = 0;
+
+	if (memory_count(memory) == 0)
+		return;
+	for (size_t i = 0; i < SHARDS && looked < TEND_SLOTS; i++) {
+		uint32_t at =
+		    atomic_fetch_add_explicit(&memory->hand, 1, memory_order_relaxed);
+		struct cell *c = &memory->cells[at % SHARDS];
+
+		pthread_mutex_lock(&c->lock);
+		if (c->shard.n > 0) {
+			looked += c->shard.cap < TEND_SLOTS_SHARD ? c->shard.cap
+								  : TEND_SLOTS_SHARD;
+			freed += shard_sweep(&c->shard, TEND_SLOTS_SHARD, now_us);
+		}
+		pthread_mutex_unlock(&c->lock);
+	}
+	forget(memory, freed);
 }
 
 static void

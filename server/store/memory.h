@@ -32,6 +32,10 @@ void memory_free(struct memory *memory);
  * and were not yet swept included. Any thread. */
 int64_t memory_count(struct memory *memory);
 
+/* Forgets some of what has expired, in a ms at most. For whoever calls it now and then:
+ * takes forget too, but only as much as they add. Any thread. */
+void memory_tend(struct memory *memory);
+
 /* A worker's handle; NULL when out of memory. every done runs before the call returns. */
 struct store *memory_store_new(
     struct memory *memory, struct metric_cells *cells) MUST_CHECK;

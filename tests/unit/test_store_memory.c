@@ -312,6 +312,39 @@ test_dead_counters_go_as_others_come(void **state)
 	fixture_close(&f);
 }
 
+/* Nothing comes any more: tending forgets what is over, and only that. */
+static void
+test_tending_forgets(void **state)
+{
+	enum { MANY = 20000 };
+	struct fixture f;
+	struct limit day;
+	struct charge c;
+	struct take take;
+	int passes = 0;
+
+	(void)state;
+	fixture_open(&f, 0);
+	day = f.minute;
+	assert_int_equal(window_parse(slice_str("day"), &day.window, NULL), 0);
+	c = charge_of(&day, "long-lived", 1);
+	assert_int_equal(take_charges(f.store, &c, 1, &take), TAKE_ADMITTED);
+	for (int i = 0; i < MANY; i++)
+		take_numbered(&f, "k", i, 1);
+	for (int i = 0; i < 20; i++)
+		memory_tend(f.memory);
+	assert_int_equal(memory_count(f.memory), MANY + 1);
+	f.now_us += MINUTE_US;
+	while (memory_count(f.memory) > 1 && passes++ < 100)
+		memory_tend(f.memory);
+	assert_int_equal(memory_count(f.memory), 1);
+	/* Each of them is short: it took some. */
+	assert_true(passes > 1);
+	assert_int_equal(take_charges(f.store, &c, 1, &take), TAKE_ADMITTED);
+	assert_int_equal(c.count.used, 2);
+	fixture_close(&f);
+}
+
 static void
 test_memory_per_counter(void **state)
 {
@@ -479,6 +512,7 @@ main(void)
 		cmocka_unit_test(test_full_of_dead_counters_makes_room),
 		cmocka_unit_test(test_many_counters),
 		cmocka_unit_test(test_dead_counters_go_as_others_come),
+		cmocka_unit_test(test_tending_forgets),
 		cmocka_unit_test(test_memory_per_counter),
 		cmocka_unit_test(test_threads_never_admit_too_much),
 		cmocka_unit_test(test_failing_store),
