@@ -181,11 +181,11 @@ def stop_redis(server):
     server.resume()
 
 
-def unread_bytes(server):
-    """What lies in this Redis's TCP sockets and was not read yet."""
+def unread(server):
+    """Of how many connections something lies in this Redis's TCP sockets, not read."""
     here = f":{server.port:04X}"
     rows = [line.split() for line in pathlib.Path("/proc/net/tcp").read_text().splitlines()]
-    return sum(int(row[4].split(":")[1], 16) for row in rows
+    return sum(int(row[4].split(":")[1], 16) > 0 for row in rows
                if row[1].endswith(here) and row[3] == "01")
 
 
@@ -198,7 +198,7 @@ def test_the_answer_was_lost_with_the_daemon(rationd, redis_server):
     redis_server.pause()
     sock.sendall(words("CHECK", "t", "a", "ID", "x"))
     # The script call lies in Redis's socket when the daemon is killed.
-    wait_for(lambda: unread_bytes(redis_server) > 0, 5, "the call being sent")
+    wait_for(lambda: unread(redis_server) == 1, 5, "the call being sent")
     one.kill()
     redis_server.resume()
     with redis_server.client() as client:
@@ -207,3 +207,39 @@ def test_the_answer_was_lost_with_the_daemon(rationd, redis_server):
         assert (status, body["replayed"], body["limits"][0]["used"]) == (200, True, 1)
         assert count_of(client, "a") == 1
     sock.close()
+
+
+def test_late_but_answered_by_another(rationd, redis_server):
+    """One daemon gave up on a charge, and another gave its answer to the retry: the first
+    one, when it hears of it late, must not give it back."""
+    document = policy(t=[limit("calls", WINDOW, 5)])
+    hasty = rationd(document, store=redis_server.url)
+    patient = rationd(document, store=redis_server.url, flags=["--deadline-ms", "20000"])
+    with patient.connect("resp") as sock, redis_server.client() as client:
+        redis_server.pause()
+        assert hasty.check("t", "a", request_id="x")[0] == 503
+        sock.sendall(words("CHECK", "t", "a", "ID", "x"))
+        # Both calls are there before either is answered.
+        wait_for(lambda: unread(redis_server) == 2, 5, "both calls being sent")
+        redis_server.resume()
+        answer, = read_answers(sock, 1)
+        assert (answer.verdict, answer.remaining) == (1, 4)
+        wait_for(lambda: hasty.metric("ration_store_late_total") == 1, 5, "the late reply")
+        # What hasty sends behind it is answered behind it.
+        assert hasty.check("t", "a", request_id="x")[1]["replayed"] is True
+        assert count_of(client, "a") == 1
+
+
+def test_late_and_nobody_asked_again(rationd, redis_server):
+    """The caller was told that it may not go ahead: it is given back, and forgotten."""
+    daemon = rationd(policy(t=[limit("calls", WINDOW, 5)]), store=redis_server.url)
+    with redis_server.client() as client:
+        redis_server.pause()
+        assert daemon.check("t", "a", request_id="x")[0] == 503
+        redis_server.resume()
+        wait_for(lambda: daemon.metric("ration_store_given_back_total") == 1, 5,
+                 "the late reply")
+        wait_for(lambda: client.dbsize() == 0, 5, "nothing left")
+        status, body, _ = daemon.check("t", "a", request_id="x")
+        assert (status, body["replayed"]) == (200, False)
+        assert count_of(client, "a") == 1
