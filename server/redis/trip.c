@@ -136,43 +136,67 @@ trip_due_us(const struct trip *trip)
 	return trip->sent_us + STALL_US;
 }
 
-static struct trip *
-find_due(const struct trips *trips, int64_t now_us, int64_t *next_us)
-{
-	*next_us = INT64_MAX;
-	for (struct trip *trip = trips->first; trip; trip = trip->next) {
-		int64_t due_us = trip_due_us(trip);
+/* Settlements and resets whose deadline passed, chained by their owner, before they are
+ * told: done may start others, or drop the link and so end any trip. */
+struct overdue {
+	struct settle *settle;
+	struct reset *reset;
+};
 
-		if (due_us <= now_us)
-			return trip;
-		if (due_us < *next_us)
-			*next_us = due_us;
+static void
+leave(struct trip *trip, struct overdue *overdue)
+{
+	if (trip->settle) {
+		trip->settle->owner = overdue->settle;
+		overdue->settle = trip->settle;
+	} else {
+		trip->reset->owner = overdue->reset;
+		overdue->reset = trip->reset;
 	}
-	return NULL;
+	trip->settle = NULL;
+	trip->reset = NULL;
 }
 
-/* Done may start others, or drop the link and so end any: each time from the front. */
+static void
+tell_overdue(struct store *store, struct overdue *overdue)
+{
+	struct settle *settle;
+	struct reset *reset;
+
+	while ((settle = overdue->settle)) {
+		overdue->settle = settle->owner;
+		store_fail_settle(store, settle, FAULT_TIMEOUT, NULL);
+	}
+	while ((reset = overdue->reset)) {
+		overdue->reset = reset->owner;
+		store_fail_reset(store, reset, FAULT_TIMEOUT, NULL);
+	}
+}
+
 static void
 on_timer(void *arg)
 {
 	struct trips *trips = arg;
+	struct link *link = trips->options.link;
+	struct overdue overdue = { NULL, NULL };
 	int64_t now_us = clock_mono_us();
-	int64_t next_us;
-	struct trip *trip;
+	int64_t next_us = INT64_MAX;
+	bool stalled = false;
 
 	trips->timer_us = INT64_MAX;
-	while ((trip = find_due(trips, now_us, &next_us))) {
-		if (trip->settle || trip->reset) {
-			trip_fail(trip, FAULT_TIMEOUT, NULL);
-			continue;
-		}
-		if (link_ready(trips->options.link))
-			link_drop(
-			    trips->options.link, FAULT_TIMEOUT, "no reply for 3 s");
-		return;
+	for (struct trip *trip = trips->first; trip; trip = trip->next) {
+		if ((trip->settle || trip->reset) && trip_due_us(trip) <= now_us)
+			leave(trip, &overdue);
+		if (trip_due_us(trip) <= now_us)
+			stalled = true;
+		else if (trip_due_us(trip) < next_us)
+			next_us = trip_due_us(trip);
 	}
 	if (next_us != INT64_MAX)
 		arm(trips, next_us);
+	if (stalled && link_ready(link))
+		link_drop(link, FAULT_TIMEOUT, "no reply for 3 s");
+	tell_overdue(trips->options.store, &overdue);
 }
 
 /* --- replies -------------------------------------------------------------------- */
