@@ -109,9 +109,6 @@ function change.bucket(key, delta, ungiven_then, interval)
 	local lack = math.max(full - now_us, 0)
 	local given = math.max(ungiven - now_us - lack, 0)
 	if delta > 0 then
-		if ungiven_then <= now_us then
-			return false
-		end
 		full = math.min(now_us + lack + delta * interval, COUNT_MAX - given)
 		ungiven = full + given
 		call('SET', key, text_of(full) .. (given > 0 and ' ' .. text_of(ungiven) or ''),

@@ -106,8 +106,7 @@ correct_bucket(
 	if (by < 0 && left_us > 0 && c->a <= s->before)
 		bucket_give_back(
 		    s, now, left_us, -by <= left_us / c->b ? -by * c->b : left_us);
-	/* In doubt more is charged, not less. */
-	if (by <= 0 || c->a <= now_us)
+	if (by <= 0)
 		return;
 	s->used = by > most ? NUM_MAX - now.before : now_us + now.used + by * c->b;
 	s->before = s->used + now.before;

@@ -37,10 +37,10 @@ struct charged charged_at(
  *
  *	fixed          its window is over
  *	sliding        its window is neither the current one nor the one before
- *	token_bucket   the bucket would be full again: the charge is forgotten. What may
- *	               have come back by itself is not given back once more: of what the
- *	               bucket lacks now, all that was taken after the charge is counted to
- *	               others. Nor is more than BUCKET_GIVEN_US_MAX
+ *	token_bucket   to give back: what may have come back by itself. Of what the bucket
+ *	               lacks now all that was taken after the charge is counted to others;
+ *	               nor is more given back than BUCKET_GIVEN_US_MAX. A bucket has no
+ *	               window: what was used beyond the charge is taken now, whenever
  *
  * A counter that is gone while the charge still counts (it was reset, or nothing but
  * charges of 0 was made) begins again with what a correction upwards adds.

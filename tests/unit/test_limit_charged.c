@@ -224,15 +224,16 @@ test_bucket_down(void **state)
 	/* The bucket would have been full again. */
 	charged_correct(&c, &s, 5, 0, T0 + 5 * SECOND_US);
 	assert_stands(&l, &s, T0 + 5 * SECOND_US, 2 * SECOND_US, SECOND_US);
+	/* More was used than it said: that is taken now. */
 	charged_correct(&c, &s, 5, 9, T0 + 5 * SECOND_US);
-	assert_stands(&l, &s, T0 + 5 * SECOND_US, 2 * SECOND_US, SECOND_US);
+	assert_stands(&l, &s, T0 + 5 * SECOND_US, 6 * SECOND_US, SECOND_US);
 	/* A part. */
 	c = charge(&l, &s, 4, T0 + 5 * SECOND_US);
 	charged_correct(&c, &s, 4, 3, T0 + 5 * SECOND_US);
-	assert_stands(&l, &s, T0 + 5 * SECOND_US, 5 * SECOND_US, 2 * SECOND_US);
+	assert_stands(&l, &s, T0 + 5 * SECOND_US, 9 * SECOND_US, 2 * SECOND_US);
 	/* What was given back is forgotten as the bucket stands full. */
-	assert_stands(&l, &s, T0 + 11 * SECOND_US, 0, SECOND_US);
-	assert_true(limit_expired(&s, T0 + 12 * SECOND_US));
+	assert_stands(&l, &s, T0 + 15 * SECOND_US, 0, SECOND_US);
+	assert_true(limit_expired(&s, T0 + 16 * SECOND_US));
 }
 
 /* Ten at once; the first five are given back at once and taken anew; then the other five

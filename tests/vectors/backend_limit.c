@@ -390,8 +390,7 @@ correct_bucket(const struct held *held, struct limit_state *s, int64_t by)
 	int64_t left_us = held->full_us - model.now_us;
 	__extension__ __int128 by_us = (__int128)by * held->interval_us;
 
-	if (left_us <= 0)
-		return;
+	/* What was used is used, whenever it is told. */
 	if (by > 0) {
 		if (by_us > NUM_MAX - given_us - model.now_us - lack_us)
 			by_us = NUM_MAX - given_us - model.now_us - lack_us;
