@@ -87,7 +87,7 @@ static const struct cli_option renew_options[] = {
 static const struct cli_option reset_options[] = {
 	{ "policy", "P", "whose counters (required)", set_policy, false },
 	{ "counter", "C", "this one alone; with --window", set_counter, false },
-	{ "window", "W", "its window: minute, 90s, slots ...", set_window, false },
+	{ "window", "W", "its window: minute, 30d, 60, slots ...", set_window, false },
 	DAEMON_OPTIONS,
 };
 

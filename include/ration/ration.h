@@ -252,7 +252,7 @@ struct ration_counters {
 	const char *scope; /* required: "global", "grant=alice-laptop", names and values
 	                        joined by '&'; %XX for bytes that mean something */
 	const char *counter; /* this one alone; NULL, with window: all of the scope */
-	const char *window;  /* "minute", "90s", "slots" ... */
+	const char *window;  /* "minute", "30d", "60", "slots" ... */
 	int64_t timeout_ms;  /* for this call; 0: the connection's */
 };
 #define RATION_COUNTERS_INIT                                              \

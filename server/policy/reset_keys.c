@@ -5,7 +5,9 @@
 #include <string.h>
 
 #include "base/map.h"
+#include "base/num.h"
 #include "base/percent.h"
+#include "limit/window.h"
 #include "policy/compiled.h"
 #include "policy/quote.h"
 #include "policy/scope.h"
@@ -131,11 +133,48 @@ read_scope(struct slice text, struct scope_call *sc, struct errinfo *ei)
 	return rc < 0 ? rc : validate(sc, ei);
 }
 
+/* --- the window's text ----------------------------------------------------------- */
+
+/* A window as it stands in a key, in two pieces: what cuts time, "30d" or 2592000 in the
+ * one spelling of keys, and what follows it there, "+15.sliding". */
+struct wanted_window {
+	struct window cut;
+	struct slice head, rest;
+};
+
+static int
+parse_cut(struct slice text, struct window *out)
+{
+	struct errinfo ei;
+	int64_t seconds;
+
+	/* As a policy has it: a number does not begin with 0. */
+	if (text.len > 0 && text.ptr[0] >= '1' && text.ptr[0] <= '9' &&
+	    num_parse(text, &seconds) == 0)
+		return window_from_seconds(seconds, out, &ei);
+	return window_parse(text, out, &ei);
+}
+
+/* What is no span of time stays as it is: "slots", or what no limit has. */
+static void
+read_window(struct slice text, struct wanted_window *out)
+{
+	size_t len = 0;
+
+	while (len < text.len && !memchr("@+.", text.ptr[len], 3))
+		len++;
+	out->head = slice_make(text.ptr, len);
+	out->rest = slice_make(text.ptr + len, text.len - len);
+	if (parse_cut(out->head, &out->cut) == 0)
+		out->head = slice_str(out->cut.name);
+}
+
 /* --- the policy's limits ----------------------------------------------------------- */
 
 struct search {
 	const struct policy *policy;
 	const struct reset_wanted *wanted;
+	struct wanted_window window;
 	const struct scope_call *scope;
 	size_t max;
 	struct reset_keys *out;
@@ -188,11 +227,23 @@ has_scope(const struct policy_limit *limit, const struct scope_call *sc)
 }
 
 static bool
-is_wanted(const struct policy_limit *limit, const struct reset_wanted *wanted)
+has_window(const struct policy_limit *limit, const struct wanted_window *wanted)
 {
+	struct slice name = slice_str(window_of(limit));
+	size_t len = wanted->head.len;
+
+	return name.len >= len && slice_eq(slice_make(name.ptr, len), wanted->head) &&
+	    slice_eq(slice_make(name.ptr + len, name.len - len), wanted->rest);
+}
+
+static bool
+is_wanted(const struct policy_limit *limit, const struct search *s)
+{
+	const struct reset_wanted *wanted = s->wanted;
+
 	return (wanted->counter.len == 0 ||
 		   slice_eq_str(wanted->counter, limit->counter)) &&
-	    (wanted->window.len == 0 || slice_eq_str(wanted->window, window_of(limit)));
+	    (wanted->window.len == 0 || has_window(limit, &s->window));
 }
 
 /* Makes room for one more: for a power of two of them. */
@@ -222,7 +273,7 @@ collect(struct search *s, const struct policy_limit *limit)
 	if (!has_scope(limit, s->scope))
 		return true;
 	s->in_scope = true;
-	if (!is_wanted(limit, s->wanted) || map_get(&s->seen, tail))
+	if (!is_wanted(limit, s) || map_get(&s->seen, tail))
 		return true;
 	policy_counter(limit, &s->scope->call, &out->text, &shown);
 	s->failed = map_set(&s->seen, tail, limit->key_tail) < 0 || out->text.failed ||
@@ -343,6 +394,8 @@ reset_keys_find(const struct policy *policy, const struct reset_wanted *wanted,
 	int rc;
 
 	*out = (struct reset_keys){ .n = 0 };
+	if (wanted->window.len > 0)
+		read_window(wanted->window, &s.window);
 	rc = read_scope(wanted->scope, &sc, ei);
 	if (rc == 0)
 		rc = search_run(&s, ei);

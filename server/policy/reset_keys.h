@@ -17,7 +17,10 @@
 
 struct reset_wanted {
 	struct slice counter; /* absent: any */
-	struct slice window;  /* as in keys, "minute.sliding"; absent: any */
+	/* As in keys, "minute.sliding"; what cuts time may also stand as a policy may
+	 * have it, "60s.sliding", and a number of seconds as its digits, "60". Absent:
+	 * any. */
+	struct slice window;
 	/* "global", or name=value joined by '&' in any order. Names and values may be
 	 * percent-encoded; '%', '&' and '=' must be. */
 	struct slice scope;

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* The JSON bodies of commits, rollbacks, renewals and resets. */
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/json_text.h"
@@ -138,6 +140,26 @@ static const struct {
 	{ "scope", offsetof(struct reset_request, scope), RESET_SCOPE_MAX },
 };
 
+/* A window may be a number of seconds, as in a policy; from here on it is text. */
+static int
+window_to_text(json_t *body, struct errinfo *ei)
+{
+	const json_t *window = json_object_get(body, "window");
+	char digits[24];
+	int64_t seconds;
+	int rc;
+
+	if (!json_is_number(window))
+		return 0;
+	rc = value_parse_json_whole("window", window, 1, NUM_MAX, &seconds, ei);
+	if (rc < 0)
+		return rc;
+	snprintf(digits, sizeof(digits), "%" PRId64, seconds);
+	if (json_object_set_new(body, "window", json_string(digits)) < 0)
+		return err_set(ei, ERR_NOMEM, "out of memory");
+	return 0;
+}
+
 static int
 read_reset_member(struct reset_request *out, const char *name, const json_t *value,
     struct errinfo *ei)
@@ -184,6 +206,8 @@ reset_json_parse(
 
 	memset(out, 0, sizeof(*out));
 	rc = open_body(body, root, ei);
+	if (rc == 0)
+		rc = window_to_text(*root, ei);
 	if (rc < 0)
 		return close_on_error(rc, root);
 	json_object_foreach(*root, name, value)

@@ -17,6 +17,14 @@ static const char text[] =
     "        \"algorithm\": \"sliding\", \"mode\": \"shadow\" },"
     "      { \"counter\": \"team\", \"window\": \"hour\", \"max\": 5,"
     "        \"scope\": [\"team\", \"grant\"] } ] },"
+    "    \"c\": { \"limits\": ["
+    "      { \"counter\": \"long\", \"window\": \"30d\", \"max\": 5,"
+    "        \"scope\": \"org\" },"
+    "      { \"counter\": \"billed\", \"window\": \"24h\", \"max\": 5,"
+    "        \"timezone\": \"Europe/Berlin\", \"algorithm\": \"sliding\","
+    "        \"scope\": \"org\" },"
+    "      { \"counter\": \"runs\", \"algorithm\": \"concurrency\", \"max\": 5,"
+    "        \"scope\": \"org\" } ] },"
     "    \"b\": { \"limits\": ["
     "      { \"counter\": \"shared\", \"window\": \"hour\", \"max\": 7 },"
     "      { \"counter\": \"seats\", \"window\": \"hour\", \"max\": 7,"
@@ -92,6 +100,7 @@ expect(const struct searched *f, const char *const *want)
 
 #define KEYS(...) ((const char *const[]){ __VA_ARGS__, NULL })
 #define ALICE "ration:shop:{grant=alice}:"
+#define ORG "ration:shop:{org=o}:"
 
 static void
 test_one_counter(void **state)
@@ -106,6 +115,55 @@ test_one_counter(void **state)
 	expect(f, KEYS("ration:shop:{global}:everybody:day"));
 	assert_int_equal(find(f, "seats", "hour", "session=s1"), 0);
 	expect(f, KEYS("ration:shop:{session=s1}:seats:hour"));
+}
+
+/* Whatever the spelling of the policy, a window is meant in each that it takes. */
+static void
+test_windows_as_policies_have_them(void **state)
+{
+	static const struct {
+		const char *counter;
+		const char *windows[8];
+		const char *scope, *key;
+	} rows[] = {
+		{ "shared", { "hour", "1h", "60m", "3600s", "3600" }, "grant=alice",
+		    ALICE "shared:hour" },
+		{ "odd name", { "90s.sliding", "90.sliding" }, "grant=alice",
+		    ALICE "odd%20name:90s.sliding" },
+		{ "long", { "30d", "720h", "2592000s", "2592000" }, "org=o",
+		    ORG "long:2592000s" },
+		{ "billed",
+		    { "day@Europe%2FBerlin.sliding", "24h@Europe%2FBerlin.sliding",
+			"86400@Europe%2FBerlin.sliding" },
+		    "org=o", ORG "billed:day@Europe%2FBerlin.sliding" },
+		{ "runs", { "slots" }, "org=o", ORG "runs:slots" },
+	};
+	struct searched *f = *state;
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		for (size_t k = 0; rows[i].windows[k]; k++) {
+			const char *window = rows[i].windows[k];
+
+			if (find(f, rows[i].counter, window, rows[i].scope) != 0)
+				fail_msg("%s: %s", window, f->ei.text);
+			expect(f, KEYS(rows[i].key));
+		}
+}
+
+static void
+test_windows_that_none_has(void **state)
+{
+	static const char *const windows[] = { "0", "-3600", "+3600", "03600", "03600s",
+		"3600 ", " 3600", "3600.0", "1.h", "hou", "hour.", "hours", "HOUR", "1H",
+		"hour@", "hour+1", "hour.sliding", "60", "3601", "99999999999999999999",
+		"9999999999999d", ".", "@", "+", ".hour", "slots", "hour\n" };
+	struct searched *f = *state;
+
+	for (size_t i = 0; i < sizeof(windows) / sizeof(windows[0]); i++)
+		if (find(f, "shared", windows[i], "grant=alice") != ERR_NOTFOUND)
+			fail_msg("\"%s\" was found", windows[i]);
+	assert_int_equal(find(f, "runs", "1s", "org=o"), ERR_NOTFOUND);
+	assert_int_equal(find(f, "odd name", "90s", "grant=alice"), ERR_NOTFOUND);
 }
 
 static void
@@ -185,7 +243,7 @@ test_names_what_there_is(void **state)
 	assert_int_equal(find(f, "", "", "team=a"), ERR_NOTFOUND);
 	assert_string_equal(f->ei.text,
 	    "no limit of the policy counts by this scope; its scopes are grant, "
-	    "grant&team, session, session or grant, global");
+	    "grant&team, org, session, session or grant, global");
 }
 
 static void
@@ -219,6 +277,8 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_one_counter),
+		TEST(test_windows_as_policies_have_them),
+		TEST(test_windows_that_none_has),
 		TEST(test_all_of_a_scope_value),
 		TEST(test_scopes_of_several_names),
 		TEST(test_scopes_that_cannot_be_read),

@@ -228,6 +228,24 @@ test_bodies_refused(void **state)
 	}
 }
 
+#define RESET_WINDOW(value) \
+	"{\"scope\":\"global\",\"counter\":\"c\",\"window\":" value "}"
+
+/* A policy may have its window as a number of seconds, and so may a reset. */
+static void
+test_reset_windows_in_seconds(void **state)
+{
+	(void)state;
+	assert_int_equal(parse_reset_body(RESET_WINDOW("60")), 0);
+	assert_true(slice_eq_str(reset.window, "60"));
+	assert_int_equal(parse_reset_body(RESET_WINDOW("6e1")), 0);
+	assert_true(slice_eq_str(reset.window, "60"));
+	assert_int_equal(parse_reset_body(RESET_WINDOW("9007199254740991")), 0);
+	assert_true(slice_eq_str(reset.window, "9007199254740991"));
+	assert_int_equal(parse_reset_body(RESET_WINDOW("\"60\"")), 0);
+	assert_true(slice_eq_str(reset.window, "60"));
+}
+
 static void
 test_reset_bodies(void **state)
 {
@@ -245,6 +263,11 @@ test_reset_bodies(void **state)
 		{ "{\"scope\":\"global\",\"grant\":\"g\"}",
 		    "unknown field \"grant\"; a reset has policy, counter, window and "
 		    "scope" },
+		{ RESET_WINDOW("0"), "window must be a whole number from 1 to" },
+		{ RESET_WINDOW("-60"), "window must be a whole number from 1 to" },
+		{ RESET_WINDOW("1.5"), "window must be a whole number from 1 to" },
+		{ RESET_WINDOW("1e300"), "window must be a whole number from 1 to" },
+		{ RESET_WINDOW("true"), "window must be a string, not true" },
 	};
 
 	(void)state;
@@ -331,6 +354,7 @@ main(void)
 		cmocka_unit_test(test_reset_words),
 		cmocka_unit_test(test_bodies),
 		cmocka_unit_test(test_bodies_refused),
+		cmocka_unit_test(test_reset_windows_in_seconds),
 		cmocka_unit_test(test_reset_bodies),
 		cmocka_unit_test(test_long_scopes),
 		cmocka_unit_test(test_answers),
