@@ -13,7 +13,7 @@ static const char *const texts[] = {
 	[-RATION_ERR_CLOSED] = "connection closed before the answer",
 	[-RATION_ERR_PROTOCOL] = "not the reply of a ration daemon",
 	[-RATION_ERR_AUTH] = "token missing or wrong",
-	[-RATION_ERR_REFUSED] = "request refused as malformed",
+	[-RATION_ERR_REFUSED] = "request refused",
 	[-RATION_ERR_UNAVAILABLE] = "daemon cannot answer",
 	[-RATION_ERR_NOTFOUND] = "no such reservation",
 };

@@ -89,7 +89,9 @@ enum ration_error {
 	RATION_ERR_CLOSED = -5,      /* the daemon hung up; may have been charged */
 	RATION_ERR_PROTOCOL = -6,    /* not a daemon's reply; may have been charged */
 	RATION_ERR_AUTH = -7,        /* the token is missing or wrong */
-	RATION_ERR_REFUSED = -8,     /* the daemon finds the request malformed */
+	RATION_ERR_REFUSED = -8,     /* the daemon refuses the request as it is: it is
+	                                malformed, its id was used for something else,
+	                                what it names is not there or another's */
 	RATION_ERR_UNAVAILABLE = -9, /* the daemon answered that it cannot answer */
 	RATION_ERR_NOTFOUND = -10    /* no such reservation, or its time is over */
 };

@@ -211,7 +211,7 @@ decide_taken(struct decision *d, const struct take *take, const struct weighed *
 	if (UNLIKELY(take->status == TAKE_CONFLICT)) {
 		set_verdict(d, VERDICT_DENY, CAUSE_CONFLICT, "",
 		    "the request id was used with another tool or other charges, or "
-		    "in another mode");
+		    "in another mode; give each call an id of its own");
 		return;
 	}
 	refused = report(weighed, take);

@@ -130,7 +130,7 @@ run_body(struct http_turn *turn, enum check_kind kind)
 		return;
 	}
 	cj.request.kind = kind;
-	rc = check_http_parse_fields(turn->req, &cj.request, &ei);
+	rc = check_http_parse_fields(turn->req, BESIDE_CHECK, &cj.request, &ei);
 	if (rc < 0)
 		invalid(turn, http_status_of_error(rc), ei.text);
 	else
@@ -159,7 +159,7 @@ http_run_usage(struct http_turn *turn)
 	int rc = usage_http_parse(turn->req, &names, &request, &ei);
 
 	if (rc == 0)
-		rc = check_http_parse_fields(turn->req, &request, &ei);
+		rc = check_http_parse_fields(turn->req, BESIDE_DEADLINE, &request, &ei);
 	if (rc < 0)
 		http_problem(turn->resp, http_status_of_error(rc), "%s", ei.text);
 	else

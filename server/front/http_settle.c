@@ -18,10 +18,11 @@ is_body(struct http_turn *turn)
 
 /* The caller's own deadline, which is all that header fields may say here. */
 static int
-parse_timeout(const struct http_request *req, int64_t *timeout_ms, struct errinfo *ei)
+parse_timeout(const struct http_request *req, enum check_http_beside beside,
+    int64_t *timeout_ms, struct errinfo *ei)
 {
 	struct check_request fields = { 0 };
-	int rc = check_http_parse_fields(req, &fields, ei);
+	int rc = check_http_parse_fields(req, beside, &fields, ei);
 
 	*timeout_ms = fields.timeout_ms;
 	return rc;
@@ -41,7 +42,8 @@ run_settlement(struct http_turn *turn, enum settle_action action)
 	}
 	rc = settlement_json_parse(turn->req->body, action, &request, &root, &ei);
 	if (rc == 0)
-		rc = parse_timeout(turn->req, &request.timeout_ms, &ei);
+		rc =
+		    parse_timeout(turn->req, BESIDE_DEADLINE, &request.timeout_ms, &ei);
 	if (rc < 0)
 		front_count_unread(turn->fc->front, action);
 	else
@@ -84,7 +86,7 @@ http_run_reset(struct http_turn *turn)
 		return;
 	rc = reset_json_parse(turn->req->body, &request, &root, &ei);
 	if (rc == 0)
-		rc = parse_timeout(turn->req, &timeout_ms, &ei);
+		rc = parse_timeout(turn->req, BESIDE_RESET, &timeout_ms, &ei);
 	if (rc == 0 && timeout_ms > 0)
 		rc = err_set(&ei, ERR_INVALID,
 		    "X-Ration-Timeout-Ms is not for a reset, which has the daemon's "

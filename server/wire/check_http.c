@@ -213,43 +213,41 @@ read_misplaced(
 	    "%s is for /v1/auth; a question with a body has it there", name);
 }
 
+typedef int (*field_reader)(struct check_request *out, const char *name,
+    struct slice value, struct errinfo *ei);
+
+enum place { IN_AUTH, IN_CHECK, ELSEWHERE, PLACE_COUNT };
+
 static const struct {
 	const char *name;
-	/* For /v1/auth, and for /v1/check. */
-	int (*auth)(struct check_request *out, const char *name, struct slice value,
-	    struct errinfo *ei);
-	int (*check)(struct check_request *out, const char *name, struct slice value,
-	    struct errinfo *ei);
+	field_reader read[PLACE_COUNT]; /* NULL: unknown there */
 } known_fields[] = {
-	{ PREFIX "Tool", read_tool, read_misplaced },
-	{ PREFIX "Grant", read_grant, read_misplaced },
-	{ PREFIX "Policy", read_policy, read_misplaced },
-	{ PREFIX "Session", read_session, read_misplaced },
-	{ PREFIX "Cost", read_cost, read_misplaced },
-	{ PREFIX "Timeout-Ms", read_timeout, read_timeout },
-	{ PREFIX "Mode", read_mode, read_same_mode },
-	{ PREFIX "Request-Id", read_id, read_misplaced },
-	{ PREFIX "Ttl", read_ttl, read_misplaced },
+	{ PREFIX "Tool", { read_tool, read_misplaced, read_misplaced } },
+	{ PREFIX "Grant", { read_grant, read_misplaced, read_misplaced } },
+	{ PREFIX "Policy", { read_policy, read_misplaced, read_misplaced } },
+	{ PREFIX "Session", { read_session, read_misplaced, read_misplaced } },
+	{ PREFIX "Cost", { read_cost, read_misplaced, read_misplaced } },
+	{ PREFIX "Timeout-Ms", { read_timeout, read_timeout, read_timeout } },
+	{ PREFIX "Mode", { read_mode, read_same_mode, NULL } },
+	{ PREFIX "Request-Id", { read_id, read_misplaced, read_misplaced } },
+	{ PREFIX "Ttl", { read_ttl, read_misplaced, read_misplaced } },
 };
 
 /* What is read, and whose. */
 struct field_reading {
 	struct check_request *out;
-	bool in_auth;
-	unsigned seen; /* rows of known_fields */
+	enum place place;
+	const char *has; /* for messages: what there is in this place */
+	unsigned seen;   /* rows of known_fields */
 };
 
 static int
-unknown_field(struct slice name, bool in_auth, struct errinfo *ei)
+unknown_field(struct slice name, const char *has, struct errinfo *ei)
 {
 	char excerpt[VALUE_EXCERPT_MAX];
 
-	return err_set(ei, ERR_INVALID,
-	    "unknown header field \"%s\"; " PREFIX " has %s",
-	    value_excerpt(name, excerpt),
-	    in_auth ? "Tool, Grant, Policy, Session, Cost, Request-Id, Mode, Ttl and "
-		      "Timeout-Ms"
-		    : "Mode and Timeout-Ms here");
+	return err_set(ei, ERR_INVALID, "unknown header field \"%s\"; %s",
+	    value_excerpt(name, excerpt), has);
 }
 
 /* Fields that are not ours pass by: a gateway forwards its client's. */
@@ -264,28 +262,28 @@ read_field(
 		return 0;
 	for (size_t i = 0; i < ARRAY_LEN(known_fields); i++) {
 		const char *name = known_fields[i].name;
+		field_reader read;
 
 		if (!slice_case_eq_str(field->name, name))
 			continue;
 		if (reading->seen & (1u << i))
 			return err_set(ei, ERR_INVALID, "%s stands twice", name);
 		reading->seen |= 1u << i;
-		return (reading->in_auth
-			? known_fields[i].auth
-			: known_fields[i].check)(reading->out, name, field->value, ei);
+		read = known_fields[i].read[reading->place];
+		return read ? read(reading->out, name, field->value, ei)
+			    : unknown_field(field->name, reading->has, ei);
 	}
-	return unknown_field(field->name, reading->in_auth, ei);
+	return unknown_field(field->name, reading->has, ei);
 }
 
 static int
-read_fields(const struct http_request *req, struct check_request *out, bool in_auth,
-    struct errinfo *ei)
+read_fields(
+    const struct http_request *req, struct field_reading *reading, struct errinfo *ei)
 {
-	struct field_reading reading = { .out = out, .in_auth = in_auth };
 	int rc = 0;
 
 	for (size_t i = 0; i < req->n_fields && rc == 0; i++)
-		rc = read_field(&req->fields[i], &reading, ei);
+		rc = read_field(&req->fields[i], reading, ei);
 	return rc;
 }
 
@@ -293,11 +291,15 @@ int
 check_http_parse_auth(
     const struct http_request *req, struct check_request *out, struct errinfo *ei)
 {
+	struct field_reading reading = { .out = out,
+		.place = IN_AUTH,
+		.has = PREFIX " has Tool, Grant, Policy, Session, Cost, Request-Id, "
+			      "Mode, Ttl and Timeout-Ms" };
 	int rc;
 
 	memset(out, 0, sizeof(*out));
 	out->call.cost = 1;
-	rc = read_fields(req, out, true, ei);
+	rc = read_fields(req, &reading, ei);
 	if (rc < 0)
 		return rc;
 	if (!out->call.tool.ptr || !out->call.grant.ptr)
@@ -308,8 +310,17 @@ check_http_parse_auth(
 }
 
 int
-check_http_parse_fields(
-    const struct http_request *req, struct check_request *out, struct errinfo *ei)
+check_http_parse_fields(const struct http_request *req, enum check_http_beside beside,
+    struct check_request *out, struct errinfo *ei)
 {
-	return read_fields(req, out, false, ei);
+	static const char *const has[] = {
+		[BESIDE_CHECK] = PREFIX " has Mode and Timeout-Ms here",
+		[BESIDE_DEADLINE] = PREFIX " has Timeout-Ms here",
+		[BESIDE_RESET] = "a reset has none that begins with " PREFIX,
+	};
+	struct field_reading reading = { .out = out,
+		.place = beside == BESIDE_CHECK ? IN_CHECK : ELSEWHERE,
+		.has = has[beside] };
+
+	return read_fields(req, &reading, ei);
 }

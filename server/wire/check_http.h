@@ -25,10 +25,18 @@ void check_http_add_fields(const struct decision *d, struct http_response *resp)
 int check_http_parse_auth(const struct http_request *req, struct check_request *out,
     struct errinfo *ei) MUST_CHECK;
 
-/* What X-Ration- fields add to a POST /v1/check, into *out as its body filled it:
- * X-Ration-Timeout-Ms; X-Ration-Mode, if it is the body's. All others are refused, since
- * the caller meant something by them. 0, or an enum err as above. */
-int check_http_parse_fields(const struct http_request *req, struct check_request *out,
+/* Beside what X-Ration- fields may stand. */
+enum check_http_beside {
+	BESIDE_CHECK,    /* the body of a check, or of what explains one */
+	BESIDE_DEADLINE, /* what has a deadline, and no mode */
+	BESIDE_RESET     /* the same; the caller refuses the deadline, too */
+};
+
+/* What X-Ration- fields add to *out: X-Ration-Timeout-Ms; beside a check X-Ration-Mode, if
+ * it is that of *out. All others are refused, since the caller meant something by them.
+ * 0, or an enum err as above. */
+int check_http_parse_fields(const struct http_request *req,
+    enum check_http_beside beside, struct check_request *out,
     struct errinfo *ei) MUST_CHECK;
 
 #endif

@@ -9,11 +9,13 @@
 static const struct {
 	const char *name, *usage, *options;
 } commands[] = {
-	[SETTLE_COMMIT] = { "COMMIT", "COMMIT reservation [COST n] [GRANT g]",
+	[SETTLE_COMMIT] = { "COMMIT",
+	    "COMMIT reservation [COST n] [GRANT g] [TIMEOUT ms]",
 	    "COST, GRANT and TIMEOUT" },
-	[SETTLE_ROLLBACK] = { "ROLLBACK", "ROLLBACK reservation [GRANT g]",
+	[SETTLE_ROLLBACK] = { "ROLLBACK", "ROLLBACK reservation [GRANT g] [TIMEOUT ms]",
 	    "GRANT and TIMEOUT" },
-	[SETTLE_RENEW] = { "RENEW", "RENEW reservation TTL seconds [GRANT g]",
+	[SETTLE_RENEW] = { "RENEW",
+	    "RENEW reservation TTL seconds [GRANT g] [TIMEOUT ms]",
 	    "TTL, GRANT and TIMEOUT" },
 };
 
@@ -100,7 +102,7 @@ settlement_resp_parse(const struct resp_command *cmd, enum settle_action action,
 		return err_set(ei, ERR_INVALID, "%s needs a reservation: %s",
 		    commands[action].name, commands[action].usage);
 	out->reservation = cmd->args[1];
-	rc = call_validate_name("the reservation", out->reservation, ei);
+	rc = call_validate_name("reservation", out->reservation, ei);
 	for (size_t i = 2; i < cmd->n && rc == 0; i += 2)
 		rc = read_option(cmd, i, out, &seen, ei);
 	if (rc == 0 && action == SETTLE_RENEW && out->ttl_s == 0)

@@ -118,7 +118,7 @@ use(const struct http_request *req)
 
 	REQUIRE(rc == 0 || ei.text[0]);
 	memset(&check, 0, sizeof(check));
-	rc = check_http_parse_fields(req, &check, &ei);
+	rc = check_http_parse_fields(req, BESIDE_CHECK, &check, &ei);
 	REQUIRE(rc < 0 || (check.timeout_ms >= 0 && check.timeout_ms <= 60000));
 	while ((rc = http_query_next(&rest, &name, &value)) > 0)
 		;

@@ -53,7 +53,9 @@ def test_request_id(daemon):
     assert used(daemon) == {"spend": 5, "calls": 1, "runs": 0}
     other = ration(daemon, "check", "free", "--grant", "g", "--request-id", "id 1")
     assert (other.returncode, other.stdout) == (2, "")
+    assert other.stderr.startswith("ration: request refused: ERR ID: ")
     assert "was used with another tool or other charges" in other.stderr
+    assert "give each call an id of its own" in other.stderr
     why = ration(daemon, "explain", *words[1:])
     assert why.returncode == 0
     assert why.stdout.splitlines()[0].endswith("(policy default) [replayed]")
@@ -142,7 +144,7 @@ def test_calls_in_flight(daemon):
 def test_reset(daemon):
     reserve(daemon)
     assert ration(daemon, "reset", "grant=g", "--policy", "default", "--counter", "calls",
-                  "--window", "2592000s").stdout == "1 counter reset\n"
+                  "--window", "30d").stdout == "1 counter reset\n"
     assert used(daemon) == {"spend": 5, "calls": 0, "runs": 0}
     assert told(daemon, "reset", "grant=g", "--policy", "default") == {"reset": 3}
     assert used(daemon) == {"spend": 0, "calls": 0, "runs": 0}

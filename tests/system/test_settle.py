@@ -261,6 +261,19 @@ def test_a_reset_of_one_counter(served, client):
     assert '"counter":"calls","window":"2592000s","scope":"grant=h"' in said[2]
 
 
+@pytest.mark.parametrize("window", ["30d", "720h", 2592000, 2592000.0, "2592000"])
+def test_a_reset_spells_the_window_as_the_policy_does(served, client, window):
+    assert served.check("calls", "g", cost=9)[0] == 200
+    assert served.check("calls", "h", cost=9)[0] == 200
+    body = {"counter": "calls", "window": window, "scope": "grant=g"}
+    assert served.post("/v1/reset", body).json()["reset"] == 1
+    word = int(window) if isinstance(window, float) else window
+    assert client.execute_command("RESET", "p", "calls", word, "grant=h") == 1
+    assert (used(served, "calls", "g"), used(served, "calls", "h")) == (0, 0)
+    body["window"] = 2592001
+    assert served.post("/v1/reset", body).status_code == 404
+
+
 def test_a_reset_of_all_of_a_grant(served):
     assert served.check("calls", "g", cost=9)[0] == 200
     assert served.check("spend", "g", args={"amount": 9})[0] == 200

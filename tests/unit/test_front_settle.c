@@ -353,6 +353,10 @@ test_each_refusal_over_http(void **state)
 		{ "/v1/commit", "X-Ration-Timeout-Ms: x\r\n", BODY, "400",
 		    "Timeout-Ms" },
 		{ "/v1/commit", "X-Ration-Grant: g\r\n", BODY, "400", "/v1/auth" },
+		{ "/v1/commit", "X-Ration-Mode: enforce\r\n", BODY, "400",
+		    "has Timeout-Ms here" },
+		{ "/v1/reset", "X-Ration-Mode: enforce\r\n", "{\"scope\":\"global\"}",
+		    "400", "a reset has none" },
 		{ "/v1/reset", "", "{}", "400", "scope is missing" },
 		{ "/v1/reset", "", "{\"scope\":\"global\",\"counter\":\"c\"}", "400",
 		    "window is missing" },
@@ -376,7 +380,7 @@ test_each_refusal_over_http(void **state)
 	buf_clear(&h->got);
 	house_say(h, "GET /v1/reset HTTP/1.1\r\nHost: x\r\n\r\n");
 	assert_has(hear(h, "\"}"), "Allow: POST\r\n");
-	assert_int_equal(metric_get(h->cells, METRIC_COMMITS_INVALID), 6);
+	assert_int_equal(metric_get(h->cells, METRIC_COMMITS_INVALID), 7);
 	assert_int_equal(metric_get(h->cells, METRIC_ROLLBACKS_INVALID), 1);
 	assert_int_equal(metric_get(h->cells, METRIC_RENEWS_INVALID), 1);
 	assert_int_equal(h->late.n_settles + h->late.n_resets, 0);

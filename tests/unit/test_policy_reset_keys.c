@@ -154,9 +154,10 @@ static void
 test_windows_that_none_has(void **state)
 {
 	static const char *const windows[] = { "0", "-3600", "+3600", "03600", "03600s",
-		"3600 ", " 3600", "3600.0", "1.h", "hou", "hour.", "hours", "HOUR", "1H",
-		"hour@", "hour+1", "hour.sliding", "60", "3601", "99999999999999999999",
-		"9999999999999d", ".", "@", "+", ".hour", "slots", "hour\n" };
+		"3600 ", " 3600", "3600.0", "1.h", "hou", "hour.", "hours", "HOUR",
+		"1H", "hour@", "hour+1", "hour.sliding", "60", "3601",
+		"99999999999999999999", "9999999999999d", ".", "@", "+", ".hour",
+		"slots", "hour\n" };
 	struct searched *f = *state;
 
 	for (size_t i = 0; i < sizeof(windows) / sizeof(windows[0]); i++)

@@ -211,7 +211,7 @@ parse_check_fields(const char *fields)
 {
 	parse_auth(fields);
 	memset(&out, 0, sizeof(out));
-	return check_http_parse_fields(&req, &out, &ei);
+	return check_http_parse_fields(&req, BESIDE_CHECK, &out, &ei);
 }
 
 /* The body is the question: what stands beside it must not be lost. */
@@ -263,13 +263,41 @@ test_timeout_refuses(void **state)
 
 		r.fields[0].name = slice_str("x-ration-timeout-ms");
 		r.fields[0].value = slice_str(values[i]);
-		assert_int_equal(check_http_parse_fields(&r, &out, &ei), ERR_INVALID);
+		assert_int_equal(
+		    check_http_parse_fields(&r, BESIDE_CHECK, &out, &ei), ERR_INVALID);
 		r.fields[0].value = slice_str("5");
 		r.n_fields = 2;
 		r.fields[1] = r.fields[0];
-		assert_int_equal(check_http_parse_fields(&r, &out, &ei), ERR_INVALID);
+		assert_int_equal(
+		    check_http_parse_fields(&r, BESIDE_CHECK, &out, &ei), ERR_INVALID);
 		assert_non_null(strstr(ei.text, "twice"));
 	}
+}
+
+/* Where there is no mode, none is taken, nor named in what is said. */
+static void
+test_elsewhere(void **state)
+{
+	static const char *const wrong[] = { "X-Ration-Mode: enforce\r\n",
+		"X-Ration-Mode: peek\r\n", "X-Ration-Timeout: 1\r\n" };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(wrong); i++) {
+		parse_auth(wrong[i]);
+		memset(&out, 0, sizeof(out));
+		assert_int_equal(
+		    check_http_parse_fields(&req, BESIDE_DEADLINE, &out, &ei),
+		    ERR_INVALID);
+		assert_non_null(strstr(ei.text, "\"; X-Ration- has Timeout-Ms here"));
+		assert_int_equal(check_http_parse_fields(&req, BESIDE_RESET, &out, &ei),
+		    ERR_INVALID);
+		assert_non_null(
+		    strstr(ei.text, "\"; a reset has none that begins with X-Ration-"));
+	}
+	parse_auth("X-Ration-Timeout-Ms: 7\r\n");
+	memset(&out, 0, sizeof(out));
+	assert_int_equal(check_http_parse_fields(&req, BESIDE_DEADLINE, &out, &ei), 0);
+	assert_int_equal(out.timeout_ms, 7);
 }
 
 int
@@ -284,6 +312,7 @@ main(void)
 		cmocka_unit_test(test_auth_refuses),
 		cmocka_unit_test(test_check_refuses),
 		cmocka_unit_test(test_timeout_refuses),
+		cmocka_unit_test(test_elsewhere),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

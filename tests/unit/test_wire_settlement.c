@@ -102,8 +102,8 @@ test_words_refused(void **state)
 		{ "COMMIT",
 		    "COMMIT needs a reservation: COMMIT reservation [COST n] [GRANT "
 		    "g]" },
-		{ "COMMIT _", "the reservation is empty" },
-		{ "COMMIT \xFF", "the reservation is not valid UTF-8" },
+		{ "COMMIT _", "reservation is empty" },
+		{ "COMMIT \xFF", "reservation is not valid UTF-8" },
 		{ "COMMIT r COST", "COST needs a value" },
 		{ "COMMIT r COST -1", "COST must be a whole number from 0 to" },
 		{ "COMMIT r COST 9007199254740992", "COST must be" },
