@@ -326,7 +326,7 @@ on_record(void *arg, const struct reply *reply)
 		return;
 	}
 	text = reply_text(reply, 0);
-	if (slice_eq_str(text, "s")) {
+	if (slice_eq_str(text, RECORD_SETTLED)) {
 		trip_end_settled(trip, SETTLE_ALREADY);
 		return;
 	}
