@@ -9,6 +9,9 @@
 
 #define FREE_SETTLEMENTS_MAX 256 /* kept for reuse; more are freed */
 
+_Static_assert(REQUEST_TTL_MAX_S * 1000 <= LEDGER_TTL_MS_MAX,
+    "a store must be able to hold what may be asked for");
+
 enum settlement_state {
 	SETTLEMENT_FREE,    /* on the settler's free list */
 	SETTLEMENT_PENDING, /* with the store */

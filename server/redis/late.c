@@ -9,6 +9,7 @@
 #include "base/num.h"
 #include "redis/form.h"
 #include "redis/script.h"
+#include "store/record.h"
 
 /* What must be known of a charge after its take is gone. */
 struct late_charge {
@@ -127,7 +128,7 @@ give_back_args(struct buf *out, const struct late_charge *c, int64_t held, int64
 	const struct limit *l = &c->limit;
 
 	form_add_number(out, held);
-	form_add_bulk(out, slice_str(form_of(l)->record));
+	form_add_bulk(out, slice_str(record_words[l->algorithm]));
 	if (l->algorithm == ALGORITHM_TOKEN_BUCKET) {
 		form_add_number(out, now_us + used + before);
 		form_add_number(out, l->interval_us);

@@ -258,10 +258,8 @@ settle_once(struct settling *s)
 		for (size_t i = 0; i < s->record.n; i++) {
 			const struct record_charge *c = &s->record.charges[i];
 
-			spot_set(&s->spots[i],
-			    c->algorithm == ALGORITHM_CONCURRENCY ? ENTRY_SLOTS
-								  : ENTRY_COUNTER,
-			    c->key, &s->set);
+			spot_set(
+			    &s->spots[i], spot_kind(c->algorithm), c->key, &s->set);
 		}
 		memory_lock_all(s->memory, &s->set);
 		step = settle_locked(s);
@@ -295,12 +293,11 @@ memory_settle(struct store *store, struct settle *settle)
 
 /* --- reset -------------------------------------------------------------------- */
 
-static const enum entry_kind counting[] = { ENTRY_COUNTER, ENTRY_SLOTS };
-
 /* Whether the key held something. */
 static bool
 forget_key(struct memory *m, struct slice key, int64_t now_us)
 {
+	static const enum entry_kind counting[] = { ENTRY_COUNTER, ENTRY_SLOTS };
 	struct shard_set unused = { { 0 } };
 	bool held = false;
 
