@@ -198,7 +198,7 @@ add_id_start(struct buf *out, const struct late *late, int64_t now_us)
 	if (late->id_key.len > 0)
 		snprintf(text, sizeof(text), "%.*s 0 %" PRId64 " %.*s",
 		    SLICE_ARG(late->print), now_us,
-		    SLICE_ARG(late->holder.len > 0 ? late->holder : slice_str("-")));
+		    SLICE_ARG(late->held_key.len > 0 ? late->holder : slice_str("-")));
 	form_add_bulk(out, slice_str(text));
 }
 
