@@ -36,8 +36,8 @@
  * without is never sent again, and a caller who counts exactly does not either. The
  * same holds of ration_reserve(). What charges nothing or comes to the same when it is
  * repeated - a peek, explain, usage, settling, a reset - may always be asked again, and
- * the library does so once, too. After all other errors nothing was charged. An error never spoils the struct ration: the
- * next call connects anew where it must.
+ * the library does so once, too. After all other errors nothing was charged. An error
+ * never spoils the struct ration: the next call connects anew where it must.
  *
  * Time: milliseconds. One timeout covers a whole call: connecting where that is
  * needed, sending, and all of the reply. Only the look-up of a host name is not

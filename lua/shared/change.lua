@@ -123,7 +123,7 @@ function change.bucket(key, delta, ungiven_then, interval)
 	return true
 end
 
--- Frees the holder's slot, whatever the delta is.
+-- Frees the holder's slot. Whether it was held.
 local function free_slot(key, holder)
 	return call('ZREM', key, holder) == 1
 end

@@ -39,8 +39,9 @@ struct weighed {
 
 /*
  * The store has answered: admitted, refused, failed, or that the request id was used
- * for something else; or there was nothing to ask it (take->n is 0, admitted). The limits' outcomes are filled in here; the decision
- * borrows them. Where the store failed, the strictest of the enforced limits decides.
+ * for something else; or there was nothing to ask it (take->n is 0, admitted). The
+ * limits' outcomes are filled in here; the decision borrows them. Where the store
+ * failed, the strictest of the enforced limits decides.
  */
 void decide_taken(struct decision *d, const struct take *take,
     const struct weighed *weighed, struct buf *note);

@@ -19,6 +19,12 @@ note_len(const struct buf *text, size_t begin, struct slice *out)
 	*out = slice_make(NULL, text->len - begin);
 }
 
+static const char *
+prefix_of(const struct check_options *o)
+{
+	return o->key_prefix ? o->key_prefix : DEFAULT_PREFIX;
+}
+
 static void
 add_id_key(struct check *check, const struct check_request *request)
 {
@@ -29,8 +35,8 @@ add_id_key(struct check *check, const struct check_request *request)
 	cl->ledger.id_key.len = 0;
 	if (request->id.len == 0)
 		return;
-	request_id_key(&cl->text, o->key_prefix ? o->key_prefix : DEFAULT_PREFIX,
-	    check->decision.policy, check->decision.grant, request->id);
+	request_id_key(&cl->text, prefix_of(o), check->decision.policy,
+	    check->decision.grant, request->id);
 	note_len(&cl->text, begin, &cl->ledger.id_key);
 	cl->ledger.dedup_ms =
 	    o->dedup_ttl_ms > 0 ? o->dedup_ttl_ms : DEFAULT_DEDUP_TTL_MS;
@@ -43,31 +49,23 @@ add_reservation(struct check *check, const struct check_request *request)
 {
 	struct check_ledger *cl = &check->ledger;
 	struct ledger *ledger = &cl->ledger;
-	const struct check_options *o = check_options_of(check);
+	const struct decision *d = &check->decision;
 	size_t begin = cl->text.len;
 	int64_t ttl_s = request->ttl_s > 0 ? request->ttl_s : REQUEST_TTL_DEFAULT_S;
-	struct reservation own;
-	struct errinfo ei;
 
 	hash_random_hex(cl->holder, LEDGER_HOLDER_LEN);
-	reservation_format(&cl->text, check->decision.policy, check->decision.grant,
-	    slice_str(cl->holder));
+	reservation_format(
+	    &cl->text, d->policy, d->grant, slice_make(cl->holder, LEDGER_HOLDER_LEN));
 	note_len(&cl->text, begin, &cl->reservation);
 	ledger->held_key.len = 0;
-	if (check->mode != MODE_RESERVE || check->take.look || cl->text.failed)
+	ledger->holder.len = 0;
+	if (check->mode != MODE_RESERVE || check->take.look)
 		return;
-	/* It cannot fail, and the parts are used up before the text moves again. */
-	if (reservation_parse(
-		slice_make(cl->text.data + begin, cl->reservation.len), &own, &ei) < 0)
-		return;
-	buf_clear(&check->note);
-	reservation_key(
-	    &check->note, o->key_prefix ? o->key_prefix : DEFAULT_PREFIX, &own);
 	begin = cl->text.len;
-	buf_add_slice(&cl->text, buf_slice(&check->note));
-	cl->text.failed |= check->note.failed;
-	note_len(&cl->text, begin, &ledger->held_key);
 	ledger->holder = slice_make(cl->holder, LEDGER_HOLDER_LEN);
+	reservation_key_raw(&cl->text, prefix_of(check_options_of(check)), d->policy,
+	    d->grant, ledger->holder);
+	note_len(&cl->text, begin, &ledger->held_key);
 	ledger->ttl_ms = ttl_s * 1000;
 }
 

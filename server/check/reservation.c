@@ -78,9 +78,9 @@ reservation_key(
 	buf_add_slice(out, reservation->holder);
 }
 
-void
-request_id_key(struct buf *out, const char *prefix, struct slice policy,
-    struct slice grant, struct slice id)
+/* What stands before what a key is of. */
+static void
+add_head(struct buf *out, const char *prefix, struct slice policy, struct slice grant)
 {
 	buf_add_str(out, prefix);
 	buf_add_char(out, ':');
@@ -88,5 +88,21 @@ request_id_key(struct buf *out, const char *prefix, struct slice policy,
 	buf_add_str(out, ":{grant=");
 	key_add_part(out, grant);
 	buf_add_str(out, "}:#");
+}
+
+void
+reservation_key_raw(struct buf *out, const char *prefix, struct slice policy,
+    struct slice grant, struct slice holder)
+{
+	add_head(out, prefix, policy, grant);
+	buf_add_char(out, '=');
+	buf_add_slice(out, holder);
+}
+
+void
+request_id_key(struct buf *out, const char *prefix, struct slice policy,
+    struct slice grant, struct slice id)
+{
+	add_head(out, prefix, policy, grant);
 	key_add_part(out, id);
 }

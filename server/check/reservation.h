@@ -32,9 +32,12 @@ void reservation_format(
 bool reservation_is_of(const struct reservation *reservation, struct slice grant);
 
 /* Append the keys of the ledger: PREFIX:POLICY:{grant=GRANT}:#=HOLDER of a reservation,
- * and PREFIX:POLICY:{grant=GRANT}:#ID of a request id, all given raw. */
+ * as it was read or of raw parts, and PREFIX:POLICY:{grant=GRANT}:#ID of a request id, of
+ * raw parts. */
 void reservation_key(
     struct buf *out, const char *prefix, const struct reservation *reservation);
+void reservation_key_raw(struct buf *out, const char *prefix, struct slice policy,
+    struct slice grant, struct slice holder);
 void request_id_key(struct buf *out, const char *prefix, struct slice policy,
     struct slice grant, struct slice id);
 

@@ -9,6 +9,9 @@
 
 #define FREE_SETTLEMENTS_MAX 256 /* kept for reuse; more are freed */
 
+_Static_assert(REQUEST_TTL_MAX_S * 1000 <= LEDGER_TTL_MS_MAX,
+    "a store must be able to hold what may be asked for");
+
 enum settlement_state {
 	SETTLEMENT_FREE,    /* on the settler's free list */
 	SETTLEMENT_PENDING, /* with the store */
@@ -33,14 +36,15 @@ struct settler {
 	size_t n_free;
 };
 
-/* The series of an action: one for each status, in its order, and "invalid". */
+/* The series of an action: one for each status, in its order, then INVALID. */
+#define INVALID ((int)SETTLE_FAILED + 1)
 static const enum metric metrics[] = {
 	[SETTLE_COMMIT] = METRIC_COMMITS_DONE,
 	[SETTLE_ROLLBACK] = METRIC_ROLLBACKS_DONE,
 	[SETTLE_RENEW] = METRIC_RENEWS_DONE,
 };
 _Static_assert(METRIC_COMMITS_FAILED - METRIC_COMMITS_DONE == (int)SETTLE_FAILED &&
-	METRIC_COMMITS_INVALID - METRIC_COMMITS_DONE == (int)SETTLE_FAILED + 1,
+	METRIC_COMMITS_INVALID - METRIC_COMMITS_DONE == INVALID,
     "the series of an action stand in the order of enum settle_status");
 
 struct settler *
@@ -115,6 +119,12 @@ static void
 count(const struct settler *settler, enum settle_action action, int result)
 {
 	metric_add(settler->options.cells, (enum metric)(metrics[action] + result), 1);
+}
+
+void
+settler_count_invalid(const struct settler *settler, enum settle_action action)
+{
+	count(settler, action, INVALID);
 }
 
 static void
@@ -200,7 +210,7 @@ settlement_start(struct settler *settler, const struct settlement_request *reque
 	rc = find_record(settlement, request, ei);
 	if (rc < 0) {
 		if (rc != ERR_NOMEM)
-			count(settler, request->action, SETTLE_FAILED + 1);
+			settler_count_invalid(settler, request->action);
 		recycle(settlement);
 		return NULL;
 	}

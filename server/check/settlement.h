@@ -36,6 +36,8 @@ struct settler *settler_new(const struct settler_options *options) MUST_CHECK;
 void settler_free(struct settler *settler);
 /* Settlements between start and done. */
 size_t settler_pending(const struct settler *settler);
+/* Counts one that cannot be started, since its request cannot be read. */
+void settler_count_invalid(const struct settler *settler, enum settle_action action);
 
 /*
  * Starts; the request is copied. `done` runs exactly once, possibly before the return;

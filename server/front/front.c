@@ -235,8 +235,8 @@ front_set_tokens(struct front *front, const struct token_set *tokens)
 }
 
 /* Nobody who has asked already goes unheard: first those in the listeners' queues are
- * let in, then everybody's requests that have arrived are taken. A conn that is read or settled may end, and end others with it, so each is moved to
- * another list before. */
+ * let in, then everybody's requests that have arrived are taken. A conn that is read or
+ * settled may end, and end others with it, so each is moved to another list before. */
 void
 front_drain(struct front *front)
 {

@@ -165,8 +165,6 @@ int front_throttle(struct front_conn *fc, const struct throttle_request *request
 /* The same with what settlement_start() and resetting_start() say. */
 int front_settlement(struct front_conn *fc, const struct settlement_request *request,
     struct errinfo *ei) MUST_CHECK;
-/* Counts a settlement whose request cannot be read. */
-void front_count_unread(struct front *front, enum settle_action action);
 int front_resetting(struct front_conn *fc, const struct reset_request *request,
     struct errinfo *ei) MUST_CHECK;
 /* The request at hand is the last one. Call before answering it. */

@@ -250,9 +250,7 @@ fill_usage(struct http_response *resp, const struct exchange *ex)
 	if (!usage->known) {
 		http_problem(resp, 404, "%.*s", SLICE_ARG(d->message));
 	} else if (usage->fault != FAULT_NONE) {
-		http_problem(resp, 503, "the store is unavailable: %s",
-		    store_fault_table[usage->fault].phrase);
-		buf_add_str(&resp->fields, "Retry-After: 1\r\n");
+		http_fill_fault(resp, usage->fault, "");
 	} else {
 		resp->status = 200;
 		usage_json_format(d, usage, &resp->body);

@@ -185,6 +185,15 @@ http_begin_answer(struct front_conn *fc, const struct exchange *ex)
 	return resp;
 }
 
+void
+http_fill_fault(struct http_response *resp, enum store_fault fault, const char *detail)
+{
+	char text[FRONT_FAULT_MAX];
+
+	http_problem(resp, 503, "%s", front_fault(fault, detail, text));
+	buf_add_str(&resp->fields, "Retry-After: 1\r\n");
+}
+
 static void
 send_response(struct front_conn *fc, struct http_response *resp)
 {

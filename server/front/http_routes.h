@@ -37,6 +37,10 @@ struct http_response *http_begin_response(struct front *front);
 struct http_response *http_begin_answer(
     struct front_conn *fc, const struct exchange *ex);
 
+/* http_front.c: the answer to what the store could not do; `detail` may be "". */
+void http_fill_fault(
+    struct http_response *resp, enum store_fault fault, const char *detail);
+
 bool http_is_head(const struct http_request *req);
 
 /* http_check.c: the status of a question that cannot be answered. */

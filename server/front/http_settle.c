@@ -31,13 +31,14 @@ parse_timeout(const struct http_request *req, enum check_http_beside beside,
 static void
 run_settlement(struct http_turn *turn, enum settle_action action)
 {
+	const struct settler *settler = turn->fc->front->options.settler;
 	struct settlement_request request;
 	struct errinfo ei;
 	json_t *root = NULL;
 	int rc;
 
 	if (!is_body(turn)) {
-		front_count_unread(turn->fc->front, action);
+		settler_count_invalid(settler, action);
 		return;
 	}
 	rc = settlement_json_parse(turn->req->body, action, &request, &root, &ei);
@@ -45,7 +46,7 @@ run_settlement(struct http_turn *turn, enum settle_action action)
 		rc =
 		    parse_timeout(turn->req, BESIDE_DEADLINE, &request.timeout_ms, &ei);
 	if (rc < 0)
-		front_count_unread(turn->fc->front, action);
+		settler_count_invalid(settler, action);
 	else
 		rc = front_settlement(turn->fc, &request, &ei);
 	if (rc < 0)
@@ -100,15 +101,6 @@ http_run_reset(struct http_turn *turn)
 	json_decref(root);
 }
 
-static void
-fill_fault(struct http_response *resp, enum store_fault fault, const char *detail)
-{
-	char text[FRONT_FAULT_MAX];
-
-	http_problem(resp, 503, "%s", front_fault(fault, detail, text));
-	buf_add_str(&resp->fields, "Retry-After: 1\r\n");
-}
-
 void
 http_format_settlement(
     struct front_conn *fc, const struct exchange *ex, struct buf *out)
@@ -118,7 +110,7 @@ http_format_settlement(
 
 	resp->status = 200;
 	if (result->status == SETTLE_FAILED)
-		fill_fault(resp, result->fault, result->detail);
+		http_fill_fault(resp, result->fault, result->detail);
 	else if (result->status == SETTLE_UNKNOWN)
 		http_problem(
 		    resp, 404, "there is no such reservation, or it has expired");
@@ -137,7 +129,7 @@ http_format_resetting(struct front_conn *fc, const struct exchange *ex, struct b
 
 	resp->status = 200;
 	if (result->fault != FAULT_NONE)
-		fill_fault(resp, result->fault, result->detail);
+		http_fill_fault(resp, result->fault, result->detail);
 	else
 		reset_json_format(
 		    result->n, result->held, buf_slice(&ex->bytes), &resp->body);

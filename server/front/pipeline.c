@@ -360,18 +360,6 @@ front_settlement(
 	return 0;
 }
 
-void
-front_count_unread(struct front *front, enum settle_action action)
-{
-	static const enum metric metrics[] = {
-		[SETTLE_COMMIT] = METRIC_COMMITS_INVALID,
-		[SETTLE_ROLLBACK] = METRIC_ROLLBACKS_INVALID,
-		[SETTLE_RENEW] = METRIC_RENEWS_INVALID,
-	};
-
-	metric_add(front->options.cells, metrics[action], 1);
-}
-
 int
 front_resetting(
     struct front_conn *fc, const struct reset_request *request, struct errinfo *ei)

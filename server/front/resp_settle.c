@@ -12,7 +12,7 @@ run_settlement(
 	int rc = settlement_resp_parse(cmd, action, &request, &ei);
 
 	if (rc < 0)
-		front_count_unread(fc->front, action);
+		settler_count_invalid(fc->front->options.settler, action);
 	else
 		rc = front_settlement(fc, &request, &ei);
 	if (rc < 0)

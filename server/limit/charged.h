@@ -31,9 +31,9 @@ struct charged charged_at(
     const struct limit *l, struct limit_count count, int64_t now_us);
 
 /*
- * Makes a charge of `from` one of `to`, both 0 ... NUM_MAX; 0 gives it back. A count goes up past
- * any max and stops at NUM_MAX; it never goes below 0. Where the charge does not
- * count any more nothing is done:
+ * Makes a charge of `from` one of `to`, both 0 ... NUM_MAX; 0 gives it back. A count
+ * goes up past any max and stops at NUM_MAX; it never goes below 0. Where the charge
+ * does not count any more nothing is done:
  *
  *	fixed          its window is over
  *	sliding        its window is neither the current one nor the one before

@@ -331,13 +331,6 @@ limit_expired(const struct limit_state *s, int64_t now_us)
 }
 
 bool
-limit_has_room(
-    const struct limit *l, const struct limit_state *s, int64_t cost, int64_t now_us)
-{
-	return limit_fits(l, limit_count(l, s, now_us), cost, now_us);
-}
-
-bool
 limit_fits(
     const struct limit *l, struct limit_count count, int64_t cost, int64_t now_us)
 {

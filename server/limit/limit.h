@@ -109,11 +109,7 @@ struct limit_count limit_count(
  * may then forget it. */
 bool limit_expired(const struct limit_state *s, int64_t now_us);
 
-/* Whether `cost` (0 ... NUM_MAX) more fits. */
-bool limit_has_room(
-    const struct limit *l, const struct limit_state *s, int64_t cost, int64_t now_us);
-
-/* The same of a counter that stands at `count`. */
+/* Whether `cost` (0 ... NUM_MAX) more fits into a counter that stands at `count`. */
 bool limit_fits(
     const struct limit *l, struct limit_count count, int64_t cost, int64_t now_us);
 

@@ -54,8 +54,9 @@ struct conn_ops {
 	size_t (*on_data)(void *arg, const char *data, size_t len);
 	/* The other side is gone or we gave up; the conn is closed already (do not call
 	 * conn_close). `why` may be NULL. Not called after the owner's conn_close().
-	 * On IDLE, TOOBIG, CROWDED and SLOW (a message that was too slow; not when we could not
-	 * write) what is appended to conn_out() here is still sent: a last word. */
+	 * On IDLE, TOOBIG, CROWDED and SLOW (a message that was too slow; not when we
+	 * could not write) what is appended to conn_out() here is still sent: a last
+	 * word. */
 	void (*on_end)(void *arg, enum conn_end end, const struct errinfo *why);
 };
 

@@ -11,8 +11,8 @@
 
 /*
  * Appends the file's bytes to `out`. 0; ERR_NOTFOUND or ERR_IO when it cannot be
- * read, ERR_INVALID for what is not a regular file, ERR_TOOBIG over `max` bytes, ERR_NOMEM. The text
- * does not name the file.
+ * read, ERR_INVALID for what is not a regular file, ERR_TOOBIG over `max` bytes,
+ * ERR_NOMEM. The text does not name the file.
  */
 int file_read(
     const char *path, size_t max, struct buf *out, struct errinfo *ei) MUST_CHECK;

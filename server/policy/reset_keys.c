@@ -105,7 +105,9 @@ validate(const struct scope_call *sc, struct errinfo *ei)
 	if (!call.grant.ptr)
 		call.grant = slice_str("-");
 	rc = call_validate(&call, ei);
-	return rc == ERR_TOOBIG ? ERR_INVALID : rc;
+	if (rc == ERR_TOOBIG) /* which is said of too many counters */
+		ei->code = rc = ERR_INVALID;
+	return rc;
 }
 
 static int

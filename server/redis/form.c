@@ -62,13 +62,12 @@ const struct form *
 form_of(const struct limit *l)
 {
 	static const struct form forms[][2] = {
-		[ALGORITHM_FIXED] = { { NULL, add_span, 4, 1, "fixed" },
-		    { "fixed dates", add_dates, 3 + WINDOW_CUTS, 1, "fixed" } },
-		[ALGORITHM_SLIDING] = { { "sliding", add_span, 5, 2, "sliding" },
-		    { "sliding dates", add_dates, 3 + WINDOW_CUTS, 2, "sliding" } },
-		[ALGORITHM_TOKEN_BUCKET] = { { "bucket", add_interval, 4, 2,
-		    "bucket" } },
-		[ALGORITHM_CONCURRENCY] = { { "slots", NULL, 3, 2, "slots" } },
+		[ALGORITHM_FIXED] = { { NULL, add_span, 4, 1 },
+		    { "fixed dates", add_dates, 3 + WINDOW_CUTS, 1 } },
+		[ALGORITHM_SLIDING] = { { "sliding", add_span, 5, 2 },
+		    { "sliding dates", add_dates, 3 + WINDOW_CUTS, 2 } },
+		[ALGORITHM_TOKEN_BUCKET] = { { "bucket", add_interval, 4, 2 } },
+		[ALGORITHM_CONCURRENCY] = { { "slots", NULL, 3, 2 } },
 	};
 
 	return &forms[l->algorithm][window_is_calendar(&l->window)];

@@ -21,7 +21,6 @@ struct form {
 	    int64_t around_us); /* what stands behind the word; NULL: nothing */
 	size_t n_args;          /* in all */
 	size_t n_numbers;       /* in the reply, of an enforced limit */
-	const char *record;     /* the word of a reservation's record */
 };
 
 /* Never NULL. */

@@ -9,6 +9,7 @@
 #include "base/num.h"
 #include "redis/form.h"
 #include "redis/script.h"
+#include "store/record.h"
 
 /* What must be known of a charge after its take is gone. */
 struct late_charge {
@@ -127,7 +128,7 @@ give_back_args(struct buf *out, const struct late_charge *c, int64_t held, int64
 	const struct limit *l = &c->limit;
 
 	form_add_number(out, held);
-	form_add_bulk(out, slice_str(form_of(l)->record));
+	form_add_bulk(out, slice_str(record_words[l->algorithm]));
 	if (l->algorithm == ALGORITHM_TOKEN_BUCKET) {
 		form_add_number(out, now_us + used + before);
 		form_add_number(out, l->interval_us);
@@ -197,7 +198,7 @@ add_id_start(struct buf *out, const struct late *late, int64_t now_us)
 	if (late->id_key.len > 0)
 		snprintf(text, sizeof(text), "%.*s 0 %" PRId64 " %.*s",
 		    SLICE_ARG(late->print), now_us,
-		    SLICE_ARG(late->holder.len > 0 ? late->holder : slice_str("-")));
+		    SLICE_ARG(late->held_key.len > 0 ? late->holder : slice_str("-")));
 	form_add_bulk(out, slice_str(text));
 }
 

@@ -11,6 +11,7 @@
 #define REDIS_LINK_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "base/attr.h"
 #include "base/buf.h"
@@ -20,6 +21,9 @@
 #include "redis/reply.h"
 #include "redis/url.h"
 #include "store/store.h"
+
+/* A connection that owes a reply for so long is half dead: its owner drops it. */
+#define LINK_STALL_US INT64_C(3000000)
 
 struct link;
 

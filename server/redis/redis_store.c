@@ -19,8 +19,6 @@
 #define SECOND_BATCH_MIN 64
 /* The same fault of script calls is logged so often at most. */
 #define TELL_AGAIN_US INT64_C(60000000)
-/* A connection that owes a reply for so long is half dead: it is replaced. */
-#define STALL_US INT64_C(3000000)
 
 /* Batches are kept in a ring in the order of their birth: the first n_sent of them are
  * in flight, the last one gathers. */
@@ -163,7 +161,7 @@ static bool
 is_stalled(const struct redis_store *rs, int64_t now_us)
 {
 	return rs->n_sent > 0 && batch_live(ring_at(rs, 0)) == 0 &&
-	    now_us - rs->progress_us > STALL_US;
+	    now_us - rs->progress_us > LINK_STALL_US;
 }
 
 static void
@@ -182,9 +180,9 @@ on_deadline(void *arg)
 	}
 	if (is_stalled(rs, now_us))
 		link_drop(rs->link, FAULT_TIMEOUT, "no reply for 3 s");
-	else if (rs->n_sent > 0 && earliest > rs->progress_us + STALL_US &&
-	    rs->progress_us + STALL_US > now_us)
-		earliest = rs->progress_us + STALL_US + 1;
+	else if (rs->n_sent > 0 && earliest > rs->progress_us + LINK_STALL_US &&
+	    rs->progress_us + LINK_STALL_US > now_us)
+		earliest = rs->progress_us + LINK_STALL_US + 1;
 	if (earliest != INT64_MAX)
 		arm(rs, earliest);
 	tell_expired(rs);

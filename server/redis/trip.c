@@ -14,8 +14,6 @@
 /* How often a record is read again because it was another by the time of the call. Only
  * a settlement of the same reservation changes it, and then at most once. */
 #define READ_MAX 4
-/* A connection that owes a reply for so long is half dead: it is replaced. */
-#define STALL_US INT64_C(3000000)
 
 /* One settlement or reset; exactly one of the two is set until it was told. */
 struct trip {
@@ -133,7 +131,7 @@ trip_due_us(const struct trip *trip)
 		return trip->settle->deadline_us;
 	if (trip->reset)
 		return trip->reset->deadline_us;
-	return trip->sent_us + STALL_US;
+	return trip->sent_us + LINK_STALL_US;
 }
 
 /* Settlements and resets whose deadline passed, chained by their owner, before they are
@@ -326,7 +324,7 @@ on_record(void *arg, const struct reply *reply)
 		return;
 	}
 	text = reply_text(reply, 0);
-	if (slice_eq_str(text, "s")) {
+	if (slice_eq_str(text, RECORD_SETTLED)) {
 		trip_end_settled(trip, SETTLE_ALREADY);
 		return;
 	}

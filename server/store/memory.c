@@ -111,9 +111,9 @@ memory_unlock_all(struct memory *m, const struct shard_set *set)
 }
 
 enum entry_kind
-spot_kind(const struct limit *limit)
+spot_kind(enum algorithm algorithm)
 {
-	return limit->algorithm == ALGORITHM_CONCURRENCY ? ENTRY_SLOTS : ENTRY_COUNTER;
+	return algorithm == ALGORITHM_CONCURRENCY ? ENTRY_SLOTS : ENTRY_COUNTER;
 }
 
 void
@@ -332,7 +332,7 @@ memory_take(struct store *store, struct take *take)
 	bool taken = false;
 
 	for (size_t i = 0; i < take->n; i++)
-		spot_set(&spots[i], spot_kind(take->charges[i].limit),
+		spot_set(&spots[i], spot_kind(take->charges[i].limit->algorithm),
 		    take->charges[i].key, &set);
 	if (take->ledger)
 		ledger_set_spots(take, spots, &set);

@@ -36,7 +36,7 @@ int64_t memory_count(struct memory *memory);
  * takes forget too, but only as much as they add. Any thread. */
 void memory_tend(struct memory *memory);
 
-/* A worker's handle; NULL when out of memory. every done runs before the call returns. */
+/* A worker's handle; NULL when out of memory. Every done runs before the call returns. */
 struct store *memory_store_new(
     struct memory *memory, struct metric_cells *cells) MUST_CHECK;
 

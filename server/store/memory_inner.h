@@ -84,7 +84,7 @@ note_text(const struct note *note)
 	return slice_make((const char *)&note->after_ms[note->n], note->len);
 }
 
-enum entry_kind spot_kind(const struct limit *limit);
+enum entry_kind spot_kind(enum algorithm algorithm);
 
 void memory_lock_all(struct memory *m, const struct shard_set *set);
 void memory_unlock_all(struct memory *m, const struct shard_set *set);

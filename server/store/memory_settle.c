@@ -48,7 +48,7 @@ find_note(struct settling *s, struct note **out)
 	if (!s->held.entry || limit_expired(&s->held.entry->state, s->now_us))
 		return end_with(s->settle, SETTLE_UNKNOWN);
 	*out = entry_block(s->held.entry);
-	if (slice_eq_str(note_text(*out), "s"))
+	if (slice_eq_str(note_text(*out), RECORD_SETTLED))
 		return end_with(s->settle, SETTLE_ALREADY);
 	return STEP_READ;
 }
@@ -170,8 +170,8 @@ keep_settled(struct settling *s, struct note *note)
 	struct note *small;
 
 	note->n = 0;
-	note->len = 1;
-	memcpy(note->after_ms, "s", 1);
+	note->len = sizeof(RECORD_SETTLED) - 1;
+	memcpy(note->after_ms, RECORD_SETTLED, note->len);
 	small = realloc(note, note_bytes(note));
 	entry_set_block(s->held.entry, small ? small : note);
 	s->held.entry->state.end_ms = s->now_us / 1000 + s->settle->keep_ms;
@@ -258,10 +258,8 @@ settle_once(struct settling *s)
 		for (size_t i = 0; i < s->record.n; i++) {
 			const struct record_charge *c = &s->record.charges[i];
 
-			spot_set(&s->spots[i],
-			    c->algorithm == ALGORITHM_CONCURRENCY ? ENTRY_SLOTS
-								  : ENTRY_COUNTER,
-			    c->key, &s->set);
+			spot_set(
+			    &s->spots[i], spot_kind(c->algorithm), c->key, &s->set);
 		}
 		memory_lock_all(s->memory, &s->set);
 		step = settle_locked(s);
@@ -295,12 +293,11 @@ memory_settle(struct store *store, struct settle *settle)
 
 /* --- reset -------------------------------------------------------------------- */
 
-static const enum entry_kind counting[] = { ENTRY_COUNTER, ENTRY_SLOTS };
-
 /* Whether the key held something. */
 static bool
 forget_key(struct memory *m, struct slice key, int64_t now_us)
 {
+	static const enum entry_kind counting[] = { ENTRY_COUNTER, ENTRY_SLOTS };
 	struct shard_set unused = { { 0 } };
 	bool held = false;
 

@@ -77,7 +77,7 @@ record_parse(struct slice text, struct record *out)
 	struct slice rest = text;
 
 	out->n = 0;
-	out->settled = slice_eq_str(text, "s");
+	out->settled = slice_eq_str(text, RECORD_SETTLED);
 	if (out->settled)
 		return 0;
 	if (text.len == 0 || text.ptr[0] != 'h')
@@ -96,7 +96,7 @@ record_parse(struct slice text, struct record *out)
 void
 record_format(const struct record *record, struct buf *out)
 {
-	buf_add_char(out, record->settled ? 's' : 'h');
+	buf_add_str(out, record->settled ? RECORD_SETTLED : "h");
 	for (size_t i = 0; i < record->n; i++) {
 		const struct record_charge *c = &record->charges[i];
 		int64_t numbers[] = { c->a, c->b };

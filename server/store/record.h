@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The records of the ledger, as text, so that what one daemon wrote any other can settle.
- * The embedded store keeps the same text of a reservation, and a struct of a request id. Words are separated by one space; none is empty.
- * The Redis scripts write and read the same; docs/redis.md is its contract. Pure.
+ * The records of the ledger, as text, so that what one daemon wrote any other can
+ * settle: docs/redis.md is the contract, and the Redis scripts write and read the same.
+ * The embedded store keeps the same text of a reservation, and a struct of a request
+ * id. Words are separated by one space; none is empty. Pure.
  *
  *	of a request id    PRINT CLAIMED NOW_US HOLDER N...
  *	    CLAIMED is 0 until a retry was given the answer, then 1: a charge whose
@@ -12,16 +13,9 @@
  *	of a reservation   h (KEY COST CORRECTS WORD A B)...
  *	    once settled   s
  *
- *	WORD      A                                    B
- *	fixed     end of the charged window, ms        its length, ms
- *	sliding   end of the charged window, ms        end of the next one, ms
- *	bucket    when it would be full again, µs,     µs between two tokens
- *	          had nothing been given back
- *	slots     0                                    0
- *
  * COST is what was really charged; a charge of 0 has its place, but not a shadow charge
  * that could not be made. CORRECTS is 1 where the cost of a commit takes its
- * place, else 0.
+ * place, else 0. WORD is one of record_words, A and B are those of limit/charged.h.
  */
 #ifndef STORE_RECORD_H
 #define STORE_RECORD_H
@@ -41,7 +35,7 @@ struct record_charge {
 	int64_t cost;
 	bool corrects;
 	enum algorithm algorithm;
-	int64_t a, b; /* as above */
+	int64_t a, b; /* of struct charged */
 };
 
 struct record {
@@ -50,7 +44,9 @@ struct record {
 	size_t n;
 };
 
-/* The words of enum algorithm. */
+#define RECORD_SETTLED "s"
+
+/* The WORD of each enum algorithm. */
 extern const char *const record_words[];
 
 /* Reads a reservation's record; the keys point into `text`. 0, or ERR_SYNTAX. */

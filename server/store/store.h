@@ -21,6 +21,7 @@
 #include "base/metric.h"
 #include "base/slice.h"
 #include "limit/limit.h"
+#include "limit/slots.h"
 
 /* Why a store could not answer. One row each in the table of store.c. */
 enum store_fault {
@@ -70,6 +71,10 @@ enum take_status {
 #define TAKE_DETAIL_MAX 160
 #define TAKE_CHARGES_MAX 64
 
+#define LEDGER_PRINT_LEN 32
+#define LEDGER_HOLDER_LEN SLOT_HOLDER_LEN
+#define LEDGER_TTL_MS_MAX INT64_C(86400000)
+
 /*
  * What an admitted take leaves behind, beside its charges and in the same atomic step:
  * a record by which a retry finds the first answer, and one by which a reservation is
@@ -89,12 +94,8 @@ struct ledger {
 	/* out */
 	bool replayed; /* the id was admitted before, with the same print: counts, lacks
 	                  and now_us are those of then and nothing was charged */
-	char replayed_holder[33]; /* then: the first one's holder, or "" */
+	char replayed_holder[LEDGER_HOLDER_LEN + 1]; /* then: the first one's, or "" */
 };
-
-#define LEDGER_PRINT_LEN 32
-#define LEDGER_HOLDER_LEN 32
-#define LEDGER_TTL_MS_MAX INT64_C(86400000)
 
 /*
  * One check's charges on their way. Keys within one take differ, and shadow charges

@@ -185,13 +185,11 @@ validate_reset(const struct reset_request *request, struct errinfo *ei)
 	if (!request->scope.ptr)
 		return err_set(ei, ERR_INVALID,
 		    "scope is missing; a reset names it, as in \"grant=alice-laptop\" "
-		    "or "
-		    "\"global\"");
+		    "or \"global\"");
 	if (!request->counter.ptr != !request->window.ptr)
 		return err_set(ei, ERR_INVALID,
 		    "%s is missing; a reset names counter and window, or neither for "
-		    "all "
-		    "counters of its scope",
+		    "all counters of its scope",
 		    request->counter.ptr ? "window" : "counter");
 	return 0;
 }

@@ -121,8 +121,7 @@ reset_resp_parse(
 	if (cmd->n != 3 && cmd->n != 5)
 		return err_set(ei, ERR_INVALID,
 		    "RESET needs a policy, a counter, a window and a scope, or a "
-		    "policy "
-		    "and a scope: RESET policy [counter window] scope");
+		    "policy and a scope: RESET policy [counter window] scope");
 	out->policy = cmd->args[1];
 	out->scope = cmd->args[cmd->n - 1];
 	rc = call_validate_name("policy", out->policy, ei);

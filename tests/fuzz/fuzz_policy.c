@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Any bytes as a policy document and, behind a byte 0xFF, the arguments of a call. What
- * loads is asked about each of its tools, and must give keys that the contract allows;
- * what does not must say where.
+ * Any bytes as a policy document and, behind a byte 0xFF, the arguments of a call, or the
+ * scope of a reset. What loads is asked about each of its tools, and must give keys that
+ * the contract allows; what does not must say where.
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -15,6 +15,7 @@
 #include "policy/explain.h"
 #include "policy/policy.h"
 #include "policy/regex.h"
+#include "policy/reset_keys.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -133,6 +134,26 @@ ask_all(const struct policy *policy, const char *text, size_t len, const json_t 
 	json_decref(root);
 }
 
+/* What stands behind the document, as the scope of a reset. */
+static void
+reset_all(const struct policy *policy, const char *text, size_t len)
+{
+	const struct reset_wanted wanted = { .scope = slice_make(text, len) };
+	struct reset_keys keys;
+	struct errinfo ei;
+	int rc = reset_keys_find(policy, &wanted, 1000, &keys, &ei);
+
+	require(rc == 0 || rc == ERR_INVALID || rc == ERR_NOTFOUND || rc == ERR_TOOBIG);
+	require(rc == 0 || (ei.code == rc && ei.text[0] != '\0'));
+	require((rc == 0) == (keys.n > 0) || rc == ERR_TOOBIG);
+	for (size_t i = 0; rc == 0 && i < keys.n; i++) {
+		check_key(keys.items[i]);
+		for (size_t k = 0; k < i; k++)
+			require(!slice_eq(keys.items[k], keys.items[i]));
+	}
+	reset_keys_fini(&keys);
+}
+
 /* What stands behind the document, or something for the usual paths; an object. */
 static json_t *
 read_args(const char *text, size_t len)
@@ -153,6 +174,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	const uint8_t *cut = size ? memchr(data, 0xFF, size) : NULL;
 	size_t len = cut ? (size_t)(cut - data) : size;
+	size_t rest = size - len - (cut ? 1 : 0);
 	json_t *args;
 	char *text = malloc(size ? size : 1);
 	struct errlist errors;
@@ -161,11 +183,13 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	require(text && hash_start() == 0);
 	memcpy(text, data, size);
 	policy = policy_parse("fuzz", "fuzz.json", text, len, NULL, &errors);
-	args = read_args(text + len + (cut ? 1 : 0), size - len - (cut ? 1 : 0));
-	if (policy)
+	args = read_args(text + size - rest, rest);
+	if (policy) {
 		ask_all(policy, text, len, args);
-	else
+		reset_all(policy, text + size - rest, rest);
+	} else {
 		check_faults(&errors);
+	}
 	policy_free(policy);
 	errlist_fini(&errors);
 	json_decref(args);

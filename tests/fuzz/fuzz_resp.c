@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* RESP commands from any bytes, and CHECK from any words. The first byte of the input
+/* RESP commands from any bytes, and CHECK, COMMIT and its kin from any words. The first byte of the input
  * says where it is cut in two, the second how long a command may be. */
 #include <stdint.h>
 #include <stdio.h>
@@ -9,6 +9,7 @@
 #include "base/utf8.h"
 #include "wire/check_resp.h"
 #include "wire/resp.h"
+#include "wire/settlement.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -46,6 +47,13 @@ parse(const char *data, size_t len, size_t max_len, struct result *r)
 }
 
 static void
+check_text(const struct errinfo *ei, int rc)
+{
+	REQUIRE(ei->code == rc && ei->text[0]);
+	REQUIRE(utf8_valid(ei->text, strlen(ei->text)));
+}
+
+static void
 check_words(const struct resp_command *cmd)
 {
 	static struct check_resp cr;
@@ -55,14 +63,41 @@ check_words(const struct resp_command *cmd)
 	memset(&cr, 0, sizeof(cr));
 	rc = check_resp_parse(cmd, &cr, &ei);
 	if (rc < 0) {
-		REQUIRE(ei.code == rc && ei.text[0]);
-		REQUIRE(utf8_valid(ei.text, strlen(ei.text)));
+		check_text(&ei, rc);
 		REQUIRE(!cr.args);
 	} else {
 		REQUIRE(cr.request.call.tool.len > 0 && cr.request.call.grant.len > 0);
 		REQUIRE(cr.request.call.cost >= 0 && cr.request.timeout_ms >= 0);
 	}
 	check_resp_fini(&cr);
+}
+
+/* The same words as each of the commands that settle, and as RESET. */
+static void
+settle_words(const struct resp_command *cmd)
+{
+	struct settlement_request settlement;
+	struct reset_request reset;
+	struct errinfo ei;
+	int rc;
+
+	for (int action = SETTLE_COMMIT; action <= SETTLE_RENEW; action++) {
+		rc = settlement_resp_parse(
+		    cmd, (enum settle_action)action, &settlement, &ei);
+		if (rc < 0) {
+			check_text(&ei, rc);
+			continue;
+		}
+		REQUIRE(settlement.reservation.len > 0 && settlement.cost >= -1);
+		REQUIRE(action == SETTLE_COMMIT || settlement.cost == -1);
+		REQUIRE((settlement.ttl_s > 0) == (action == SETTLE_RENEW));
+		REQUIRE(settlement.timeout_ms >= 0);
+	}
+	rc = reset_resp_parse(cmd, &reset, &ei);
+	if (rc < 0)
+		check_text(&ei, rc);
+	else
+		REQUIRE(reset.scope.len > 0 && !reset.counter.ptr == !reset.window.ptr);
 }
 
 /* A part of the input must never tell another story than the whole. */
@@ -104,6 +139,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		if (whole.rc <= 0)
 			break;
 		check_words(&whole.cmd);
+		settle_words(&whole.cmd);
 		at += whole.rc;
 		size -= (size_t)whole.rc;
 	} while (size > 0);

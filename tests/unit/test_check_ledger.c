@@ -108,6 +108,10 @@ test_request_id(void **state)
 
 	(void)state;
 	open_patient(&f);
+	/* Behind a reservation, of which nothing may be left. */
+	check = start(&f, reserving("charge", ""));
+	answer(&f.patient, TAKE_ADMITTED);
+	check_release(check);
 	check = start(&f, request_with_id("charge", "order =7"));
 	ledger = f.patient.waiting->ledger;
 	assert_non_null(ledger);
@@ -115,6 +119,7 @@ test_request_id(void **state)
 	assert_int_equal(ledger->print.len, LEDGER_PRINT_LEN);
 	assert_int_equal(ledger->dedup_ms, 600000);
 	assert_int_equal(ledger->held_key.len, 0);
+	assert_int_equal(ledger->holder.len, 0);
 	assert_false(ledger->replayed);
 	answer(&f.patient, TAKE_ADMITTED);
 	assert_int_equal(check_decision(check)->verdict, VERDICT_ALLOW);

@@ -318,7 +318,8 @@ test_bucket_random(void **state)
 			now_us += draw(&seed, 3) * draw(&seed, 2000000);
 			at_us[i] = now_us;
 			cost[i] = 1 + draw(&seed, 5);
-			if (!limit_has_room(&l, &s, cost[i], now_us))
+			if (!limit_fits(
+				&l, limit_count(&l, &s, now_us), cost[i], now_us))
 				cost[i] = 0;
 			c[i] = charge(&l, &s, cost[i], now_us);
 			if (draw(&seed, 2) || cost[k] == 0 || c[k].a == 0)

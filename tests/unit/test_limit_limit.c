@@ -23,6 +23,13 @@ per_minute(int64_t max)
 	return l;
 }
 
+static bool
+has_room(
+    const struct limit *l, const struct limit_state *s, int64_t cost, int64_t now_us)
+{
+	return limit_fits(l, limit_count(l, s, now_us), cost, now_us);
+}
+
 static void
 test_counts_up_to_max(void **state)
 {
@@ -32,12 +39,12 @@ test_counts_up_to_max(void **state)
 	(void)state;
 	for (int i = 0; i < 3; i++) {
 		assert_int_equal(limit_count(&l, &s, T0 + i).used, i);
-		assert_true(limit_has_room(&l, &s, 1, T0 + i));
+		assert_true(has_room(&l, &s, 1, T0 + i));
 		limit_charge(&l, &s, 1, T0 + i);
 	}
 	assert_int_equal(limit_count(&l, &s, T0 + 3).used, 3);
-	assert_false(limit_has_room(&l, &s, 1, T0 + 3));
-	assert_true(limit_has_room(&l, &s, 0, T0 + 3));
+	assert_false(has_room(&l, &s, 1, T0 + 3));
+	assert_true(has_room(&l, &s, 0, T0 + 3));
 }
 
 static void
@@ -49,10 +56,10 @@ test_window_turns_with_the_microsecond(void **state)
 	(void)state;
 	limit_charge(&l, &s, 1, T0);
 	assert_int_equal(limit_count(&l, &s, T0 + MINUTE_US - 1).used, 1);
-	assert_false(limit_has_room(&l, &s, 1, T0 + MINUTE_US - 1));
+	assert_false(has_room(&l, &s, 1, T0 + MINUTE_US - 1));
 	assert_false(limit_expired(&s, T0 + MINUTE_US - 1));
 	assert_int_equal(limit_count(&l, &s, T0 + MINUTE_US).used, 0);
-	assert_true(limit_has_room(&l, &s, 1, T0 + MINUTE_US));
+	assert_true(has_room(&l, &s, 1, T0 + MINUTE_US));
 	assert_true(limit_expired(&s, T0 + MINUTE_US));
 	limit_charge(&l, &s, 1, T0 + MINUTE_US);
 	assert_int_equal(limit_count(&l, &s, T0 + MINUTE_US).used, 1);
@@ -71,7 +78,7 @@ test_time_going_back_keeps_the_count(void **state)
 	assert_false(limit_expired(&s, T0));
 	limit_charge(&l, &s, 1, T0);
 	assert_int_equal(limit_count(&l, &s, T0 + MINUTE_US).used, 3);
-	assert_false(limit_has_room(&l, &s, 1, T0));
+	assert_false(has_room(&l, &s, 1, T0));
 }
 
 static void
@@ -81,12 +88,12 @@ test_cost_and_max_at_their_largest(void **state)
 	struct limit_state s = { 0 };
 
 	(void)state;
-	assert_true(limit_has_room(&l, &s, NUM_MAX, T0));
+	assert_true(has_room(&l, &s, NUM_MAX, T0));
 	limit_charge(&l, &s, NUM_MAX, T0);
 	assert_true(limit_count(&l, &s, T0).used == NUM_MAX);
-	assert_false(limit_has_room(&l, &s, 1, T0));
-	assert_false(limit_has_room(&l, &s, NUM_MAX, T0));
-	assert_true(limit_has_room(&l, &s, 0, T0));
+	assert_false(has_room(&l, &s, 1, T0));
+	assert_false(has_room(&l, &s, NUM_MAX, T0));
+	assert_true(has_room(&l, &s, 0, T0));
 }
 
 static void
@@ -99,12 +106,12 @@ test_max_changes_at_once(void **state)
 	limit_charge(&l, &s, 5, T0);
 	l.max = 3;
 	assert_int_equal(limit_count(&l, &s, T0).used, 5);
-	assert_false(limit_has_room(&l, &s, 0, T0));
+	assert_false(has_room(&l, &s, 0, T0));
 	l.max = 6;
-	assert_true(limit_has_room(&l, &s, 1, T0));
+	assert_true(has_room(&l, &s, 1, T0));
 	l.max = 0;
-	assert_false(limit_has_room(&l, &s, 1, T0 + MINUTE_US));
-	assert_true(limit_has_room(&l, &s, 0, T0 + MINUTE_US));
+	assert_false(has_room(&l, &s, 1, T0 + MINUTE_US));
+	assert_true(has_room(&l, &s, 0, T0 + MINUTE_US));
 }
 
 static void

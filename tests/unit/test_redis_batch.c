@@ -678,6 +678,39 @@ test_ledger_leaving(void **state)
 	buf_fini(&outcome.give_back);
 }
 
+/* Of an id alone the record names no holder, whatever its ledger still has of one. */
+static void
+test_ledger_leaving_without_reservation(void **state)
+{
+	static const char start[] =
+	    "$53\r\n" PRINT " 0 1767225601500000 -\r\n$0\r\n\r\n";
+	struct batch *b = batch_new();
+	struct reply_reader *reader = reply_reader_new();
+	struct batch_outcome outcome = { 0 };
+	struct ledger ledger;
+	struct buf out = { 0 };
+	struct fixture f;
+
+	(void)state;
+	make(&f, "k", NULL, 1);
+	give_ledger(&f, &ledger, "i", NULL);
+	assert_int_equal(batch_add(b, &f.take), 0);
+	assert_true(batch_format(b, slice_str("x"), NOW_US, &out));
+	batch_expire(b, 1000, on_left, NULL);
+	assert_int_equal(
+	    batch_apply(b,
+		read_reply(reader, "*3\r\n:1767225601500000\r\n:0\r\n:1\r\n"), &store,
+		&outcome),
+	    0);
+	assert_int_equal(outcome.admitted, 1);
+	assert_non_null(memmem(
+	    outcome.give_back.data, outcome.give_back.len, start, sizeof(start) - 1));
+	batch_free(b);
+	reply_reader_free(reader);
+	buf_fini(&out);
+	buf_fini(&outcome.give_back);
+}
+
 int
 main(void)
 {
@@ -696,6 +729,7 @@ main(void)
 		cmocka_unit_test(test_ledger_answers),
 		cmocka_unit_test(test_ledger_look),
 		cmocka_unit_test(test_ledger_leaving),
+		cmocka_unit_test(test_ledger_leaving_without_reservation),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -189,7 +189,8 @@ has_room(const struct charge *c)
 {
 	if (is_slots(c))
 		return c->count.used < c->limit->max;
-	return limit_has_room(c->limit, find(c->key), c->cost, model.now_us);
+	return limit_fits(c->limit, limit_count(c->limit, find(c->key), model.now_us),
+	    c->cost, model.now_us);
 }
 
 /* What a settlement has to know of a charge that was just made. */

@@ -3,9 +3,10 @@
  * run_property [SEED [STEPS]]
  *
  * Random policies and random sequences of checks, looks, reservations, settlements and
- * resets, while time moves: every backend must give the same answers, to the last member. The same seed does the same steps; it is
- * printed first. Exit 0 when all agreed, 1 at the first difference (which is printed as
- * a case for run_vectors: policy and steps), 2 when a backend cannot be used.
+ * resets, while time moves: every backend must give the same answers, to the last
+ * member. The same seed does the same steps; it is printed first. Exit 0 when all agreed,
+ * 1 at the first difference (which is printed as a case for run_vectors: policy and
+ * steps), 2 when a backend cannot be used.
  */
 #include <stdio.h>
 #include <stdlib.h>
