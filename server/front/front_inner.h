@@ -27,6 +27,7 @@
 #define FRONT_CHECK_COST 1
 #define FRONT_REQUEST_COST 16   /* any other request */
 #define FRONT_ENDPOINT_COST 128 /* what looks at the whole daemon */
+#define FRONT_POLICY_COST 128   /* what looks at every limit of a policy */
 
 /* Bytes of one request of a client that has not shown its token yet. */
 #define FRONT_STRANGER_MAX 16384

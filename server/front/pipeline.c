@@ -302,6 +302,12 @@ int
 front_check(struct front_conn *fc, const struct check_request *request,
     struct answer_style style)
 {
+	/* Than any request, which is spent already. */
+	static const int dearer[] = {
+		[CHECK_ASK] = FRONT_CHECK_COST - FRONT_REQUEST_COST,
+		[CHECK_EXPLAIN] = 0,
+		[CHECK_USAGE] = FRONT_POLICY_COST - FRONT_REQUEST_COST,
+	};
 	struct front *front = fc->front;
 	struct exchange *ex = exchange_new(fc);
 
@@ -309,7 +315,7 @@ front_check(struct front_conn *fc, const struct check_request *request,
 		return ERR_NOMEM;
 	ex->style = style;
 	ex->work.check = check_start(front->options.engine, request, on_check_done, ex);
-	fc->spent -= FRONT_REQUEST_COST - FRONT_CHECK_COST;
+	fc->spent += dearer[request->kind];
 	if (!ex->work.check) {
 		exchange_free(front, ex);
 		return fc->over ? 0 : ERR_NOMEM;
@@ -369,6 +375,7 @@ front_resetting(
 
 	if (!ex)
 		return err_set(ei, ERR_NOMEM, "out of memory");
+	fc->spent += FRONT_POLICY_COST - FRONT_REQUEST_COST;
 	ex->style = (struct answer_style){ 0 };
 	reset_json_asked(request, &ex->bytes);
 	ex->work.resetting =

@@ -105,6 +105,81 @@ test_answers_keep_the_order_of_the_requests(void **state)
 	house_expect(h, ":1\r\n+PONG\r\n" COUNTED ":0\r\n:1\r\n:1\r\n$1\r\n2\r\n");
 }
 
+/* Both have said something before the loop runs, the greedy one first. */
+static int
+house_crowd(struct house *h, const char *greedy, int n, const char *modest)
+{
+	struct buf all = { 0 };
+	int first;
+
+	h->options.pending_max = LATE_MAX;
+	house_open(h, &front_resp, "127.0.0.1:0");
+	house_connect(h);
+	first = h->client;
+	house_say(h, "PING\r\n");
+	house_expect(h, "+PONG\r\n");
+	house_connect(h);
+	house_say(h, "PING\r\n");
+	house_expect(h, "+PONG\r\n");
+	/* At once, so that all of it is there. */
+	for (int i = 0; i < n; i++)
+		buf_add_str(&all, greedy);
+	assert_int_equal(send(first, all.data, all.len, MSG_NOSIGNAL), all.len);
+	buf_fini(&all);
+	house_say(h, modest);
+	return first;
+}
+
+#define CROWD 20
+
+static bool
+all_resets_wait(struct house *h)
+{
+	return h->late.n_resets == CROWD + 1;
+}
+
+static bool
+all_takes_wait(struct house *h)
+{
+	return h->late.n == CROWD + 1;
+}
+
+static bool
+is_of_h(struct slice key)
+{
+	return memmem(key.ptr, key.len, "{grant=h}", 9) != NULL;
+}
+
+/* Each goes through all limits of a policy, of which there may be many. */
+static void
+test_many_resets_keep_nobody_waiting(void **state)
+{
+	struct house *h = *state;
+	int greedy =
+	    house_crowd(h, "RESET p grant=g\r\n", CROWD, "RESET p grant=h\r\n");
+	size_t i = 0;
+
+	house_run(h, all_resets_wait);
+	while (!is_of_h(h->late.resets[i]->keys[0]))
+		i++;
+	assert_in_range(i, 0, 8);
+	close(greedy);
+}
+
+static void
+test_many_usages_keep_nobody_waiting(void **state)
+{
+	struct house *h = *state;
+	int greedy = house_crowd(h, "USAGE g\r\n", CROWD, "CHECK counted h\r\n");
+	size_t i = 0;
+
+	house_run(h, all_takes_wait);
+	while (!is_of_h(h->late.takes[i]->charges[0].key))
+		i++;
+	assert_in_range(i, 0, 8);
+	close(greedy);
+}
+
 static void
 test_each_outcome_over_resp(void **state)
 {
@@ -443,6 +518,8 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		SETTLES(test_answers_keep_the_order_of_the_requests),
+		SETTLES(test_many_resets_keep_nobody_waiting),
+		SETTLES(test_many_usages_keep_nobody_waiting),
 		SETTLES(test_each_outcome_over_resp),
 		SETTLES(test_each_error_over_resp),
 		SETTLES(test_settling_needs_a_token_everywhere),
