@@ -687,7 +687,7 @@ static void
 test_ledger_leaving_without_reservation(void **state)
 {
 	static const char start[] =
-	    "$53\r\n" PRINT " 0 1767225601500000 -\r\n$0\r\n\r\n";
+	    "$51\r\n" PRINT " 1767225601500000 -\r\n$0\r\n\r\n";
 	struct batch *b = batch_new();
 	struct reply_reader *reader = reply_reader_new();
 	struct batch_outcome outcome = { 0 };
