@@ -686,8 +686,7 @@ test_ledger_leaving(void **state)
 static void
 test_ledger_leaving_without_reservation(void **state)
 {
-	static const char start[] =
-	    "$51\r\n" PRINT " 1767225601500000 -\r\n$0\r\n\r\n";
+	static const char start[] = "$51\r\n" PRINT " 1767225601500000 -\r\n$0\r\n\r\n";
 	struct batch *b = batch_new();
 	struct reply_reader *reader = reply_reader_new();
 	struct batch_outcome outcome = { 0 };
