@@ -1,18 +1,22 @@
 -- SPDX-License-Identifier: ISC
 -- Gives back charges that nobody was told of. ARGV is a list of checks, of each:
 --   how many charges it had;
---   how the record of its request id begins, which is PRINT 0 TIME HOLDER ('': no id);
+--   of its request id's record PRINT TIME HOLDER, as it was told them ('': no id);
 --   the holder of its reservation ('': none);
 --   of each charge four: the cost, and WORD A B of a reservation's record (lua/take.lua).
 -- KEYS holds for each: its id's record, its reservation's record, if any, its counters.
--- Acts only where the charge still counts, and never goes below 0. A check whose id's
--- record begins otherwise was told to a retry, or was another one: it stands. The records
--- of the others go, so that a retry is a new try.
+-- Acts only where the charge still counts, and never goes below 0.
+--
+-- The record of an id counts the answers that were given beside the first. A check, the
+-- first or a retry, whose answer came too late takes one off; the last of them gives
+-- back, and the records go, so that a retry is a new try. An id whose record is another
+-- one, and a reservation that was settled, stand.
 -- Returns how many counters were given back to.
 -- include shared/change.lua
 
 local args, keys = ARGV, KEYS
 local at, key, done = 1, 1, 0
+local wrote = false
 
 local function take_key(wanted)
 	if wanted then
@@ -21,29 +25,53 @@ local function take_key(wanted)
 	end
 end
 
--- Whether the record is still what the call left behind.
-local function is_ours(id_key, start)
+-- A full Redis refuses what might grow, but not in a script that has written.
+local function write_first(key)
+	local left = wrote and 0 or call('PTTL', key)
+	if left > 0 then
+		wrote = pcall(call, 'PEXPIRE', key, left)
+	end
+end
+
+-- Whether nobody else was told what the record says.
+local function is_last(id_key, start)
 	local text = try(call, 'GET', id_key)
-	return text and (text .. ' '):sub(1, #start + 1) == start .. ' '
+	local print, told, rest = (text or ''):match('^(%x+) (%d+) (.*)$')
+	if not print or (print .. ' ' .. rest .. ' '):sub(1, #start + 1) ~= start .. ' ' then
+		return false
+	end
+	if tonumber(told) == 0 then
+		return true
+	end
+	write_first(id_key)
+	call('SET', id_key, string.format('%s %.0f %s', print, told - 1, rest), 'KEEPTTL')
+	return false
+end
+
+local function drop(record)
+	if record then
+		call('DEL', record)
+		wrote = true
+	end
 end
 
 local function give_back(counter, holder, cost, word, a, b)
 	if word == 'slots' then
 		return free_slot(counter, holder)
 	end
+	write_first(counter)
 	return change[word](counter, -cost, a, b)
 end
 
 while args[at] do
 	local n, start, holder = tonumber(args[at]), args[at + 1], args[at + 2]
 	local id_key, held_key = take_key(start ~= ''), take_key(holder ~= '')
-	local ours = not id_key or is_ours(id_key, start)
+	local ours = not (held_key and try(call, 'GET', held_key) == 's')
+	ours = (not id_key or is_last(id_key, start)) and ours
 	at = at + 3
-	if ours and id_key then
-		call('DEL', id_key)
-	end
-	if ours and held_key then
-		call('DEL', held_key)
+	if ours then
+		drop(id_key)
+		drop(held_key)
 	end
 	for _ = 1, n do
 		local counter = take_key(true)

@@ -26,7 +26,7 @@
 -- In KEYS stand in front of each check's counters: its id's record, its reservation's,
 -- if any. What was admitted leaves these records, in the same step as its charges:
 --   of the id           PRINT 0 TIME HOLDER NUMBERS...
---     the 0 becomes 1 when a retry is given the answer; '-' for no holder
+--     the 0 counts the retries that were given the answer; '-' for no holder
 --   of the reservation  h (KEY COST CORRECTS WORD A B)...
 --     for each counter that was charged, or could have been; COST is what was charged.
 --     WORD A B: fixed, the window's end and its length in ms; sliding, the end of the

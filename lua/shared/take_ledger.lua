@@ -31,20 +31,21 @@ local function new_ledger()
 		call('SET', key, text, 'PX', ms - 1)
 	end
 
-	-- The same in the place of what it holds. DEL comes first: in a script that has
-	-- deleted something a full Redis takes writes.
-	local function claim(check, text)
+	-- One retry more is given the answer. DEL comes first: in a script that has deleted
+	-- something a full Redis takes writes.
+	local function claim(check, print, claimed, rest)
 		local left = call('PTTL', check.id_key)
 		if left == 0 then
 			return -- it is gone in a ms
 		end
 		call('DEL', check.id_key)
-		call('SET', check.id_key, text, 'PX', left > 0 and left or check.dedup)
+		call('SET', check.id_key, string.format('%s %.0f %s', print, claimed + 1, rest),
+			'PX', left > 0 and left or check.dedup)
 	end
 
 	-- Of an id that was admitted before.
 	local function replay(check, text, width)
-		local print, claimed, rest = text:match('^(%x+) ([01]) (%d+ %S+.*)$')
+		local print, claimed, rest = text:match('^(%x+) (%d+) (%d+ %S+.*)$')
 		local time, holder, list = (rest or ''):match('^(%d+) (%S+)(.*)$')
 		local numbers = {}
 		if not time then
@@ -60,8 +61,8 @@ local function new_ledger()
 			end
 			return
 		end
-		if claimed == '0' and not check.looks then
-			claim(check, print .. ' 1 ' .. rest)
+		if not check.looks then
+			claim(check, print, claimed, rest)
 		end
 		answer('REPLAYED ' .. time .. ' ' .. holder)
 		for j = 1, #numbers do

@@ -552,10 +552,7 @@ batch_apply(struct batch *batch, const struct reply *reply, struct store *store,
 
 		if (e->late) {
 			out->late++;
-			if (late_was_admitted(e->late, v)) {
-				out->admitted++;
-				late_give_back(&gb, e->late, v, out->now_us);
-			}
+			out->admitted += late_give_back(&gb, e->late, reply, at);
 		} else if (e->take && e->take->ledger) {
 			apply_ledger(e->take, reply, at, store, out);
 		} else if (e->take && v->kind != REPLY_INT) {

@@ -8,6 +8,7 @@
 
 #include "base/num.h"
 #include "redis/form.h"
+#include "redis/ledger.h"
 #include "redis/script.h"
 #include "store/record.h"
 
@@ -24,7 +25,8 @@ struct late_charge {
 /* A take that left after it was sent. */
 struct late {
 	bool has_ledger;
-	struct slice id_key, print, held_key, holder; /* as in its ledger, if any */
+	struct slice id_key, print, held_key; /* as in its ledger, if any */
+	struct slice holder;                  /* with held_key */
 	size_t n;
 	char *keys; /* behind the charges, and then what the slices point to */
 	struct late_charge charges[];
@@ -59,7 +61,8 @@ copy_ledger(struct late *late, const struct ledger *ledger, char *at)
 	at = copy_slice(&late->id_key, ledger->id_key, at);
 	at = copy_slice(&late->print, ledger->print, at);
 	at = copy_slice(&late->held_key, ledger->held_key, at);
-	copy_slice(&late->holder, ledger->holder, at);
+	if (late->held_key.len > 0)
+		copy_slice(&late->holder, ledger->holder, at);
 }
 
 struct late *
@@ -140,12 +143,9 @@ give_back_args(struct buf *out, const struct late_charge *c, int64_t held, int64
 	}
 }
 
-bool
-late_was_admitted(const struct late *late, const struct reply_value *v)
+static bool
+was_admitted(const struct late *late, const struct reply_value *v)
 {
-	/* In front stands a text where it was a retry, or met an error. */
-	if (late->has_ledger && v++->kind != REPLY_INT)
-		return false;
 	for (size_t j = 0; j < late->n; j++) {
 		const struct late_charge *c = &late->charges[j];
 
@@ -189,39 +189,76 @@ add_charges(struct give_back *gb, const struct late *late, const struct reply_va
 	return n;
 }
 
-/* How the record of the id begins while no retry was told of it. */
+/* What the record of the id says, but for how many were told of it. */
 static void
-add_id_start(struct buf *out, const struct late *late, int64_t now_us)
+add_id_start(struct buf *out, const struct late *late, const struct ledger_replay *told)
 {
 	char text[LEDGER_PRINT_LEN + NUM_TEXT_MAX + LEDGER_HOLDER_LEN + 8] = "";
 
 	if (late->id_key.len > 0)
-		snprintf(text, sizeof(text), "%.*s 0 %" PRId64 " %.*s",
-		    SLICE_ARG(late->print), now_us,
-		    SLICE_ARG(late->held_key.len > 0 ? late->holder : slice_str("-")));
+		snprintf(text, sizeof(text), "%.*s %" PRId64 " %.*s",
+		    SLICE_ARG(late->print), told->now_us,
+		    SLICE_ARG(told->holder.len > 0 ? told->holder : slice_str("-")));
 	form_add_bulk(out, slice_str(text));
 }
 
-void
-late_give_back(struct give_back *gb, const struct late *late,
-    const struct reply_value *v, int64_t now_us)
+/* The reservation that was told: of a retry that is the first one's, whose key differs
+ * in the holder at its end alone. */
+static void
+add_held_key(
+    struct give_back *gb, const struct late *late, const struct ledger_replay *told)
 {
+	struct buf key = { 0 };
+
+	buf_add_slice(&key, late->held_key);
+	if (told->holder.ptr != late->holder.ptr && !key.failed)
+		memcpy(key.data + key.len - told->holder.len, told->holder.ptr,
+		    told->holder.len);
+	form_add_bulk(&gb->keys, buf_slice(&key));
+	gb->keys.failed |= key.failed;
+	buf_fini(&key);
+}
+
+/* What stands in front of the numbers. False: it neither was charged nor was a retry of
+ * what was. */
+static bool
+read_told(const struct late *late, const struct reply *reply, size_t at,
+    struct ledger_replay *told)
+{
+	told->now_us = reply->values[0].number;
+	told->holder = late->holder;
+	if (!late->has_ledger || reply->values[at].kind == REPLY_INT)
+		return true;
+	return ledger_read_replay(reply_text(reply, at), told) &&
+	    told->holder.len == late->holder.len &&
+	    told->holder.len <= late->held_key.len;
+}
+
+bool
+late_give_back(
+    struct give_back *gb, const struct late *late, const struct reply *reply, size_t at)
+{
+	const struct reply_value *v = &reply->values[at + late->has_ledger];
+	struct ledger_replay told;
 	struct buf charges = { 0 };
 	size_t n;
 
+	if (!read_told(late, reply, at, &told) || !was_admitted(late, v))
+		return false;
 	if (late->id_key.len > 0)
 		form_add_bulk(&gb->keys, late->id_key);
 	if (late->held_key.len > 0)
-		form_add_bulk(&gb->keys, late->held_key);
-	n = add_charges(gb, late, late->has_ledger ? v + 1 : v, now_us, &charges);
+		add_held_key(gb, late, &told);
+	n = add_charges(gb, late, v, told.now_us, &charges);
 	form_add_number(&gb->args, (int64_t)n);
-	add_id_start(&gb->args, late, now_us);
-	form_add_bulk(&gb->args, late->held_key.len > 0 ? late->holder : slice_str(""));
+	add_id_start(&gb->args, late, &told);
+	form_add_bulk(&gb->args, told.holder);
 	buf_add_slice(&gb->args, buf_slice(&charges));
 	gb->args.failed |= charges.failed;
 	buf_fini(&charges);
 	gb->n_keys += n + (late->id_key.len > 0) + (late->held_key.len > 0);
 	gb->n_args += 3 + 4 * n;
+	return true;
 }
 
 void

@@ -28,15 +28,11 @@ struct give_back {
 	size_t n_keys, n_args;
 };
 
-/* Whether the check's answer says that this call charged it: not the one that it was a
- * retry of. */
-bool late_was_admitted(const struct late *late, const struct reply_value *v) MUST_CHECK;
-
-/* Adds a late take that was charged: `v` is its part of the reply, now_us the server's
- * clock then. What its ledger wrote goes, too; if meanwhile a retry was told of it, the
- * script leaves all of it as it is. */
-void late_give_back(struct give_back *gb, const struct late *late,
-    const struct reply_value *v, int64_t now_us);
+/* Adds a late take, if it was charged, or was a retry of one that was: its part of the
+ * reply begins at `at`. The script gives back if nobody else was told of the same
+ * charges; then what the ledger wrote goes, too. False: there is nothing to give back. */
+bool late_give_back(struct give_back *gb, const struct late *late,
+    const struct reply *reply, size_t at) MUST_CHECK;
 
 /* Appends the EVAL, if anything was added and there was memory for it, and frees what
  * was gathered. */

@@ -76,13 +76,12 @@ ledger_add_back(struct buf *out, const struct ledger *ledger)
 }
 
 /* "REPLAYED TIME HOLDER". */
-static bool
-read_replay(struct take *take, struct slice text)
+bool
+ledger_read_replay(struct slice text, struct ledger_replay *out)
 {
 	static const char word[] = "REPLAYED ";
 	size_t len = sizeof(word) - 1;
-	struct ledger *ledger = take->ledger;
-	struct slice time, holder;
+	struct slice time;
 	const char *space;
 
 	if (text.len < len || memcmp(text.ptr, word, len) != 0)
@@ -91,16 +90,26 @@ read_replay(struct take *take, struct slice text)
 	space = memchr(time.ptr, ' ', time.len);
 	if (!space)
 		return false;
-	holder = slice_make(space + 1, time.len - (size_t)(space + 1 - time.ptr));
+	out->holder = slice_make(space + 1, time.len - (size_t)(space + 1 - time.ptr));
 	time.len = (size_t)(space - time.ptr);
-	if (num_parse(time, &take->now_us) < 0 ||
-	    holder.len >= sizeof(ledger->replayed_holder))
+	if (slice_eq_str(out->holder, "-"))
+		out->holder.len = 0;
+	return num_parse(time, &out->now_us) == 0 &&
+	    (out->holder.len == 0 || out->holder.len == LEDGER_HOLDER_LEN);
+}
+
+static bool
+read_replay(struct take *take, struct slice text)
+{
+	struct ledger *ledger = take->ledger;
+	struct ledger_replay replay;
+
+	if (!ledger_read_replay(text, &replay))
 		return false;
+	take->now_us = replay.now_us;
 	ledger->replayed = true;
-	if (slice_eq_str(holder, "-"))
-		holder.len = 0;
-	memcpy(ledger->replayed_holder, holder.ptr, holder.len);
-	ledger->replayed_holder[holder.len] = '\0';
+	memcpy(ledger->replayed_holder, replay.holder.ptr, replay.holder.len);
+	ledger->replayed_holder[replay.holder.len] = '\0';
 	return true;
 }
 

@@ -33,6 +33,16 @@ enum ledger_answer {
 	LEDGER_ERROR /* the text is what went wrong */
 };
 
+/* What a retry is told beside the numbers: when the first one was admitted, and its
+ * holder, len 0 without a reservation. */
+struct ledger_replay {
+	int64_t now_us;
+	struct slice holder; /* a view */
+};
+
+/* Whether the element in front of a check's numbers says that it was a retry. */
+bool ledger_read_replay(struct slice text, struct ledger_replay *out) MUST_CHECK;
+
 /* Reads the element in front of a check's numbers. */
 enum ledger_answer ledger_read(
     struct take *take, const struct reply *reply, size_t at) MUST_CHECK;

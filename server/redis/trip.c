@@ -323,6 +323,10 @@ on_record(void *arg, const struct reply *reply)
 		trip_end_settled(trip, SETTLE_UNKNOWN);
 		return;
 	}
+	if (reply->kind != REPLY_TEXT) {
+		trip_nonsense(trip);
+		return;
+	}
 	text = reply_text(reply, 0);
 	if (slice_eq_str(text, RECORD_SETTLED)) {
 		trip_end_settled(trip, SETTLE_ALREADY);

@@ -6,8 +6,9 @@
  * id. Words are separated by one space; none is empty. Pure.
  *
  *	of a request id    PRINT CLAIMED NOW_US HOLDER N...
- *	    CLAIMED is 0 until a retry was given the answer, then 1: a charge whose
- *	    answer nobody got may only be given back while it is 0.
+ *	    CLAIMED is how many retries were given the answer. Whoever was not told in
+ *	    time, a retry or the first, takes one off; where it is 0 already, nobody was
+ *	    told, and the charges are given back.
  *	    HOLDER is the reservation's, or "-". N are the numbers by which the script
  *	    of lua/take.lua answers.
  *	of a reservation   h (KEY COST CORRECTS WORD A B)...

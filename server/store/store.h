@@ -85,7 +85,8 @@ struct ledger {
 	struct slice print;  /* with id_key: LEDGER_PRINT_LEN hex digits of what the id
 	                        stands for (tool, mode, keys, costs) */
 	int64_t dedup_ms;    /* with id_key: how long the record lives */
-	struct slice held_key; /* of the reservation's record; len 0: it is none */
+	struct slice held_key; /* of the reservation's record, ends with the holder;
+	                          len 0: it is none */
 	struct slice holder;   /* with held_key: its LEDGER_HOLDER_LEN hex digits, by
 	                          which it holds slots */
 	int64_t ttl_ms;        /* with held_key: how long it may be settled, and how

@@ -75,6 +75,52 @@ def test_a_late_charge_and_its_retry(redis_server, rationd):
         assert daemon.check("f", f"g{i}", cost=0)[1]["limits"][0]["used"] == 1, i
 
 
+def test_all_who_asked_came_too_late(redis_server, rationd):
+    """The first and its retries, in one batch and over two daemons: nothing stays."""
+    daemon, other = (rationd(MIX, store=redis_server.url, flags=["--deadline-ms", 2000])
+                     for _ in "ab")
+    used(daemon), used(other)
+    asked = words(*RESERVE, "ID", "one")
+    with daemon.connect("resp") as one, other.connect("resp") as two:
+        redis_server.pause()
+        for sock in (one, two, one):
+            sock.sendall(asked * 3)
+        assert {a.flags for s, n in ((one, 6), (two, 3)) for a in read_answers(s, n)} == {1}
+        redis_server.resume()
+    # More, should one have been given back before the other's first came.
+    wait_for(lambda: sum(d.metric(GIVEN_BACK) for d in (daemon, other)) >= 4, 5,
+             "late replies")
+    wait_for(lambda: used(daemon) == [0, 0, 0, 0], 5, "all given back")
+    assert not any(b"#" in k for k in redis_server.client().keys("*"))
+
+
+def test_a_late_check_behind_a_reservation(redis_server, rationd):
+    """What was reserved before is no part of it."""
+    daemon = rationd(MIX, store=redis_server.url, flags=["--deadline-ms", 2000])
+    assert post(daemon, "rollback", reserve(daemon)) == (200, True)
+    late(redis_server, daemon, words("CHECK", "f", "h", "ID", "one", "TIMEOUT", 30))
+    wait_for(lambda: daemon.metric(GIVEN_BACK) == 1, 5, "the check given back")
+    assert not any(b"grant=h" in k for k in redis_server.client().keys("*"))
+
+
+def test_a_late_check_and_a_full_redis(redis_server, rationd):
+    daemon = rationd(MIX, store=redis_server.url, flags=["--deadline-ms", 2000])
+    client = redis_server.client()
+    key = "ration:default:{grant=h}:f:2592000s"
+    daemon.check("f", "h")
+    with daemon.connect("resp") as sock:
+        redis_server.pause()
+        sock.sendall(words("CHECK", "f", "h", "TIMEOUT", 30))
+        assert read_answers(sock, 1)[0].flags == 1
+        daemon.pause()
+        redis_server.resume()
+        wait_for(lambda: client.get(key) == b"2", 5, "the charge")
+        client.config_set("maxmemory", 1)
+        daemon.resume()
+    wait_for(lambda: daemon.metric(GIVEN_BACK) == 1, 5, "the check given back")
+    assert client.get(key) == b"1"
+
+
 def test_the_scripts_are_forgotten(redis_server, rationd):
     daemon = rationd(MIX, store=redis_server.url, flags=["--deadline-ms", 2000])
     held = reserve(daemon)

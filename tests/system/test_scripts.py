@@ -62,7 +62,7 @@ class Clocked:
 
     def give_back(self, charges, id_key="id", held="held", now_ms=None):
         """charges: [(key, cost, word, a, b)]"""
-        start = f"{PRINT} 0 {(now_ms or self.now_ms) * 1000} " + (HOLDER if held else "-")
+        start = f"{PRINT} {(now_ms or self.now_ms) * 1000} " + (HOLDER if held else "-")
         keys = [k for k in (id_key, held) if k] + [c[0] for c in charges]
         args = [w for c in charges for w in c[1:]]
         return self.redis.eval(GIVE_BACK, len(keys), *keys, len(charges),
@@ -118,13 +118,13 @@ def test_a_retry_is_given_the_first_answer(clocked):
     first_ms, before = clocked.now_ms, clocked.state()
     clocked.move(2 * SECOND)
     other = dict(held="other", holder=OTHER_HOLDER)
-    for _ in range(2):
+    for _ in range(12):
         assert clocked.take(*ALL, **other) == (
             f"REPLAYED {first_ms * 1000} {HOLDER}", ADMITTED)
     after = clocked.state()
-    # Nothing changed but that the record says that it was told.
+    # Nothing changed but that the record says how often it was told.
     assert after["id"] == (DEDUP - 2 * SECOND - LAST,
-                           before["id"][1].replace(f"{PRINT} 0", f"{PRINT} 1"))
+                           before["id"][1].replace(f"{PRINT} 0", f"{PRINT} 12"))
     assert {k: v for k, (_, v) in after.items() if k != "id"} == {
         k: v for k, (_, v) in before.items() if k != "id"}
     assert assert_all_expire(clocked.redis) == 8
@@ -274,6 +274,7 @@ def test_a_late_charge_that_a_retry_was_told_of(clocked):
     clocked.take(*ALL)
     before = clocked.state()
     assert clocked.give_back(marks(START_MS)) == 0
+    before["id"] = (before["id"][0], before["id"][1].replace(f"{PRINT} 1", f"{PRINT} 0"))
     assert clocked.state() == before
 
 
@@ -301,12 +302,39 @@ def test_late_checks_in_one_call(clocked):
         clocked.take(fixed(f"f{i}"), id_key=f"i{i}", held=f"h{i}")
     clocked.take(fixed("f1"), id_key="i1", held="h1")
     r.set("p", 5, px=50 * SECOND)
-    start = f"{PRINT} 0 {START_MS * 1000} {HOLDER}"
+    start = f"{PRINT} {START_MS * 1000} {HOLDER}"
     one = (1, "fixed", START_MS + 50 * SECOND, MINUTE)
     assert r.eval(GIVE_BACK, 7, "i1", "h1", "f1", "i2", "h2", "f2", "p",
                   1, start, HOLDER, *one, 1, start, HOLDER, *one, 1, "", "", *one) == 2
     assert r.mget("f1", "f2", "p") == ["1", None, "4"]
     assert r.exists("i1", "h1") == 2 and r.exists("i2", "h2") == 0
+
+
+def test_the_last_one_who_was_not_told_gives_back(clocked):
+    """A retry may come too late as well. Peeks are no retries."""
+    for _ in range(3):
+        clocked.take(*ALL)
+        assert clocked.take(*ALL, held=None, look=True)[0].startswith("REPLAYED")
+    first_ms, before = clocked.now_ms, clocked.state()
+    clocked.move(SECOND)
+    for left in (1, 0):
+        assert clocked.give_back(marks(START_MS), now_ms=first_ms) == 0
+        assert clocked.redis.get("id") == before["id"][1].replace(f"{PRINT} 2",
+                                                                  f"{PRINT} {left}")
+        assert clocked.redis.pttl("id") == DEDUP - SECOND - LAST
+    assert clocked.redis.get("f") == "3"
+    assert clocked.give_back(marks(START_MS), now_ms=first_ms) == 6
+    assert sorted(clocked.redis.keys("*")) == ["b", "s"]
+
+
+def test_a_settled_reservation_is_not_given_back(clocked):
+    """A peek tells of an id whose caller was not told."""
+    clocked.redis.set("f", 2, px=50 * SECOND)
+    clocked.take(*ALL)
+    assert clocked.settle("commit") == 1
+    before = clocked.state()
+    assert clocked.give_back(marks(START_MS)) == 0
+    assert clocked.state() == before
 
 
 # --- settlements ----------------------------------------------------------------------
@@ -649,3 +677,23 @@ def test_a_full_redis_is_given_back_to(clocked):
     fill(clocked)
     assert clocked.give_back(marks(START_MS)) == 6
     assert sorted(clocked.redis.keys("*")) == ["b", "s"]
+
+
+@pytest.mark.parametrize("one", ["f", "s", "b"])
+def test_a_full_redis_is_given_back_to_without_records(clocked, one):
+    charge = [c for c in ALL if c[0] == one]
+    clocked.redis.eval(TAKE, 2, one, one, 2, 1, *charge[0][1])
+    ttl = clocked.redis.pttl(one)
+    fill(clocked)
+    mark = [m for m in marks(START_MS) if m[0] == one]
+    assert clocked.give_back(mark, id_key=None, held=None) == 1
+    assert clocked.redis.pttl(one) == ttl
+
+
+def test_a_full_redis_forgets_who_was_not_told(clocked):
+    clocked.take(*ALL)
+    clocked.take(*ALL)
+    fill(clocked)
+    assert clocked.give_back(marks(START_MS)) == 0
+    assert clocked.redis.get("id").startswith(f"{PRINT} 0 ")
+    assert_all_expire(clocked.redis)

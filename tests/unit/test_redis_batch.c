@@ -427,6 +427,7 @@ test_many_shapes(void **state)
 
 #define PRINT "abababababababababababababababab"
 #define HOLDER "01010101010101010101010101010101"
+#define FIRST "23232323232323232323232323232323"
 #define BULK32(text) "$32\r\n" text "\r\n"
 
 static const struct limit slots = {
@@ -617,23 +618,25 @@ test_ledger_look(void **state)
 	buf_fini(&outcome.give_back);
 }
 
-/* Of those that left, only the one that this call admitted is given back, with its
- * records; not what was a retry, a conflict, refused, or met an error. */
+/* Of those that left, what this call admitted is given back, with its records, and what
+ * was a retry with those of the first one; not a conflict, a refusal, or an error. */
 static void
 test_ledger_leaving(void **state)
 {
-	static const char keys[] = "$1\r\n6\r\n$2\r\ni0\r\n$2\r\nh0\r\n$2\r\nk0\r\n"
-				   "$2\r\nK0\r\n$2\r\nh5\r\n$2\r\nK5\r\n";
+	static const char keys[] = "$2\r\n10\r\n$2\r\ni0\r\n$2\r\nh0\r\n$2\r\nk0\r\n"
+				   "$2\r\nK0\r\n"
+				   "$2\r\ni1\r\n$33\r\n#" FIRST "\r\n$2\r\nk1\r\n"
+				   "$2\r\nK1\r\n$2\r\nh5\r\n$2\r\nK5\r\n";
+#define SLOT "$1\r\n1\r\n$5\r\nslots\r\n$1\r\n0\r\n$1\r\n0\r\n"
+#define MINUTE "$1\r\n1\r\n$5\r\nfixed\r\n$13\r\n1767225660000\r\n$5\r\n60000\r\n"
 	static const char args[] =
-	    "$1\r\n2\r\n$84\r\n" PRINT " 0 1767225601500000 " HOLDER "\r\n" BULK32(
-		HOLDER) "$1\r\n1\r\n$5\r\nfixed\r\n$13\r\n1767225660000\r\n$"
-			"5\r\n60000\r\n"
-			"$1\r\n1\r\n$5\r\nslots\r\n$1\r\n0\r\n$1\r\n0\r\n"
-			"$1\r\n1\r\n$0\r\n\r\n" BULK32(
-			    HOLDER) "$1\r\n1\r\n$5\r\nslots\r\n$1\r\n0\r\n$1\r\n0\r\n";
-	static const char *const names[] = { "i0", "h0", "k0", "K0", "i1", "h1", "k1",
-		"K1", "i2", "h2", "k2", "K2", "i3", "h3", "k3", "K3", "i4", "h4", "k4",
-		"K4", NULL, "h5", "k5", "K5" };
+	    "$1\r\n2\r\n$82\r\n" PRINT " 1767225601500000 " HOLDER "\r\n" BULK32(HOLDER)
+		MINUTE SLOT "$1\r\n2\r\n$82\r\n" PRINT " 1767225600000001 " FIRST
+			    "\r\n" BULK32(FIRST) MINUTE SLOT
+	    "$1\r\n1\r\n$0\r\n\r\n" BULK32(HOLDER) SLOT;
+	static const char *const names[] = { "i0", "h0", "k0", "K0", "i1", "#" HOLDER,
+		"k1", "K1", "i2", "h2", "k2", "K2", "i3", "h3", "k3", "K3", "i4", "h4",
+		"k4", "K4", NULL, "h5", "k5", "K5" };
 	struct batch *b = batch_new();
 	struct reply_reader *reader = reply_reader_new();
 	struct batch_outcome outcome = { 0 };
@@ -654,24 +657,25 @@ test_ledger_leaving(void **state)
 		batch_expire(b, 1000, on_left, NULL);
 	assert_int_equal(batch_live(b), 0);
 	memset(ledgers, 0, sizeof(ledgers)); /* their owners freed them */
-	assert_int_equal(batch_apply(b,
-			     read_reply(reader,
-				 "*25\r\n:1767225601500000\r\n"
-				 ":0\r\n:1\r\n:2\r\n:500\r\n"
-				 "$12\r\nREPLAYED 5 -\r\n:1\r\n:1\r\n:1\r\n"
-				 "$8\r\nCONFLICT\r\n:0\r\n:0\r\n:0\r\n"
-				 ":0\r\n:1\r\n:-5\r\n:500\r\n"
-				 "$9\r\nWRONGTYPE\r\n:0\r\n:0\r\n:0\r\n"
-				 ":0\r\n:1\r\n:2\r\n:500\r\n"),
-			     &store, &outcome),
+	assert_int_equal(
+	    batch_apply(b,
+		read_reply(reader,
+		    "*25\r\n:1767225601500000\r\n"
+		    ":0\r\n:1\r\n:2\r\n:500\r\n"
+		    "$58\r\nREPLAYED 1767225600000001 " FIRST "\r\n:1\r\n:1\r\n:1\r\n"
+		    "$8\r\nCONFLICT\r\n:0\r\n:0\r\n:0\r\n"
+		    ":0\r\n:1\r\n:-5\r\n:500\r\n"
+		    "$9\r\nWRONGTYPE\r\n:0\r\n:0\r\n:0\r\n"
+		    ":0\r\n:1\r\n:2\r\n:500\r\n"),
+		&store, &outcome),
 	    0);
 	assert_int_equal(outcome.late, 6);
-	assert_int_equal(outcome.admitted, 2);
+	assert_int_equal(outcome.admitted, 3);
 	assert_non_null(memmem(
 	    outcome.give_back.data, outcome.give_back.len, keys, sizeof(keys) - 1));
 	assert_non_null(memmem(
 	    outcome.give_back.data, outcome.give_back.len, args, sizeof(args) - 1));
-	assert_true(memcmp(outcome.give_back.data, "*27\r\n", 5) == 0);
+	assert_true(memcmp(outcome.give_back.data, "*42\r\n", 5) == 0);
 	batch_free(b);
 	reply_reader_free(reader);
 	buf_fini(&out);
@@ -682,8 +686,7 @@ test_ledger_leaving(void **state)
 static void
 test_ledger_leaving_without_reservation(void **state)
 {
-	static const char start[] =
-	    "$53\r\n" PRINT " 0 1767225601500000 -\r\n$0\r\n\r\n";
+	static const char start[] = "$51\r\n" PRINT " 1767225601500000 -\r\n$0\r\n\r\n";
 	struct batch *b = batch_new();
 	struct reply_reader *reader = reply_reader_new();
 	struct batch_outcome outcome = { 0 };
