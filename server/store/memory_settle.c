@@ -308,7 +308,9 @@ forget_key(struct memory *m, struct slice key, int64_t now_us)
 		spot_find(m, &spot);
 		if (!spot.entry)
 			continue;
-		held |= !limit_expired(&spot.entry->state, now_us);
+		held |= spot.kind == ENTRY_SLOTS
+		    ? slots_count(entry_block(spot.entry), now_us).used > 0
+		    : !limit_expired(&spot.entry->state, now_us);
 		spot_drop(m, &spot);
 	}
 	return held;

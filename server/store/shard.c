@@ -5,6 +5,9 @@
 #include <string.h>
 
 #define SHARD_FIRST 16
+/* Not made smaller, however empty: as large as the largest take asks for, or its tables
+ * would be built anew twice each time. */
+#define SHARD_SMALL 256
 #define SHARD_CAP_MAX (UINT32_C(1) << 30)
 #define KEY_LEN_MAX ((UINT32_C(1) << 30) - 1)
 
@@ -206,7 +209,7 @@ shard_sweep(struct shard *s, size_t slots, int64_t now_us)
 			s->hand = i + 1;
 		}
 	}
-	if (s->cap > SHARD_FIRST && (size_t)s->n * 8 < s->cap)
+	if (s->cap > SHARD_SMALL && (size_t)s->n * 8 < s->cap)
 		freed += rebuild(s, 0, now_us);
 	return freed;
 }

@@ -531,6 +531,8 @@ work(void *arg)
 		settle_with(store, SETTLE_RENEW, id, -1, TTL_MS);
 		commit(me, store, id, 1 + id % 3);
 		commit(me, store, (unsigned)rand_r(&me->seed) % IDS + 1, 5);
+		if (i % 16 == 0)
+			memory_tend(me->f->memory);
 	}
 	store_close(store);
 	free(cells);

@@ -5,6 +5,7 @@
 #include <pthread.h>
 
 #include "store/failing.h"
+#include "store/shard.h"
 
 static int n_done;
 
@@ -374,6 +375,32 @@ test_memory_per_counter(void **state)
 	fixture_close(&f);
 }
 
+/* A table with room for the largest take keeps it: that it is almost empty is no reason
+ * to build it anew, twice for each such take. */
+static void
+test_room_is_kept(void **state)
+{
+	struct shard s = { 0 };
+
+	(void)state;
+	for (uint32_t n = 0; n < 200; n++) {
+		char key[16];
+		struct shard_entry *entry;
+		const void *table;
+
+		snprintf(key, sizeof(key), "%u", n);
+		shard_make_room(&s, TAKE_CHARGES_MAX + 2, T0);
+		table = s.entries;
+		shard_sweep(&s, 0, T0);
+		shard_make_room(&s, TAKE_CHARGES_MAX + 2, T0);
+		assert_ptr_equal(s.entries, table);
+		entry = shard_insert(&s, ENTRY_COUNTER, slice_str(key), n);
+		assert_non_null(entry);
+		entry->state.end_ms = INT64_MAX / 1000;
+	}
+	shard_fini(&s);
+}
+
 enum { THREADS = 4, TAKES = 5000, SHARED = 40 };
 
 struct contender {
@@ -514,6 +541,7 @@ main(void)
 		cmocka_unit_test(test_dead_counters_go_as_others_come),
 		cmocka_unit_test(test_tending_forgets),
 		cmocka_unit_test(test_memory_per_counter),
+		cmocka_unit_test(test_room_is_kept),
 		cmocka_unit_test(test_threads_never_admit_too_much),
 		cmocka_unit_test(test_failing_store),
 		cmocka_unit_test(test_failure_detail_is_cut),
