@@ -18,7 +18,13 @@ endforeach()
 set_target_properties(ration_client_shared PROPERTIES
 	VERSION ${PROJECT_VERSION} SOVERSION 0)
 
+# All but main.c is a library, which the unit tests link.
 file(GLOB cli_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/client/cli/*.c)
-add_executable(ration ${cli_sources})
-target_link_libraries(ration PRIVATE ration_flags ration_client_static
-	room_policy room_limit room_base PkgConfig::JANSSON)
+list(REMOVE_ITEM cli_sources ${PROJECT_SOURCE_DIR}/client/cli/main.c)
+add_library(ration_cli STATIC ${cli_sources})
+target_include_directories(ration_cli PUBLIC ${PROJECT_SOURCE_DIR}/client/cli)
+target_link_libraries(ration_cli
+	PUBLIC ration_client_static room_policy room_limit room_base PkgConfig::JANSSON
+	PRIVATE ration_flags Threads::Threads m)
+add_executable(ration ${PROJECT_SOURCE_DIR}/client/cli/main.c)
+target_link_libraries(ration PRIVATE ration_flags ration_cli)

@@ -14,9 +14,10 @@
 
 /* Exit statuses, in every command. */
 enum cli_exit {
-	CLI_OK = 0,       /* allowed; settled, reset; every policy is good */
+	CLI_OK = 0,       /* allowed; settled, reset; every policy is good; a whole load
+			     was answered */
 	CLI_NO = 1,       /* denied, or approval required; no such reservation; a policy
-			     has faults */
+			     has faults; a load met errors */
 	CLI_USAGE = 2,    /* the command line, or a file that cannot be read */
 	CLI_NO_ANSWER = 3 /* no daemon answered */
 };
@@ -50,6 +51,7 @@ extern const struct cli_command cli_commit;
 extern const struct cli_command cli_rollback;
 extern const struct cli_command cli_renew;
 extern const struct cli_command cli_reset;
+extern const struct cli_command cli_bench;
 
 #define CLI_GO_ON (-1)
 

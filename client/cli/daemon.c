@@ -120,10 +120,18 @@ env_or_null(const char *name)
 	return value && value[0] ? value : NULL;
 }
 
+/* A question, and to whom. */
+struct question {
+	const struct daemon *d;
+	int (*ask)(void *arg, struct ration *r, int64_t left_ms, int *status);
+	void *arg;
+};
+
 static int
-ask_with(const struct daemon *d, const char *token,
-    int (*ask)(void *arg, struct ration *r, int64_t left_ms, int *status), void *arg)
+ask_with(void *arg, const char *token)
 {
+	const struct question *q = arg;
+	const struct daemon *d = q->d;
 	struct ration_options with = RATION_OPTIONS_INIT;
 	const char *server = d->server ? d->server : env_or_null("RATION_SERVER");
 	int64_t since_us = clock_mono_us();
@@ -139,7 +147,7 @@ ask_with(const struct daemon *d, const char *token,
 		cli_error("%s", why);
 		return status_of(rc);
 	}
-	rc = ask(arg, r, left_of(d->timeout_ms, since_us), &status);
+	rc = q->ask(q->arg, r, left_of(d->timeout_ms, since_us), &status);
 	if (rc != 0) {
 		cli_error("%s: %s", ration_error_text(rc), ration_detail(r));
 		status = status_of(rc);
@@ -148,10 +156,18 @@ ask_with(const struct daemon *d, const char *token,
 	return status;
 }
 
-/* With the token of the file, else of the environment. */
 int
 daemon_ask(const struct daemon *d,
     int (*ask)(void *arg, struct ration *r, int64_t left_ms, int *status), void *arg)
+{
+	struct question q = { d, ask, arg };
+
+	return daemon_with_token(d, ask_with, &q);
+}
+
+int
+daemon_with_token(
+    const struct daemon *d, int (*go)(void *arg, const char *token), void *arg)
 {
 	char *text = d->token_file ? malloc(TOKEN_FILE_MAX) : NULL;
 	const char *token = env_or_null("RATION_TOKEN");
@@ -164,7 +180,7 @@ daemon_ask(const struct daemon *d,
 	else if (text && !(token = first_line(text)))
 		cli_error("%s: there is no token in it", d->token_file);
 	else
-		rc = ask_with(d, token, ask, arg);
+		rc = go(arg, token);
 	if (text)
 		explicit_bzero(text, TOKEN_FILE_MAX);
 	free(text);

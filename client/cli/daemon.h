@@ -25,13 +25,17 @@ int daemon_set_json(void *into, const char *value);
 int daemon_set_server(void *into, const char *value);
 
 /* Their rows in a command's table. */
-#define DAEMON_OPTIONS                                                               \
-	{ "timeout-ms", "N", "wait at most so long; default: 1000",                  \
-		daemon_set_timeout, false },                                         \
-	    { "token-file", "FILE",                                                  \
-		    "the daemon's token, the first line of a file;\n"                \
-		    "                        default: $RATION_TOKEN",                \
-		    daemon_set_token_file, false },                                  \
+#define DAEMON_OPTIONS                                              \
+	{ "timeout-ms", "N", "wait at most so long; default: 1000", \
+		daemon_set_timeout, false },                        \
+	    DAEMON_OPTIONS_TOKEN
+
+/* The same, for a command with a timeout of its own. */
+#define DAEMON_OPTIONS_TOKEN                                                         \
+	{ "token-file", "FILE",                                                      \
+		"the daemon's token, the first line of a file;\n"                    \
+		"                        default: $RATION_TOKEN",                    \
+		daemon_set_token_file, false },                                      \
 	    { "json", NULL, "one JSON object in the place of text", daemon_set_json, \
 		    false },                                                         \
 	{                                                                            \
@@ -41,6 +45,11 @@ int daemon_set_server(void *into, const char *value);
 		    "or " RATION_DEFAULT_ADDRESS,                                    \
 		    daemon_set_server, false                                         \
 	}
+
+/* Calls `go` with the token of the file, else of the environment, NULL without both; the
+ * token is wiped afterwards. What it returns, or CLI_USAGE after saying why. */
+int daemon_with_token(
+    const struct daemon *d, int (*go)(void *arg, const char *token), void *arg);
 
 /*
  * Connects, has `ask` ask, and says what went wrong. The status to exit with. `ask`

@@ -37,7 +37,6 @@ static const struct cli_command help_command = {
 		.name = text \
 	}
 static const struct cli_command later[] = {
-	LATER("bench"),
 	LATER("top"),
 };
 
@@ -49,6 +48,7 @@ static const struct cli_command *const commands[] = {
 	&cli_rollback,
 	&cli_renew,
 	&cli_reset,
+	&cli_bench,
 	&cli_lint,
 	&version_command,
 	&help_command,

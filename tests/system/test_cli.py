@@ -18,7 +18,8 @@ ARGS = policy(calls=[limit("spend", "hour", 100, cost=7)],
               gone={"action": "deny", "reason": "not\x1b[31m by an agent"},
               free={}, pay=[limit("pay", "hour", 10)])
 
-COMMANDS = ("check", "explain", "usage", "commit", "rollback", "renew", "reset", "lint")
+COMMANDS = ("check", "explain", "usage", "commit", "rollback", "renew", "reset", "bench",
+            "lint")
 KEYS = {"verdict", "rule", "message", "remaining", "reset_ms", "retry_after_ms",
         "reservation", "degraded", "replayed"}
 
@@ -419,7 +420,7 @@ def raw(*words, **kw):
                           timeout=patience(20), **kw)
 
 
-@pytest.mark.parametrize("name", ["bench", "top"])
+@pytest.mark.parametrize("name", ["top"])
 def test_commands_of_later(name):
     for words in ([name], ["help", name]):
         done = run_ration(*words)

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Answers of a daemon or of Redis, told from bytes: how long one is and what it says,
+ * and no more. Incremental by trying again with more bytes; nothing is kept in between.
+ * Pure.
+ */
+#ifndef CLI_BENCH_REPLY_H
+#define CLI_BENCH_REPLY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/attr.h"
+#include "base/err.h"
+#include "base/slice.h"
+#include "bench_outcome.h"
+
+struct bench_reply {
+	enum bench_outcome outcome;
+	bool degraded;      /* decided without the store */
+	bool close;         /* no further answer comes on this connection */
+	struct slice error; /* REFUSED, UNAVAILABLE: its words, a view into data */
+};
+
+/*
+ * Reads one answer at the front of `data`. The bytes it has (> 0); ERR_AGAIN: there are
+ * more to come; ERR_SYNTAX: it is none, and what follows cannot be followed.
+ *
+ * _check: the answer to CHECK over RESP, or an error. _any: any of RESP2 and RESP3.
+ * _http: the answer to POST /v1/check, with Content-Length.
+ */
+ptrdiff_t bench_reply_check(
+    const char *data, size_t len, struct bench_reply *out) MUST_CHECK;
+ptrdiff_t bench_reply_any(
+    const char *data, size_t len, struct bench_reply *out) MUST_CHECK;
+ptrdiff_t bench_reply_http(
+    const char *data, size_t len, struct bench_reply *out) MUST_CHECK;
+
+#endif

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: ISC */
+/* What a run measured, told to people and to programs. Pure. */
+#ifndef CLI_BENCH_REPORT_H
+#define CLI_BENCH_REPORT_H
+
+#include "base/buf.h"
+#include "bench_crew.h"
+
+/* Append; out->failed when out of memory. */
+void bench_report_text(
+    struct buf *out, const struct bench_plan *plan, const struct bench_result *result);
+void bench_report_json(
+    struct buf *out, const struct bench_plan *plan, const struct bench_result *result);
+
+/* Appends a span in three digits: "840 ns", "41.2 us", "3.07 ms", "12.0 s". */
+void bench_report_add_span(struct buf *out, double ns);
+
+#endif
