@@ -28,6 +28,11 @@ if(TARGET test_check_check)
 		-Wl,--wrap=malloc -Wl,--wrap=calloc -Wl,--wrap=realloc)
 endif()
 
+# It counts what is sent.
+if(TARGET test_server_steady)
+	target_link_options(test_server_steady PRIVATE -Wl,--wrap=send)
+endif()
+
 # A name server that answers when the test wants it to.
 if(TARGET test_net_conn)
 	target_link_options(test_net_conn PRIVATE -Wl,--wrap=getaddrinfo)
