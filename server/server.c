@@ -117,8 +117,7 @@ server_load(struct server *s, const struct config *config, struct errlist *error
 	memset(s, 0, sizeof(*s));
 	s->config = config;
 	s->started_us = clock_real_us();
-	s->cells = calloc(1, sizeof(*s->cells));
-	if (!s->cells || hash_start() < 0) {
+	if (crew_init(&s->crew, (size_t)config->workers) < 0 || hash_start() < 0) {
 		err_set(&ei, ERR_NOMEM, "out of memory, or libsodium does not start");
 		errlist_add_info(errors, "rationd", &ei);
 		return EXIT_CODE_DEPENDENCY;
@@ -174,7 +173,7 @@ stop(struct server *s, int exit_code)
 		return;
 	s->phase = SERVER_STOPPED;
 	s->exit_code = exit_code;
-	loop_stop(s->worker.loop);
+	loop_stop(crew_loop(&s->crew));
 }
 
 static void
@@ -182,7 +181,7 @@ on_turn(void *arg)
 {
 	struct server *s = arg;
 
-	if (s->phase != SERVER_DRAINING || !worker_is_idle(&s->worker))
+	if (s->phase != SERVER_DRAINING || !crew_is_idle(&s->crew))
 		return;
 	log_info("server", "drained: everything was answered");
 	stop(s, EXIT_CODE_OK);
@@ -194,7 +193,7 @@ on_drain_timeout(void *arg)
 	struct server *s = arg;
 
 	log_warn("server", "drain timeout: closing %zu connections",
-	    worker_connections(&s->worker));
+	    crew_connections(&s->crew));
 	stop(s, EXIT_CODE_OK);
 }
 
@@ -204,16 +203,17 @@ on_stop(void *arg, const char *signal_name)
 	struct server *s = arg;
 	if (s->phase != SERVER_SERVING) {
 		log_warn("server", "%s again: stopping at once, %zu connections open",
-		    signal_name, worker_connections(&s->worker));
-		stop(s, worker_is_owing(&s->worker) ? EXIT_CODE_CUT : EXIT_CODE_OK);
+		    signal_name, crew_connections(&s->crew));
+		s->cut = true;
+		stop(s, EXIT_CODE_OK);
 		return;
 	}
 	log_info("server", "%s: draining %zu connections for at most %lld ms",
-	    signal_name, worker_connections(&s->worker),
+	    signal_name, crew_connections(&s->crew),
 	    (long long)s->config->drain_timeout_ms);
 	s->phase = SERVER_DRAINING;
 	loop_timer_set(s->drain_timer, s->config->drain_timeout_ms * 1000);
-	worker_drain(&s->worker);
+	crew_drain(&s->crew);
 }
 
 static void
@@ -229,35 +229,38 @@ on_reload(void *arg)
 	reload_request(s->reload, RELOAD_SIGNAL);
 }
 
-static const struct policy_set *
-current_policies(void *arg)
+static void
+on_failed(void *arg)
 {
-	return ((struct server *)arg)->documents.policies;
+	log_error("server", "the event loop of a worker failed");
+	stop(arg, EXIT_CODE_DEPENDENCY);
 }
 
-/* Checks under way keep the policies that they began with. */
 static void
+on_taken(void *arg)
+{
+	reload_taken(((struct server *)arg)->reload);
+}
+
+static bool
 swap_documents(void *arg, struct documents *next)
 {
 	struct server *s = arg;
-	struct documents old = s->documents;
 
+	documents_fini(&s->documents);
 	s->documents = *next;
-	worker_set_policies(&s->worker, next->policies);
-	worker_set_tokens(&s->worker, next->tokens);
-	documents_fini(&old);
 	*next = (struct documents){ 0 };
+	return crew_take(&s->crew, &s->documents);
 }
 
 static struct reload *
 open_reload(struct server *s)
 {
-	struct reload_options options = { .loop = s->worker.loop,
+	struct reload_options options = { .loop = crew_loop(&s->crew),
 		.config = s->config,
-		.cells = s->cells,
-		.report = &s->report,
+		.cells = s->crew.cells[0],
+		.in_force = &s->in_force,
 		.stamp = s->documents.stamp,
-		.current = current_policies,
 		.swap = swap_documents,
 		.arg = s };
 
@@ -265,29 +268,26 @@ open_reload(struct server *s)
 }
 
 static int
-open_worker(struct server *s, struct errinfo *ei)
+open_workers(struct server *s, struct errinfo *ei)
 {
+	const struct crew_events events = { on_taken, on_turn, on_failed, s };
 	struct worker_shared shared = { .config = s->config,
 		.policies = s->documents.policies,
 		.memory = s->memory,
 		.redis = s->memory ? NULL : &s->redis,
 		.tokens = s->documents.tokens,
-		.cells = &s->cells,
-		.n_cells = 1,
 		.started_us = s->started_us,
-		.reload = &s->report,
+		.in_force = &s->in_force,
 		.decision_log = s->decision_log };
-	int rc = worker_open(&s->worker, 0, &shared, ei);
+	int rc = crew_open(&s->crew, &shared, &events, ei);
 
 	if (rc < 0)
 		return rc;
-	s->worker.on_turn = on_turn;
-	s->worker.on_turn_arg = s;
 	s->signals = (struct signals_handler){ on_stop, on_reload, s };
-	s->drain_timer = loop_timer_new(s->worker.loop, on_drain_timeout, s);
+	s->drain_timer = loop_timer_new(crew_loop(&s->crew), on_drain_timeout, s);
 	s->reload = open_reload(s);
 	if (!s->drain_timer || !s->reload ||
-	    signals_start(s->worker.loop, &s->signals) < 0)
+	    signals_start(crew_loop(&s->crew), &s->signals) < 0)
 		return err_set(ei, ERR_NOMEM, "out of memory");
 	return 0;
 }
@@ -298,22 +298,27 @@ server_run(struct server *s)
 	struct errinfo ei;
 	int rc;
 
-	process_raise_files(s->config->max_connections);
+	process_raise_files(s->config->max_connections, s->config->workers);
 	process_ignore_sigpipe();
 	log_info("server", "rationd %s, %zu %s, store %s", RATION_VERSION,
 	    policy_set_count(s->documents.policies),
 	    policy_set_count(s->documents.policies) == 1 ? "policy" : "policies",
 	    s->memory ? "memory" : s->redis.shown);
-	rc = open_worker(s, &ei);
+	in_force_init(&s->in_force, s->documents.policies);
+	s->is_open = true;
+	rc = open_workers(s, &ei);
+	if (rc == 0)
+		rc = crew_start(&s->crew, &ei);
 	if (rc < 0) {
 		log_error("server", "%s", ei.text);
 		return rc == ERR_NOMEM ? EXIT_CODE_DEPENDENCY : EXIT_CODE_BIND;
 	}
 	if (s->config->insecure && !s->documents.tokens)
 		log_warn("server", "--insecure: whoever reaches a listener is served");
-	worker_note_start(&s->worker);
-	rc = loop_run(s->worker.loop);
+	rc = loop_run(crew_loop(&s->crew));
 	process_hold_reload(); /* its handler is about to go */
+	if (crew_stop(&s->crew) && s->cut)
+		s->exit_code = EXIT_CODE_CUT;
 	if (rc < 0) {
 		log_error("server", "the event loop failed");
 		return EXIT_CODE_DEPENDENCY;
@@ -327,12 +332,12 @@ server_close(struct server *s)
 	reload_free(s->reload);
 	if (s->drain_timer)
 		loop_timer_free(s->drain_timer);
-	worker_close(&s->worker);
+	crew_fini(&s->crew);
 	log_writer_close(s->decision_log);
 	memory_free(s->memory);
 	documents_fini(&s->documents);
-	reload_report_fini(&s->report);
-	free(s->cells);
+	if (s->is_open)
+		in_force_fini(&s->in_force);
 	explicit_bzero(&s->redis, sizeof(s->redis));
 	memset(s, 0, sizeof(*s));
 }

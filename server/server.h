@@ -11,30 +11,32 @@
 
 #include "base/attr.h"
 #include "base/err.h"
+#include "crew.h"
 #include "ops/config.h"
 #include "ops/documents.h"
+#include "ops/in_force.h"
 #include "ops/reload.h"
 #include "ops/signals.h"
-#include "worker.h"
 
 enum server_phase { SERVER_SERVING, SERVER_DRAINING, SERVER_STOPPED };
 
 struct server {
 	const struct config *config; /* borrowed */
-	struct documents documents;  /* in force */
+	struct documents documents;  /* the last that the workers were given */
+	struct in_force in_force;    /* by what all of them judge */
 	struct memory *memory;       /* NULL with Redis */
 	struct redis_url redis;      /* valid when memory is NULL */
-	struct metric_cells *cells;
 	int64_t started_us;
 
-	struct worker worker; /* one thread yet */
+	struct crew crew;
 	struct signals_handler signals;
 	struct loop_timer *drain_timer;
 	struct log_writer *decision_log; /* NULL without --decision-log */
 	struct reload *reload;
-	struct reload_report report; /* of the last reload */
 	enum server_phase phase;
 	int exit_code;
+	bool is_open; /* in_force */
+	bool cut; /* what is not answered yet makes it EXIT_CODE_CUT */
 };
 
 /*

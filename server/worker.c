@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 #include "worker.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/log.h"
@@ -28,15 +29,19 @@ log_readiness(struct worker *w)
 {
 	struct errinfo why = { 0 };
 	bool was_ready = w->ready;
+	char who[32] = "";
 
 	w->ready = store_ready(w->store, &why);
+	metric_set(w->cells, METRIC_STORE_UP, w->ready);
+	if (w->shared.n_cells > 1)
+		snprintf(who, sizeof(who), "worker %zu: ", w->index);
 	if (w->ready)
-		log_info("server", "ready: the store %s takes charges",
+		log_info("server", "%sready: the store %s takes charges", who,
 		    w->shared.redis ? w->shared.redis->shown : "memory");
 	else if (was_ready)
-		log_warn("server", "not ready any more: %s", why.text);
+		log_warn("server", "%snot ready any more: %s", who, why.text);
 	else
-		log_info("server", "not ready yet: %s", why.text);
+		log_info("server", "%snot ready yet: %s", who, why.text);
 }
 
 /* Checks of this turn leave together. */
@@ -137,29 +142,39 @@ open_settler(struct worker *w)
 static struct admin *
 open_admin(struct worker *w)
 {
-	struct admin_options options = { .engine = w->engine,
+	struct admin_options options = { .in_force = w->shared.in_force,
 		.store = w->store,
 		.memory = w->shared.memory,
 		.store_shown = w->shared.redis ? w->shared.redis->shown : "memory",
 		.cells = w->shared.cells,
 		.n_cells = w->shared.n_cells,
 		.worker = w->index,
-		.started_us = w->shared.started_us,
-		.reload = w->shared.reload };
+		.started_us = w->shared.started_us };
 
 	return admin_new(&options);
 }
 
+static bool
+pass(void *arg, int fd, bool local)
+{
+	const struct worker_door *door = arg;
+	const struct worker_shared *shared = &door->worker->shared;
+
+	return shared->pass(shared->pass_arg, door->front, fd, local);
+}
+
 static struct front *
-open_front(struct worker *w, const struct front_protocol *protocol)
+open_front(struct worker *w, size_t i)
 {
 	const struct config *c = w->shared.config;
 	struct front_options options = { .engine = w->engine,
 		.throttler = w->throttler,
 		.settler = w->settler,
 		.cells = w->cells,
-		.quota = &w->quota,
-		.tokens = w->shared.tokens,
+		.quota = w->shared.quota,
+		.tokens = w->tokens,
+		.pass = w->shared.pass ? pass : NULL,
+		.pass_arg = &w->doors[i],
 		.request_max = (size_t)c->max_request_bytes,
 		.pending_max = PENDING_MAX,
 		.idle_ms = c->idle_timeout_ms,
@@ -169,7 +184,8 @@ open_front(struct worker *w, const struct front_protocol *protocol)
 		.info = admin_info,
 		.info_arg = w->admin };
 
-	return front_new(w->loop, protocol, &options);
+	w->doors[i] = (struct worker_door){ w, i };
+	return front_new(w->loop, fronts[i].protocol, &options);
 }
 
 static int
@@ -198,27 +214,19 @@ open_fronts(struct worker *w, struct errinfo *ei)
 	for (size_t i = 0; i < ARRAY_LEN(fronts); i++) {
 		const void *at = config + fronts[i].list;
 		const struct config_list *list = at;
-		int rc;
+		int rc = 0;
 
 		if (config_list_is_none(list))
 			continue;
-		w->fronts[i] = open_front(w, fronts[i].protocol);
+		w->fronts[i] = open_front(w, i);
 		if (!w->fronts[i])
 			return err_set(ei, ERR_NOMEM, "out of memory");
-		rc = listen_on(w->fronts[i], fronts[i].name, list, ei);
+		if (w->index == 0)
+			rc = listen_on(w->fronts[i], fronts[i].name, list, ei);
 		if (rc < 0)
 			return rc;
 	}
 	return 0;
-}
-
-/* Only one worker counts them: the cells are added up. */
-static void
-note_policies(struct worker *w)
-{
-	if (w->index == 0)
-		metric_set(w->cells, METRIC_POLICIES,
-		    (int64_t)policy_set_count(w->shared.policies));
 }
 
 int
@@ -229,34 +237,35 @@ worker_open(struct worker *w, size_t index, const struct worker_shared *shared,
 	w->index = index;
 	w->shared = *shared;
 	w->cells = shared->cells[index];
-	w->quota.max = (size_t)shared->config->max_connections;
 
+	w->tokens = token_set_ref(shared->tokens);
 	if (!(w->loop = loop_new()) || !(w->store = open_store(w)) ||
 	    !open_tending(w) || !(w->engine = open_engine(w)) ||
 	    !(w->throttler = open_throttler(w)) || !(w->settler = open_settler(w)) ||
 	    !(w->admin = open_admin(w)))
 		return err_set(ei, ERR_NOMEM, "out of memory or file descriptors");
-	note_policies(w);
 	loop_on_turn(w->loop, end_turn, w);
-	loop_limit_input(w->loop, (size_t)shared->config->max_buffered_bytes);
+	loop_join(w->loop, shared->group);
 	return open_fronts(w, ei);
 }
 
 void
-worker_set_policies(struct worker *w, struct policy_set *policies)
+worker_take(struct worker *w, const struct documents *documents)
 {
-	w->shared.policies = policies;
-	check_engine_set_policies(w->engine, policies);
-	note_policies(w);
+	struct token_set *old = w->tokens;
+
+	check_engine_set_policies(w->engine, documents->policies);
+	w->tokens = token_set_ref(documents->tokens);
+	for (size_t i = 0; i < ARRAY_LEN(w->fronts); i++)
+		if (w->fronts[i])
+			front_set_tokens(w->fronts[i], w->tokens);
+	token_set_unref(old);
 }
 
 void
-worker_set_tokens(struct worker *w, const struct token_set *tokens)
+worker_admit(struct worker *w, size_t front, int fd, bool local)
 {
-	w->shared.tokens = tokens;
-	for (size_t i = 0; i < ARRAY_LEN(w->fronts); i++)
-		if (w->fronts[i])
-			front_set_tokens(w->fronts[i], tokens);
+	front_admit(w->fronts[front], fd, local);
 }
 
 void
@@ -282,6 +291,7 @@ worker_close(struct worker *w)
 	admin_free(w->admin);
 	loop_timer_free(w->tending);
 	loop_free(w->loop);
+	token_set_unref(w->tokens);
 	memset(w, 0, sizeof(*w));
 }
 

@@ -3,7 +3,8 @@
  * One thread's worth of rationd: a loop, and what lives on it. worker_open() is the
  * order of birth, worker_close() the same list backwards.
  *
- * Threads: all but worker_open() in the thread that runs the loop.
+ * Threads: all in the thread that runs the loop, but for worker_open() and
+ * worker_close(), while it does not run, and worker_connections(), in any.
  */
 #ifndef SERVER_WORKER_H
 #define SERVER_WORKER_H
@@ -21,30 +22,46 @@
 #include "ops/admin.h"
 #include "ops/config.h"
 #include "ops/decision_log.h"
+#include "ops/documents.h"
+#include "ops/in_force.h"
 #include "policy/set.h"
 #include "redis/url.h"
 #include "store/memory.h"
 #include "wire/token.h"
 
-/* What all workers share; borrowed, must outlive them. */
+/* What all workers share; borrowed, must outlive them; but policies and tokens only
+ * worker_open(), which refs them. */
 struct worker_shared {
 	const struct config *config;
 	struct policy_set *policies;
 	struct memory *memory;             /* the embedded store; else NULL */
 	const struct redis_url *redis;     /* the Redis store; else NULL */
-	const struct token_set *tokens;    /* NULL without */
+	struct token_set *tokens;          /* NULL without */
 	struct metric_cells *const *cells; /* one block per worker */
 	size_t n_cells;
 	int64_t started_us; /* clock_real_us() at the process's start */
-	const struct reload_report *reload;
+	struct in_force *in_force;
+	struct loop_group *group; /* of all workers' loops */
+	struct front_quota *quota;
+	/* Asked by the first worker, which alone listens: see struct front_options;
+	 * `front` is for worker_admit(). NULL: there are no others. */
+	bool (*pass)(void *arg, size_t front, int fd, bool local);
+	void *pass_arg;
 	struct log_writer *decision_log; /* NULL: decisions are not logged */
+};
+
+struct worker;
+
+/* What a front's calls bring back. */
+struct worker_door {
+	struct worker *worker;
+	size_t front;
 };
 
 struct worker {
 	size_t index;
 	struct worker_shared shared;
 	struct metric_cells *cells; /* borrowed: shared.cells[index] */
-	struct front_quota quota;
 
 	struct loop *loop;
 	struct store *store;
@@ -56,6 +73,8 @@ struct worker {
 	struct settler *settler;
 	struct admin *admin;
 	struct front *fronts[2]; /* HTTP, RESP; NULL when switched off */
+	struct worker_door doors[2];
+	struct token_set *tokens; /* ref'd; those that the fronts have */
 
 	bool started;
 	bool ready;                 /* as last logged */
@@ -64,17 +83,19 @@ struct worker {
 };
 
 /*
- * Builds everything, and listens. 0; ERR_NOMEM; or what front_listen() gives, with a
+ * Builds everything; the first worker listens. 0; ERR_NOMEM; or what front_listen() gives, with a
  * text that names the address. Call worker_close() after success and failure alike.
  */
 int worker_open(struct worker *w, size_t index, const struct worker_shared *shared,
     struct errinfo *ei) MUST_CHECK;
 void worker_close(struct worker *w);
 
-/* Swaps what the next checks and callers are judged by. The tokens are borrowed and must
- * outlive the worker or the next swap; the policies are ref'd. */
-void worker_set_policies(struct worker *w, struct policy_set *policies);
-void worker_set_tokens(struct worker *w, const struct token_set *tokens);
+/* Swaps what the next checks and callers are judged by; refs both parts. Checks under way
+ * keep the policies that they began with. */
+void worker_take(struct worker *w, const struct documents *documents);
+
+/* Takes a connection that the first worker has accepted: see front_admit(). */
+void worker_admit(struct worker *w, size_t front, int fd, bool local);
 
 /* Logs whether charges can be taken; from then on every change of it is logged. */
 void worker_note_start(struct worker *w);

@@ -81,8 +81,8 @@
 	    "reason=\"protocol\"", "")                                                 \
 	X(CLOSED_CROWDED, "ration_connections_closed_total", COUNTER,                  \
 	    "reason=\"crowded\"", "")                                                  \
-	X(STORE_UP, "ration_store_up", GAUGE, "",                                      \
-	    "1 while the store can take charges, else 0.")                             \
+	X(STORE_UP, "ration_store_up", LEAST, "",                                      \
+	    "1 while the store can take charges from every worker, else 0.")           \
 	X(STORE_BATCHES, "ration_store_batches_total", COUNTER, "",                    \
 	    "Script calls sent to the store.")                                         \
 	X(STORE_TAKES, "ration_store_takes_total", COUNTER, "",                        \
@@ -137,7 +137,8 @@ enum metric {
 	    METRIC_COUNT
 };
 
-enum metric_kind { METRIC_KIND_COUNTER, METRIC_KIND_GAUGE };
+/* Blocks are summed; of LEAST, a gauge too, the least is shown. */
+enum metric_kind { METRIC_KIND_COUNTER, METRIC_KIND_GAUGE, METRIC_KIND_LEAST };
 
 struct metric_desc {
 	const char *name;

@@ -117,19 +117,13 @@ on_end(void *arg, enum conn_end end, const struct errinfo *why)
 
 static const struct conn_ops conn_ops = { .on_data = on_data, .on_end = on_end };
 
-/* Says why before it closes, so that the client need not guess; but not to a crowd,
- * since those who are told hold a descriptor until they have read it. */
+/* Says why before it closes, so that the client need not guess. */
 static void
-refuse(struct front *front, int fd)
+turn_away(struct front *front, int fd)
 {
-	size_t told_max = front->options.quota->max + FRONT_REFUSED_MAX;
 	struct conn *conn;
 
 	metric_add(front->options.cells, METRIC_CONNECTIONS_REFUSED, 1);
-	if (loop_clients(front->loop) >= told_max) {
-		close(fd);
-		return;
-	}
 	conn = conn_accept(front->loop, fd, &front->conn_options, &conn_ops, NULL);
 	if (!conn)
 		return;
@@ -137,17 +131,27 @@ refuse(struct front *front, int fd)
 	conn_close_after_write(conn);
 }
 
+/* But not to a crowd: those who are told hold a descriptor until they have read it. */
 static void
-on_accept(void *arg, int fd)
+refuse(struct front *front, int fd)
 {
-	struct front_listener *fl = arg;
-	struct front *front = fl->front;
-	struct front_conn *fc = NULL;
+	size_t told_max = front->options.quota->max + FRONT_REFUSED_MAX;
 
-	if (loop_clients(front->loop) < front->options.quota->max)
-		fc = calloc(1, sizeof(*fc));
+	if (loop_group_clients(front->loop) < told_max) {
+		turn_away(front, fd);
+		return;
+	}
+	metric_add(front->options.cells, METRIC_CONNECTIONS_REFUSED, 1);
+	close(fd);
+}
+
+void
+front_admit(struct front *front, int fd, bool local)
+{
+	struct front_conn *fc = calloc(1, sizeof(*fc));
+
 	if (!fc) {
-		refuse(front, fd);
+		turn_away(front, fd);
 		return;
 	}
 	fc->conn = conn_accept(front->loop, fd, &front->conn_options, &conn_ops, fc);
@@ -157,11 +161,26 @@ on_accept(void *arg, int fd)
 	}
 	fc->magic = FRONT_MAGIC;
 	fc->front = front;
-	fc->authorized = !front->options.tokens || listener_is_local(fl->listener);
+	fc->authorized = !front->options.tokens || local;
 	front->protocol->open(fc);
 	LIST_INSERT_HEAD(&front->conns, fc, link);
 	front->n_conns++;
 	metric_add(front->options.cells, front->protocol->connections, 1);
+}
+
+/* Only one loop of a group listens, so that nobody else takes the room that is seen
+ * here. */
+static void
+on_accept(void *arg, int fd)
+{
+	struct front_listener *fl = arg;
+	const struct front_options *o = &fl->front->options;
+	bool local = listener_is_local(fl->listener);
+
+	if (loop_group_clients(fl->front->loop) >= o->quota->max)
+		refuse(fl->front, fd);
+	else if (!o->pass || !o->pass(o->pass_arg, fd, local))
+		front_admit(fl->front, fd, local);
 }
 
 struct front *

@@ -11,6 +11,7 @@
 #ifndef FRONT_FRONT_H
 #define FRONT_FRONT_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -32,10 +33,11 @@ struct front_protocol;
 extern const struct front_protocol front_http;
 extern const struct front_protocol front_resp;
 
-/* Connections of all fronts of one worker count against one maximum, until their
- * descriptors are closed. */
+/* Of all fronts, those of other workers included: connections count against one maximum,
+ * until their descriptors are closed, and each RESP one has an id of its own. */
 struct front_quota {
 	size_t max;
+	_Atomic int64_t last_id;
 };
 
 /* Clients over the maximum that are told why at one time; others are just closed. */
@@ -57,6 +59,13 @@ struct front_options {
 	int64_t idle_ms;                /* 0: never */
 	int64_t message_ms;             /* for one request to arrive, once begun */
 	int64_t write_ms;               /* for a client that does not read */
+	/*
+	 * Asked of each connection that a listener of this front has accepted, while
+	 * there is room for it: true when another front of the same protocol takes `fd`
+	 * with front_admit(). NULL: this one takes all. `local`: as there.
+	 */
+	bool (*pass)(void *arg, int fd, bool local);
+	void *pass_arg;
 	/* HTTP: what else is served; ends with a row whose path is NULL. May be NULL.
 	 */
 	const struct http_endpoint *endpoints;
@@ -74,6 +83,11 @@ int front_listen(
     struct front *front, const struct address *address, struct errinfo *ei) MUST_CHECK;
 /* The i-th listener's bound address, NULL past the last. */
 const char *front_address(const struct front *front, size_t i);
+
+/* Takes a connection that another front has accepted and passed on: a loop of the same
+ * group, which met it (loop_meet_client()). `local`: it came over a listener that only
+ * this host can reach. */
+void front_admit(struct front *front, int fd, bool local);
 
 /* Other tokens for those who show one from now on (RESP: who has shown one on his
  * connection need not again). Borrowed; NULL where it was NULL, and only there. */

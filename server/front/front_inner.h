@@ -123,7 +123,6 @@ struct front {
 	struct front_conn_list conns;
 	size_t n_conns;
 	bool draining;
-	int64_t last_id;
 	struct exchange *free_exchanges;
 	size_t n_free;
 	struct http_response response; /* HTTP's, re-used */

@@ -120,6 +120,9 @@ conn_accept(struct loop *loop, int fd, const struct conn_options *options,
 
 	if (!conn) {
 		close(fd);
+		if (loop->met)
+			loop_miss_client(loop);
+		loop->met = false;
 		return NULL;
 	}
 	conn_attach(conn, fd);
@@ -127,7 +130,9 @@ conn_accept(struct loop *loop, int fd, const struct conn_options *options,
 	if (getpeername(fd, (struct sockaddr *)&ss, &len) == 0)
 		conn_set_peer(conn, (struct sockaddr *)&ss);
 	conn->accepted = true;
-	loop->n_accepted++;
+	if (!loop->met)
+		loop_expect_client(loop);
+	loop->met = false;
 	conn_set_state(conn, CONN_OPEN);
 	conn_mark_dirty(conn); /* so that the read event is added */
 	return conn;
@@ -173,10 +178,10 @@ conn_retire(struct conn *conn)
 		loop->n_later--;
 	}
 	conn->is_dirty = conn->is_again = conn->yielded = false;
-	loop->in_bytes -= conn->in_counted;
-	conn->in_counted = 0;
+	conn_count_kept(conn, 0);
 	ring_remove(loop, conn);
-	loop->n_accepted -= conn->accepted;
+	if (conn->accepted)
+		loop_miss_client(loop);
 	loop_discard(loop, &conn->garbage, conn_reclaim);
 }
 

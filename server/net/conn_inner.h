@@ -104,6 +104,8 @@ void conn_mark_dirty(struct conn *conn);
 void conn_mark_again(struct conn *conn);
 /* Counts what the conn keeps of its input; after every change of it. */
 void conn_count_input(struct conn *conn);
+/* The same, when it is `now` bytes. */
+void conn_count_kept(struct conn *conn, size_t now);
 /* Whether the owner, or unsent output, keeps input from being shown. */
 bool conn_is_held(const struct conn *conn);
 

@@ -112,9 +112,17 @@ update_events(struct conn *conn)
 void
 conn_count_input(struct conn *conn)
 {
-	size_t now = conn->accepted ? conn->in.cap : 0;
+	conn_count_kept(conn, conn->accepted ? conn->in.cap : 0);
+}
 
-	conn->loop->in_bytes += now - conn->in_counted;
+void
+conn_count_kept(struct conn *conn, size_t now)
+{
+	/* Others count there as well: not more often than needed. */
+	if (now == conn->in_counted)
+		return;
+	atomic_fetch_add_explicit(&conn->loop->group->in_bytes, now - conn->in_counted,
+	    memory_order_relaxed);
 	conn->in_counted = now;
 }
 
@@ -123,10 +131,12 @@ conn_count_input(struct conn *conn)
 static bool
 is_crowded(const struct conn *conn)
 {
-	const struct loop *loop = conn->loop;
+	const struct loop_group *group = conn->loop->group;
 
-	return conn->accepted && loop->in_bytes_max > 0 &&
-	    loop->in_bytes > loop->in_bytes_max && conn->in.len > CONN_IN_FAIR;
+	return conn->accepted && group->in_bytes_max > 0 &&
+	    conn->in.len > CONN_IN_FAIR &&
+	    atomic_load_explicit(&group->in_bytes, memory_order_relaxed) >
+	    group->in_bytes_max;
 }
 
 /* Keeps what the owner left of `data`, which is conn->in or the loop's buffer. */

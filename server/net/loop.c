@@ -52,6 +52,7 @@ loop_init(struct loop *loop)
 	LIST_INIT(&loop->listeners);
 	LIST_INIT(&loop->timers);
 	LIST_INIT(&loop->signals);
+	loop->group = &loop->alone;
 	loop->in = malloc(LOOP_READ_MAX);
 	loop->base = event_base_new();
 	loop->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
@@ -212,7 +213,39 @@ loop_stop(struct loop *loop)
 size_t
 loop_clients(const struct loop *loop)
 {
-	return loop->n_accepted;
+	return atomic_load_explicit(&loop->n_accepted, memory_order_relaxed);
+}
+
+size_t
+loop_group_clients(const struct loop *loop)
+{
+	return atomic_load_explicit(&loop->group->clients, memory_order_relaxed);
+}
+
+void
+loop_join(struct loop *loop, struct loop_group *group)
+{
+	loop->group = group;
+}
+
+void
+loop_expect_client(struct loop *loop)
+{
+	atomic_fetch_add_explicit(&loop->n_accepted, 1, memory_order_relaxed);
+	atomic_fetch_add_explicit(&loop->group->clients, 1, memory_order_relaxed);
+}
+
+void
+loop_meet_client(struct loop *loop)
+{
+	loop->met = true;
+}
+
+void
+loop_miss_client(struct loop *loop)
+{
+	atomic_fetch_sub_explicit(&loop->n_accepted, 1, memory_order_relaxed);
+	atomic_fetch_sub_explicit(&loop->group->clients, 1, memory_order_relaxed);
 }
 
 uint64_t
@@ -224,7 +257,7 @@ loop_turn(const struct loop *loop)
 void
 loop_limit_input(struct loop *loop, size_t max)
 {
-	loop->in_bytes_max = max;
+	loop->group->in_bytes_max = max;
 }
 
 bool

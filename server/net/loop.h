@@ -6,12 +6,14 @@
  * (send batches), write what connections gathered, free what was closed. So all
  * replies of one turn leave in one write, and nothing is freed inside its own callback.
  *
- * Threads: a loop belongs to the thread that runs it; only loop_wake() may be called
- * from another thread or a signal handler.
+ * Threads: a loop belongs to the thread that runs it; only loop_wake(), loop_clients(),
+ * loop_expect_client() and loop_miss_client() may be called from another thread,
+ * loop_wake() also from a signal handler.
  */
 #ifndef NET_LOOP_H
 #define NET_LOOP_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -31,14 +33,39 @@ void loop_free(struct loop *loop);
 int loop_run(struct loop *loop) MUST_CHECK;
 void loop_stop(struct loop *loop);
 
-/* Accepted connections that are not closed yet, those that are only written out to
- * included. */
+/*
+ * What the loops of a process count together, each client and byte once; zeroed by its
+ * owner, who keeps it until the last of them is freed. A loop that joined none is alone.
+ */
+struct loop_group {
+	_Atomic size_t clients;
+	_Atomic size_t in_bytes;
+	size_t in_bytes_max; /* 0: no limit; set before the loops run */
+};
+
+/* Before the first conn. Borrows it. */
+void loop_join(struct loop *loop, struct loop_group *group);
+
+/* Accepted connections that are not closed yet, those that are only written out to and
+ * those that are expected included. Any thread. */
 size_t loop_clients(const struct loop *loop);
+/* The same of all loops of its group. */
+size_t loop_group_clients(const struct loop *loop);
+
+/*
+ * A descriptor that one loop's thread has accepted is on its way to another loop: it
+ * counts as that one's client from now on. What follows is loop_meet_client() in the
+ * loop's own thread, and the conn_accept() after it does not count it again – or
+ * loop_miss_client(): it does not come.
+ */
+void loop_expect_client(struct loop *loop);
+void loop_meet_client(struct loop *loop);
+void loop_miss_client(struct loop *loop);
 /* Counts the turns: two calls in one turn give the same number. */
 uint64_t loop_turn(const struct loop *loop);
 
-/* Bytes of memory that accepted connections may hold for requests that are not whole
- * yet, all together; see CONN_END_CROWDED. 0, the default: no limit. */
+/* Bytes of memory that accepted connections of the group may hold for requests that are
+ * not whole yet, all together; see CONN_END_CROWDED. 0, the default: no limit. */
 void loop_limit_input(struct loop *loop, size_t max);
 
 /* Whether bytes still wait to be written to one of them. Looks at each. */

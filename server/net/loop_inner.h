@@ -43,7 +43,8 @@ struct loop {
 
 	struct conn *conns; /* a ring; the sweep turns it */
 	size_t n_conns;
-	size_t n_accepted;       /* of them */
+	_Atomic size_t n_accepted; /* of them, and those that are expected */
+	bool met;                /* the next one accepted is counted already */
 	struct conn_queue dirty; /* to be written and settled at the turn's end */
 	size_t n_dirty;
 	struct conn_queue again; /* kept input to be shown again */
@@ -51,8 +52,8 @@ struct loop {
 	struct conn_queue later; /* those that yielded until the next turn */
 	size_t n_later;
 	uint64_t turn;
-	size_t in_bytes;     /* memory of what accepted conns keep of their input */
-	size_t in_bytes_max; /* 0: no limit */
+	struct loop_group *group; /* borrowed, or &alone */
+	struct loop_group alone;
 	struct loop_timer *sweep; /* runs while there are conns */
 
 	struct listener_list listeners;

@@ -36,6 +36,23 @@ metrics_of(const struct admin *admin)
 		o->memory ? memory_count(o->memory) : -1, &admin->usage };
 }
 
+/* Whether charges can be taken, from all workers; else *why says why not. */
+static bool
+is_ready(const struct admin *admin, struct errinfo *why)
+{
+	const struct admin_options *o = &admin->options;
+	size_t others = 0;
+
+	if (!store_ready(o->store, why))
+		return false;
+	for (size_t i = 0; i < o->n_cells; i++)
+		others += i != o->worker && !metric_get(o->cells[i], METRIC_STORE_UP);
+	if (others > 0)
+		err_set(why, ERR_IO, "not yet of %zu of %zu workers", others,
+		    o->n_cells);
+	return others == 0;
+}
+
 /* --- HTTP ----------------------------------------------------------------------- */
 
 static void
@@ -58,7 +75,7 @@ answer_readyz(void *arg, const struct http_request *req, struct http_response *r
 	resp->content_type = TEXT_TYPE;
 	if (admin->draining) {
 		buf_add_str(&resp->body, "draining\n");
-	} else if (!store_ready(admin->options.store, &why)) {
+	} else if (!is_ready(admin, &why)) {
 		/* Where the store is and how it fails is not for everybody. */
 		buf_printf(&resp->body, "store: %s\n",
 		    req->trusted ? why.text : "unavailable");
@@ -125,7 +142,8 @@ static void
 answer_policies(void *arg, const struct http_request *req, struct http_response *resp)
 {
 	struct admin *admin = arg;
-	const struct policy_set *set = check_engine_policies(admin->options.engine);
+	const struct in_force *now = in_force_lock(admin->options.in_force);
+	const struct policy_set *set = now->policies;
 	struct json_text j;
 
 	(void)req;
@@ -137,7 +155,8 @@ answer_policies(void *arg, const struct http_request *req, struct http_response 
 	for (size_t i = 0; i < policy_set_count(set); i++)
 		add_policy(&j, set, policy_set_at(set, i));
 	json_text_close(&j, ']');
-	reload_report_format(&j, "last_reload", admin->options.reload);
+	reload_report_format(&j, "last_reload", &now->report);
+	in_force_unlock(admin->options.in_force);
 	json_text_close(&j, '}');
 	buf_add_char(&resp->body, '\n');
 }
@@ -171,17 +190,20 @@ static void
 answer_policy(void *arg, const struct http_request *req, struct http_response *resp)
 {
 	struct admin *admin = arg;
-	const struct policy_set *set = check_engine_policies(admin->options.engine);
+	const struct policy_set *set =
+	    in_force_lock(admin->options.in_force)->policies;
 	const struct policy *policy = policy_of_path(set, req->path, resp);
-	struct json_text j;
 
-	if (!policy)
-		return;
-	resp->status = 200;
-	resp->content_type = JSON_TYPE;
-	json_text_init(&j, &resp->body);
-	add_policy(&j, set, policy);
-	buf_add_char(&resp->body, '\n');
+	if (policy) {
+		struct json_text j;
+
+		resp->status = 200;
+		resp->content_type = JSON_TYPE;
+		json_text_init(&j, &resp->body);
+		add_policy(&j, set, policy);
+		buf_add_char(&resp->body, '\n');
+	}
+	in_force_unlock(admin->options.in_force);
 }
 
 /* --- INFO ----------------------------------------------------------------------- */
@@ -203,7 +225,20 @@ info_cells(const struct admin *admin, struct buf *out, const char *name, enum me
 {
 	struct metrics_input in = metrics_of(admin);
 
-	buf_printf(out, "%s:%lld\r\n", name, (long long)metrics_sum(&in, id));
+	buf_printf(out, "%s:%lld\r\n", name, (long long)metrics_value(&in, id));
+}
+
+/* How the connections are spread over the workers: "12,13,12,13". */
+static void
+info_spread(const struct admin *admin, struct buf *out)
+{
+	const struct admin_options *o = &admin->options;
+
+	for (size_t i = 0; i < o->n_cells; i++)
+		buf_printf(out, "%s%lld", i == 0 ? "worker_connections:" : ",",
+		    (long long)(metric_get(o->cells[i], METRIC_HTTP_CONNECTIONS) +
+			metric_get(o->cells[i], METRIC_RESP_CONNECTIONS)));
+	buf_add_str(out, "\r\n");
 }
 
 static void
@@ -212,6 +247,7 @@ info_clients(const struct admin *admin, struct buf *out)
 	info_cells(admin, out, "http_connections", METRIC_HTTP_CONNECTIONS);
 	info_cells(admin, out, "resp_connections", METRIC_RESP_CONNECTIONS);
 	info_cells(admin, out, "refused_connections", METRIC_CONNECTIONS_REFUSED);
+	info_spread(admin, out);
 }
 
 static void
@@ -231,7 +267,7 @@ static void
 info_store(const struct admin *admin, struct buf *out)
 {
 	struct errinfo why = { 0 };
-	bool ready = store_ready(admin->options.store, &why);
+	bool ready = is_ready(admin, &why);
 
 	buf_printf(
 	    out, "store:%s\r\nstore_ready:%d\r\n", admin->options.store_shown, ready);
@@ -248,7 +284,8 @@ info_store(const struct admin *admin, struct buf *out)
 static void
 info_policies(const struct admin *admin, struct buf *out)
 {
-	const struct policy_set *set = check_engine_policies(admin->options.engine);
+	const struct policy_set *set =
+	    in_force_lock(admin->options.in_force)->policies;
 
 	buf_printf(out, "policies:%zu\r\n", policy_set_count(set));
 	for (size_t i = 0; i < policy_set_count(set); i++) {
@@ -260,6 +297,7 @@ info_policies(const struct admin *admin, struct buf *out)
 		key_add_part(out, slice_str(policy_name(p)));
 		buf_add_str(out, "\r\n");
 	}
+	in_force_unlock(admin->options.in_force);
 }
 
 static const struct info_section {

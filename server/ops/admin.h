@@ -16,8 +16,7 @@
 #include "base/buf.h"
 #include "base/metric.h"
 #include "base/slice.h"
-#include "check/check.h"
-#include "ops/reload.h"
+#include "ops/in_force.h"
 #include "store/memory.h"
 #include "store/store.h"
 #include "wire/http.h"
@@ -25,7 +24,7 @@
 struct admin;
 
 struct admin_options {
-	struct check_engine *engine; /* borrowed; gives the policies in force */
+	struct in_force *in_force;   /* borrowed */
 	struct store *store;         /* borrowed */
 	struct memory *memory;       /* borrowed; NULL without the embedded store */
 	const char *store_shown;     /* borrowed; where it is, without secrets */
@@ -33,7 +32,6 @@ struct admin_options {
 	size_t n_cells;
 	size_t worker;                      /* which block is this worker's */
 	int64_t started_us;                 /* clock_real_us() at the process's start */
-	const struct reload_report *reload; /* borrowed; NULL: reload is not told of */
 };
 
 /* `options` is copied. NULL when out of memory. */

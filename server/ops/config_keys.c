@@ -51,15 +51,6 @@ check_prefix(const char *text, struct errinfo *ei)
 }
 
 static int
-check_workers(const char *text, struct errinfo *ei)
-{
-	if (strcmp(text, "1") == 0)
-		return 0;
-	return err_set(
-	    ei, ERR_UNSUPPORTED, "more than one worker is not supported yet; use 1");
-}
-
-static int
 check_store_failure(const char *text, struct errinfo *ei)
 {
 	if (strcmp(text, "local") != 0)
@@ -260,11 +251,11 @@ const struct config_key config_keys[] = {
 	    .where = CONFIG_EVERYWHERE,
 	    .offset = IN_CONFIG(workers),
 	    .min = 1,
-	    .max = 256,
+	    .max = 64,
 	    .def = "1",
 	    .metavar = "N",
-	    .check = check_workers,
-	    .help = "Threads that serve; only 1 is supported yet." },
+	    .help = "Threads that serve, each with a connection of its own to the "
+		    "store." },
 	{ .name = "drain-timeout-ms",
 	    .type = CONFIG_NUMBER,
 	    .where = CONFIG_EVERYWHERE,

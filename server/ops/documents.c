@@ -96,6 +96,6 @@ void
 documents_fini(struct documents *docs)
 {
 	policy_set_unref(docs->policies);
-	token_set_free(docs->tokens);
+	token_set_unref(docs->tokens);
 	*docs = (struct documents){ 0 };
 }

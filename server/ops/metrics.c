@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 #include "ops/metrics.h"
 
+#include <stdbool.h>
 #include <string.h>
 
 #include "base/log.h"
@@ -12,13 +13,20 @@ const char *const metrics_extra_names[] = { "ration_check_duration_seconds",
 	"process_start_time_seconds", "process_cpu_seconds_total", NULL };
 
 int64_t
-metrics_sum(const struct metrics_input *in, enum metric id)
+metrics_value(const struct metrics_input *in, enum metric id)
 {
-	int64_t sum = 0;
+	bool is_least = metric_table[id].kind == METRIC_KIND_LEAST;
+	int64_t value = metric_get(in->cells[0], id);
 
-	for (size_t i = 0; i < in->n_cells; i++)
-		sum += metric_get(in->cells[i], id);
-	return sum;
+	for (size_t i = 1; i < in->n_cells; i++) {
+		int64_t next = metric_get(in->cells[i], id);
+
+		if (!is_least)
+			value += next;
+		else if (next < value)
+			value = next;
+	}
+	return value;
 }
 
 static void
@@ -46,7 +54,7 @@ add_seconds(struct buf *out, int64_t us)
 static void
 add_cells(const struct metrics_input *in, struct buf *out)
 {
-	static const char *const kinds[] = { "counter", "gauge" };
+	static const char *const kinds[] = { "counter", "gauge", "gauge" };
 	const char *last = "";
 
 	for (int id = 0; id < METRIC_COUNT; id++) {
@@ -58,7 +66,7 @@ add_cells(const struct metrics_input *in, struct buf *out)
 		buf_add_str(out, m->name);
 		if (m->labels[0])
 			buf_printf(out, "{%s}", m->labels);
-		buf_printf(out, " %lld\n", (long long)metrics_sum(in, (enum metric)id));
+		buf_printf(out, " %lld\n", (long long)metrics_value(in, (enum metric)id));
 	}
 }
 

@@ -24,8 +24,8 @@ struct metrics_input {
 
 void metrics_format(const struct metrics_input *in, struct buf *out);
 
-/* The sum of one cell over all blocks. */
-int64_t metrics_sum(const struct metrics_input *in, enum metric id);
+/* The sum of one cell over all blocks, or what its kind makes of them. */
+int64_t metrics_value(const struct metrics_input *in, enum metric id);
 
 /* The metrics that have no cell in base/metric.h, for the documents' test; ends with
  * NULL. */

@@ -13,7 +13,8 @@
 
 /* Descriptors that are not client connections: logs, listeners, the store, and clients
  * that are being told that they are too many. */
-#define FILES_RESERVED 96
+#define FILES_RESERVED 92
+#define FILES_PER_WORKER 4 /* its loop, its connection to the store */
 
 static int64_t
 resident_bytes(void)
@@ -79,10 +80,10 @@ process_usage_renew(struct process_usage *usage)
 }
 
 void
-process_raise_files(int64_t connections)
+process_raise_files(int64_t connections, int64_t workers)
 {
 	struct rlimit files;
-	rlim_t need = (rlim_t)connections + FILES_RESERVED;
+	rlim_t need = (rlim_t)(connections + workers * FILES_PER_WORKER) + FILES_RESERVED;
 
 	if (getrlimit(RLIMIT_NOFILE, &files) < 0)
 		return;

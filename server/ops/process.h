@@ -20,8 +20,8 @@ struct process_usage {
 void process_usage_renew(struct process_usage *usage);
 
 /* Raises the limit of open files to its hard limit, and warns when that does not do
- * for so many connections. */
-void process_raise_files(int64_t connections);
+ * for so many connections and workers. */
+void process_raise_files(int64_t connections, int64_t workers);
 
 /* From now on SIGHUP waits: before its handler is there, and once it is gone, it would
  * end the process. signals_start() lets it through again. */

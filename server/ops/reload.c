@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "net/task.h"
 #include "net/watch.h"
+#include "ops/in_force.h"
 
 #define HASH_SHOWN 12 /* digits in the log */
 
@@ -24,6 +25,8 @@ struct reload {
 	struct documents found;
 	struct errlist errors;
 
+	struct policy_set *handed; /* a ref'd; until they are in force everywhere, else NULL */
+	size_t n_changed;          /* of them */
 	enum reload_trigger trigger; /* of what is worked on */
 	bool again;                  /* asked for meanwhile */
 	enum reload_trigger again_trigger;
@@ -78,25 +81,33 @@ reload_report_fini(struct reload_report *report)
 	*report = (struct reload_report){ 0 };
 }
 
+static void
+note_policies(const struct reload_options *o)
+{
+	metric_set(o->cells, METRIC_POLICIES,
+	    (int64_t)policy_set_count(o->in_force->policies));
+}
+
 /* Takes the reload's errors. */
 static void
 report_end(struct reload *reload, enum reload_result result, bool changed)
 {
 	const struct reload_options *o = &reload->options;
 	bool ok = result == RELOAD_OK;
+	struct reload_report report = { .result = result,
+		.trigger = reload->trigger,
+		.time_us = clock_real_us(),
+		.changed = changed,
+		.errors = reload->errors };
 
-	reload_report_fini(o->report);
-	o->report->result = result;
-	o->report->trigger = reload->trigger;
-	o->report->time_us = clock_real_us();
-	o->report->changed = changed;
-	o->report->errors = reload->errors;
+	in_force_set(o->in_force, reload->handed, &report);
+	note_policies(o);
 	errlist_init(&reload->errors, NULL);
 	metric_add(o->cells, ok ? METRIC_RELOADS_OK : METRIC_RELOADS_REFUSED, 1);
 	metric_set(o->cells, METRIC_RELOAD_SUCCESS, ok);
 	if (ok)
 		metric_set(
-		    o->cells, METRIC_RELOAD_SUCCESS_TIME, o->report->time_us / 1000000);
+		    o->cells, METRIC_RELOAD_SUCCESS_TIME, report.time_us / 1000000);
 }
 
 /* --- what came of it --------------------------------------------------------------- */
@@ -151,23 +162,36 @@ log_changes(const struct policy_set *now, const struct policy_set *next)
 }
 
 static void
-finish(struct reload *reload, bool valid)
+refuse(struct reload *reload)
+{
+	log_errors(reload);
+	report_end(reload, RELOAD_REFUSED, false);
+}
+
+static void
+accomplish(struct reload *reload)
+{
+	size_t n = reload->n_changed;
+
+	report_end(reload, RELOAD_OK, n > 0);
+	policy_set_unref(reload->handed);
+	reload->handed = NULL;
+	log_info("reload", "done (%s): %zu %s changed", trigger_names[reload->trigger],
+	    n, n == 1 ? "policy" : "policies");
+}
+
+/* Whether they are in force everywhere. */
+static bool
+hand_over(struct reload *reload)
 {
 	const struct reload_options *o = &reload->options;
-	size_t changed;
 
-	if (!valid) {
-		log_errors(reload);
-		report_end(reload, RELOAD_REFUSED, false);
-		return;
-	}
-	changed = log_changes(o->current(o->arg), reload->found.policies);
+	reload->handed = policy_set_ref(reload->found.policies);
+	/* Nobody else writes there. */
+	reload->n_changed = log_changes(o->in_force->policies, reload->handed);
 	/* Also when no byte changed: what a document stands on (a time zone's rules,
 	 * the tokens) may have. */
-	o->swap(o->arg, &reload->found);
-	report_end(reload, RELOAD_OK, changed > 0);
-	log_info("reload", "done (%s): %zu %s changed", trigger_names[reload->trigger],
-	    changed, changed == 1 ? "policy" : "policies");
+	return o->swap(o->arg, &reload->found);
 }
 
 /* --- the work ---------------------------------------------------------------------- */
@@ -189,7 +213,16 @@ begin(struct reload *reload, enum reload_trigger trigger)
 	if (task_start(reload->task) == 0)
 		return;
 	errlist_add(&reload->errors, ERR_NOMEM, 0, 0, NULL, "no thread can be had");
-	finish(reload, false);
+	refuse(reload);
+}
+
+static void
+begin_again(struct reload *reload)
+{
+	if (!reload->again)
+		return;
+	reload->again = false;
+	begin(reload, reload->again_trigger);
 }
 
 static void
@@ -197,18 +230,25 @@ done(void *arg)
 {
 	struct reload *reload = arg;
 
-	finish(reload, reload->found.policies != NULL);
-	documents_fini(&reload->found);
-	if (!reload->again)
-		return;
-	reload->again = false;
-	begin(reload, reload->again_trigger);
+	if (!reload->found.policies) {
+		refuse(reload);
+		begin_again(reload);
+	} else if (hand_over(reload)) {
+		reload_taken(reload);
+	}
+}
+
+void
+reload_taken(struct reload *reload)
+{
+	accomplish(reload);
+	begin_again(reload);
 }
 
 void
 reload_request(struct reload *reload, enum reload_trigger trigger)
 {
-	if (!task_is_running(reload->task)) {
+	if (!task_is_running(reload->task) && !reload->handed) {
 		begin(reload, trigger);
 		return;
 	}
@@ -260,6 +300,7 @@ reload_new(const struct reload_options *options)
 		return NULL;
 	reload->options = *options;
 	errlist_init(&reload->errors, NULL);
+	note_policies(options);
 	metric_set(options->cells, METRIC_RELOAD_SUCCESS, 1);
 	metric_set(
 	    options->cells, METRIC_RELOAD_SUCCESS_TIME, clock_real_us() / 1000000);
@@ -280,6 +321,7 @@ reload_free(struct reload *reload)
 		return;
 	watch_free(reload->watch);
 	task_free(reload->task);
+	policy_set_unref(reload->handed);
 	documents_fini(&reload->found);
 	errlist_fini(&reload->errors);
 	free(reload);

@@ -39,16 +39,17 @@ void reload_report_format(
     struct json_text *j, const char *key, const struct reload_report *report);
 void reload_report_fini(struct reload_report *report);
 
+struct in_force;
+
 struct reload_options {
 	struct loop *loop;            /* borrowed, must outlive the reload */
 	const struct config *config;  /* borrowed: which files, and whether to watch */
 	struct metric_cells *cells;   /* borrowed */
-	struct reload_report *report; /* borrowed, filled in */
+	struct in_force *in_force;    /* borrowed; only the reload writes to it */
 	uint64_t stamp;               /* of the documents in force */
-	/* The policies in force. */
-	const struct policy_set *(*current)(void *arg);
-	/* Takes *docs, which is complete and free of faults. */
-	void (*swap)(void *arg, struct documents *docs);
+	/* Takes *docs, which is complete and free of faults. True: they are in force
+	 * everywhere. False: not yet; reload_taken() is called once they are. */
+	bool (*swap)(void *arg, struct documents *docs);
 	void *arg;
 };
 
@@ -60,6 +61,10 @@ struct reload;
 struct reload *reload_new(const struct reload_options *options) MUST_CHECK;
 /* Waits for what is being read; swaps nothing more. NULL is fine. */
 void reload_free(struct reload *reload);
+
+/* What swap() took is in force everywhere: now it is told, and what was asked for
+ * meanwhile begins. */
+void reload_taken(struct reload *reload);
 
 void reload_request(struct reload *reload, enum reload_trigger trigger);
 

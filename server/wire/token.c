@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 #include "wire/token.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,6 +12,7 @@
 /* Digests, not tokens: they are all of one length, so that comparing them tells not
  * even the length of a secret, and the secrets themselves are not kept. */
 struct token_set {
+	atomic_size_t refs;
 	size_t n;
 	char digest[TOKENS_MAX][DIGEST_DIGITS + 1];
 };
@@ -92,17 +94,28 @@ token_set_parse(const char *text, size_t len, struct errinfo *ei)
 		err_set(ei, ERR_NOMEM, "out of memory");
 		return NULL;
 	}
+	atomic_init(&set->refs, 1);
 	if (add_lines(set, text, len, ei) < 0) {
-		token_set_free(set);
+		token_set_unref(set);
 		return NULL;
 	}
 	return set;
 }
 
-void
-token_set_free(struct token_set *set)
+struct token_set *
+token_set_ref(struct token_set *set)
 {
-	if (!set)
+	if (set)
+		atomic_fetch_add_explicit(&set->refs, 1, memory_order_relaxed);
+	return set;
+}
+
+void
+token_set_unref(struct token_set *set)
+{
+	/* acq_rel: whoever wipes it must be behind all who looked. */
+	if (!set ||
+	    atomic_fetch_sub_explicit(&set->refs, 1, memory_order_acq_rel) != 1)
 		return;
 	explicit_bzero(set, sizeof(*set));
 	free(set);

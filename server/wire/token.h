@@ -19,7 +19,9 @@ struct token_set;
  * NULL: ei says which line is wrong, or that there is no token. Keeps only copies. */
 struct token_set *token_set_parse(
     const char *text, size_t len, struct errinfo *ei) MUST_CHECK;
-void token_set_free(struct token_set *set); /* wipes them */
+/* It is shared by reference; the last unref, of any thread, wipes and frees it. */
+struct token_set *token_set_ref(struct token_set *set); /* NULL is fine */
+void token_set_unref(struct token_set *set);            /* NULL is fine */
 
 bool token_set_has(const struct token_set *set, struct slice token);
 

@@ -7,7 +7,8 @@ and tries another port where one is taken. Nothing sleeps for luck: whether a pr
 is up is asked of it, in a bounded loop. Every process is ended by its pid, whatever
 becomes of the test.
 
-RATIOND and RATION name the binaries. Those built with sanitizers are slow: waiting is
+RATION_WORKERS=N runs every daemon of a test that does not say so itself with so many
+workers. RATIOND and RATION name the binaries. Those built with sanitizers are slow: waiting is
 bounded by waits that patience() stretches, answers are judged as strictly as ever.
 """
 import contextlib
@@ -339,7 +340,7 @@ class Rationd(Process):
             self.resp_port = resp.getsockname()[1]
             self.command += ["--listen-http", f"fd:{http.fileno()}",
                              "--listen-resp", f"fd:{resp.fileno()}",
-                             *map(str, flags)]
+                             *worker_flags(flags), *map(str, flags)]
             self.spawn(self.command, env=clean_env(env),
                        pass_fds=(http.fileno(), resp.fileno()))
         # Only rationd holds the sockets now: when it dies, callers are refused.
@@ -444,6 +445,12 @@ class Rationd(Process):
     def kill(self):
         self._close_sessions()
         super().kill()
+
+
+def worker_flags(flags):
+    """What RATION_WORKERS adds to a test's own flags."""
+    number = os.environ.get("RATION_WORKERS")
+    return ["--workers", number] if number and "--workers" not in flags else []
 
 
 def write_policies(folder, documents):

@@ -40,7 +40,7 @@ def test_usage_is_64(words):
     (["--policy", EXAMPLE, "--store", "redis://[broken"], "--store"),
     (["--policy", EXAMPLE, "--store", "rediss://h:1"], "not supported yet"),
     (["--policy", EXAMPLE, "--deadline-ms", "0"], "--deadline-ms"),
-    (["--policy", EXAMPLE, "--workers", "2"], "not supported yet"),
+    (["--policy", EXAMPLE, "--workers", "65"], "not a whole number from 1 to 64"),
     (["--policy", EXAMPLE, "--local-share", "1"], "not supported yet"),
     (["--policy", EXAMPLE, "--token-file", "/nonexistent"], "/nonexistent"),
     (["--policy", EXAMPLE, "--config", "/nonexistent"], "/nonexistent"),

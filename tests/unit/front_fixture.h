@@ -277,7 +277,7 @@ house_teardown(void **state)
 	settler_free(h->settler);
 	check_engine_free(h->engine);
 	loop_free(h->loop);
-	token_set_free(h->tokens);
+	token_set_unref(h->tokens);
 	if (h->client >= 0)
 		close(h->client);
 	buf_fini(&h->got);

@@ -401,7 +401,7 @@ test_too_much_input_of_all_together(void **state)
 	run_until(o, is_over);
 	assert_int_equal(o->end, CONN_END_CROWDED);
 	assert_string_equal(hear(o), "crowded\n");
-	assert_int_equal(o->loop->in_bytes > 0, loop_clients(o->loop) > 0);
+	assert_int_equal(o->loop->group->in_bytes > 0, loop_clients(o->loop) > 0);
 	loop_limit_input(o->loop, 1);
 	close(o->far);
 	o->ended = 0;

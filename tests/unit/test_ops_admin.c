@@ -25,11 +25,10 @@ static struct metric_cells *cells;
 static struct memory *memory;
 static struct store *store;
 static struct policy_set *set;
-static struct check_engine *engine;
 static struct admin *admin;
 static struct http_response resp;
 static bool trusted; /* the caller */
-static struct reload_report report;
+static struct in_force in_force;
 
 static struct policy *
 parse(const char *name)
@@ -50,7 +49,6 @@ open_admin(bool broken)
 {
 	struct memory_options none = { 0 };
 	struct policy *policies[2];
-	struct check_options check = { .deadline_ms = 50 };
 	struct admin_options options = {
 		.store_shown = "memory", .n_cells = 1, .started_us = clock_real_us()
 	};
@@ -65,15 +63,11 @@ open_admin(bool broken)
 	memory = memory_new(&none);
 	store = broken ? failing_store_new(FAULT_LOADING, cells)
 		       : memory_store_new(memory, cells);
-	check.store = store;
-	check.cells = cells;
-	engine = check_engine_new(&check, set);
-	assert_non_null(engine);
-	options.engine = engine;
+	in_force_init(&in_force, set);
+	options.in_force = &in_force;
 	options.store = store;
 	options.memory = memory;
 	options.cells = &cells;
-	options.reload = &report;
 	admin = admin_new(&options);
 	assert_non_null(admin);
 }
@@ -84,7 +78,7 @@ close_admin(void **state)
 	(void)state;
 	admin_free(admin);
 	store_close(store);
-	check_engine_free(engine);
+	in_force_fini(&in_force);
 	memory_free(memory);
 	policy_set_unref(set);
 	free(cells);
@@ -198,13 +192,13 @@ test_last_reload(void **state)
 
 	(void)state;
 	open_admin(false);
-	report.result = RELOAD_REFUSED;
-	report.trigger = RELOAD_WATCH;
-	report.time_us = INT64_C(1767225600123456);
-	errlist_init(&report.errors, "p.json");
+	in_force.report.result = RELOAD_REFUSED;
+	in_force.report.trigger = RELOAD_WATCH;
+	in_force.report.time_us = INT64_C(1767225600123456);
+	errlist_init(&in_force.report.errors, "p.json");
 	errlist_add(
-	    &report.errors, ERR_INVALID, 3, 4, "/tools/a~1b", "not \"%s\"", "so");
-	report.errors.more = 5;
+	    &in_force.report.errors, ERR_INVALID, 3, 4, "/tools/a~1b", "not \"%s\"", "so");
+	in_force.report.errors.more = 5;
 	root = json_loads(get("/v1/policies"), 0, NULL);
 	last = json_pack("{s:s, s:s, s:s, s:b, s:[{s:s, s:i, s:i, s:s, s:s}], s:i}",
 	    "time", "2026-01-01T00:00:00.123Z", "trigger", "watch", "result", "refused",
@@ -214,7 +208,7 @@ test_last_reload(void **state)
 	assert_true(json_equal(json_object_get(root, "last_reload"), last));
 	json_decref(last);
 	json_decref(root);
-	reload_report_fini(&report);
+	reload_report_fini(&in_force.report);
 }
 
 static void

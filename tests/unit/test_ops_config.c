@@ -209,10 +209,10 @@ test_bad_flags(void **state)
 		    "--key-prefix: a key prefix is 1 to 64 characters of A-Z a-z 0-9 _ "
 		    ". "
 		    "-" },
-		{ { "--workers", "2" }, 78,
-		    "--workers: more than one worker is not supported yet; use 1" },
+		{ { "--workers", "65" }, 78,
+		    "--workers: \"65\" is not a whole number from 1 to 64" },
 		{ { "--workers", "0" }, 78,
-		    "--workers: \"0\" is not a whole number from 1 to 256" },
+		    "--workers: \"0\" is not a whole number from 1 to 64" },
 		{ { "--decision-log=" }, 78,
 		    "--decision-log: is empty; a file's path is needed" },
 		{ { "--on-store-failure", "local" }, 78,
@@ -391,7 +391,7 @@ test_all_at_once(void **state)
 	(void)state;
 	write_file("{\"deadline_ms\": 0}");
 	snprintf(flag, sizeof(flag), "--config=%s", file_path);
-	assert_int_equal(load(ARGS(flag, "--workers=9", "--log-level=loud"),
+	assert_int_equal(load(ARGS(flag, "--workers=99", "--log-level=loud"),
 			     ENV("RATION_KEY_PREFIX=?")),
 	    64);
 	assert_int_equal(errors.n, 4);

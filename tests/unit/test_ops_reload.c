@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "base/hash.h"
 #include "base/log.h"
+#include "ops/in_force.h"
 #include "ops/reload.h"
 
 #define GOOD "{\"version\": \"1\", \"default\": \"deny\"}"
@@ -25,12 +26,13 @@ static char path[64];
 static char *paths[] = { path };
 static struct config config;
 static struct metric_cells cells;
-static struct reload_report report;
+static struct in_force in_force;
 static struct documents documents;
 static struct loop *loop;
 static struct reload *reload;
 static int swaps;
-static int ends; /* to wait for */
+static int ends;  /* to wait for */
+static bool slow; /* somebody has not taken them yet */
 
 static void
 write_file(const char *text)
@@ -42,14 +44,7 @@ write_file(const char *text)
 	fclose(f);
 }
 
-static const struct policy_set *
-current(void *arg)
-{
-	(void)arg;
-	return documents.policies;
-}
-
-static void
+static bool
 swap(void *arg, struct documents *next)
 {
 	(void)arg;
@@ -58,6 +53,7 @@ swap(void *arg, struct documents *next)
 	documents = *next;
 	*next = (struct documents){ 0 };
 	swaps++;
+	return !slow;
 }
 
 static int64_t
@@ -87,8 +83,8 @@ run_until(int n)
 static void
 open_reload(void)
 {
-	struct reload_options options = { loop, &config, &cells, &report,
-		documents.stamp, current, swap, NULL };
+	struct reload_options options = { loop, &config, &cells, &in_force,
+		documents.stamp, swap, NULL };
 
 	reload = reload_new(&options);
 	assert_non_null(reload);
@@ -109,11 +105,13 @@ setup(void **state)
 	memset(&config, 0, sizeof(config));
 	memset(&cells, 0, sizeof(cells));
 	swaps = 0;
+	slow = false;
 	config.policy = (struct config_list){ paths, 1 };
 	write_file(GOOD);
 	errlist_init(&errors, NULL);
 	documents_load(&documents, &config, &errors);
 	errlist_fini(&errors);
+	in_force_init(&in_force, documents.policies);
 	loop = loop_new();
 	open_reload();
 	return 0;
@@ -124,7 +122,7 @@ teardown(void **state)
 {
 	(void)state;
 	reload_free(reload);
-	reload_report_fini(&report);
+	in_force_fini(&in_force);
 	documents_fini(&documents);
 	loop_free(loop);
 	unlink(path);
@@ -140,7 +138,7 @@ report_json(void)
 
 	json_text_init(&j, &text);
 	json_text_open(&j, NULL, '{');
-	reload_report_format(&j, "last_reload", &report);
+	reload_report_format(&j, "last_reload", &in_force.report);
 	json_text_close(&j, '}');
 	root = json_loads(buf_cstr(&text), 0, NULL);
 	assert_non_null(root);
@@ -229,7 +227,7 @@ test_refused(void **state)
 	reload_request(reload, RELOAD_WATCH);
 	run_until(2);
 	assert_report("ok", "watch", 0);
-	assert_int_equal(report.errors.n, 0);
+	assert_int_equal(in_force.report.errors.n, 0);
 	assert_int_equal(metric_get(&cells, METRIC_RELOAD_SUCCESS), 1);
 }
 
@@ -247,9 +245,40 @@ test_many_requests(void **state)
 	run_until(2);
 	assert_int_equal(reloads(), 2);
 	/* The signal is not forgotten over those that came later. */
-	assert_int_equal(report.trigger, RELOAD_SIGNAL);
-	assert_int_equal(report.result, RELOAD_OK);
+	assert_int_equal(in_force.report.trigger, RELOAD_SIGNAL);
+	assert_int_equal(in_force.report.result, RELOAD_OK);
 	assert_true(swaps >= 1);
+}
+
+static void
+stop_when_handed(void *arg)
+{
+	(void)arg;
+	if (swaps > 0)
+		loop_stop(loop);
+}
+
+/* Nothing is told before everybody has the new documents, and what is asked for
+ * meanwhile waits as well. */
+static void
+test_told_when_all_have_taken(void **state)
+{
+	(void)state;
+	slow = true;
+	write_file(OTHER);
+	reload_request(reload, RELOAD_SIGNAL);
+	loop_on_turn(loop, stop_when_handed, NULL);
+	assert_int_equal(loop_run(loop), 0);
+	assert_int_equal(in_force.report.result, RELOAD_NONE);
+	assert_ptr_not_equal(in_force.policies, documents.policies);
+	reload_request(reload, RELOAD_WATCH);
+	slow = false;
+	reload_taken(reload);
+	assert_report("ok", "signal", 1);
+	assert_ptr_equal(in_force.policies, documents.policies);
+	assert_int_equal(swaps, 1);
+	run_until(2);
+	assert_report("ok", "watch", 0);
 }
 
 /* The tokens go with the policies: all or nothing. */
@@ -269,7 +298,7 @@ test_tokens_are_part_of_it(void **state)
 	reload_request(reload, RELOAD_SIGNAL);
 	run_until(1);
 	assert_int_equal(swaps, 0);
-	assert_string_equal(report.errors.items[0].file, nowhere);
+	assert_string_equal(in_force.report.errors.items[0].file, nowhere);
 	config.token_file = file;
 	reload_request(reload, RELOAD_SIGNAL);
 	run_until(2);
@@ -348,6 +377,7 @@ main(void)
 		TEST(handed_over),
 		TEST(refused),
 		TEST(many_requests),
+		TEST(told_when_all_have_taken),
 		TEST(tokens_are_part_of_it),
 		TEST(freed_in_the_middle),
 		TEST(watched),

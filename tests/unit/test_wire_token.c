@@ -34,8 +34,8 @@ test_any_token_opens(void **state)
 	assert_false(token_set_has(set, slice_str("# two of them")));
 	assert_false(token_set_has(set, slice_make(FIRST, 15)));
 	assert_false(token_set_has(set, slice_make(NULL, 0)));
-	token_set_free(set);
-	token_set_free(NULL);
+	token_set_unref(set);
+	token_set_unref(NULL);
 }
 
 static const struct {
@@ -78,7 +78,7 @@ test_limits(void **state)
 	set = parse(text, &ei);
 	assert_non_null(set);
 	assert_true(token_set_has(set, slice_str(FIRST "-15")));
-	token_set_free(set);
+	token_set_unref(set);
 	strcat(text, SECOND);
 	assert_null(parse(text, &ei));
 	assert_int_equal(ei.code, ERR_TOOBIG);
@@ -88,7 +88,7 @@ test_limits(void **state)
 	longest[TOKEN_MAX] = '\0';
 	set = parse(longest, &ei);
 	assert_true(token_set_has(set, slice_str(longest)));
-	token_set_free(set);
+	token_set_unref(set);
 }
 
 static void

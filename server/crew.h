@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * All workers. The first is the head: it runs in the caller's thread, listens for all,
+ * and hands each connection to the worker that has the fewest. The others run in threads
+ * of their own, which take no signals. Threads talk by letters only (mailbox.h); what
+ * they share otherwise is in struct worker_shared.
+ *
+ * Threads: all functions in the head's.
+ */
+#ifndef SERVER_CREW_H
+#define SERVER_CREW_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/attr.h"
+#include "base/err.h"
+#include "ops/documents.h"
+#include "worker.h"
+
+/* Told in the head's thread, from its loop. */
+struct crew_events {
+	void (*on_taken)(void *arg);  /* crew_take() is done everywhere */
+	void (*on_turn)(void *arg);   /* the head's turn ends */
+	void (*on_failed)(void *arg); /* another worker's loop has failed */
+	void *arg;
+};
+
+struct member;
+
+struct crew {
+	size_t n;
+	struct member **members;
+	struct metric_cells **cells; /* one block for each, on cache lines of its own */
+	struct loop_group group;
+	struct front_quota quota;
+	struct crew_events events;
+	size_t last;     /* who got a connection last */
+	size_t n_taking; /* who have not taken the documents yet */
+	size_t n_idle;   /* of the others, while draining */
+};
+
+/* Makes room for n >= 1 workers. 0 or ERR_NOMEM. */
+int crew_init(struct crew *crew, size_t n) MUST_CHECK;
+
+/*
+ * Builds all workers, binds the listeners, runs nothing. Fills in what of `shared`
+ * belongs to the crew. 0, or what worker_open() says.
+ */
+int crew_open(struct crew *crew, const struct worker_shared *shared,
+    const struct crew_events *events, struct errinfo *ei) MUST_CHECK;
+
+/* Starts the threads; the caller runs crew_loop(). 0, or ERR_NOMEM. */
+int crew_start(struct crew *crew, struct errinfo *ei) MUST_CHECK;
+/* The head's; NULL when it could not be opened. */
+struct loop *crew_loop(const struct crew *crew);
+
+/* Gives these documents to every worker; each takes them within a turn of its loop. True:
+ * all have. False: on_taken() will tell; until then not to be called again. */
+bool crew_take(struct crew *crew, const struct documents *documents) MUST_CHECK;
+
+/* Stops accepting; what is under way is answered. */
+void crew_drain(struct crew *crew);
+/* While draining: whether nothing is under way any more. */
+bool crew_is_idle(const struct crew *crew);
+size_t crew_connections(const struct crew *crew);
+
+/* Once the head's loop has ended: ends the others. Whether something was cut off. */
+bool crew_stop(struct crew *crew);
+
+/* Ends what still runs. A zeroed one is fine. */
+void crew_fini(struct crew *crew);
+
+#endif
