@@ -56,10 +56,12 @@ loop_init(struct loop *loop)
 	loop->in = malloc(LOOP_READ_MAX);
 	loop->base = event_base_new();
 	loop->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-	if (!loop->in || !loop->base || loop->wake_fd < 0)
+	if (!loop->in || !loop->base || loop->wake_fd < 0 ||
+	    event_base_priority_init(loop->base, 2) < 0)
 		return ERR_NOMEM;
 	event_assign(&loop->wake_event, loop->base, loop->wake_fd, EV_READ | EV_PERSIST,
 	    on_wake_event, loop);
+	event_priority_set(&loop->wake_event, 0);
 	if (event_add(&loop->wake_event, NULL) < 0)
 		return ERR_NOMEM;
 	loop->sweep = loop_timer_new(loop, conns_sweep, loop);

@@ -74,7 +74,8 @@ bool loop_owes_bytes(const struct loop *loop);
 /* At the end of each turn, before writing. */
 void loop_on_turn(struct loop *loop, void (*fn)(void *arg), void *arg);
 
-/* Makes the loop call `fn` soon in its own thread; async-signal-safe. */
+/* Makes the loop call `fn` soon in its own thread, before what else has happened by
+ * then; async-signal-safe. */
 void loop_on_wake(struct loop *loop, void (*fn)(void *arg), void *arg);
 void loop_wake(struct loop *loop);
 

@@ -6,10 +6,13 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
 #include "base/clock.h"
+#include "net/conn.h"
 #include "net/loop.h"
 
 struct seen {
@@ -20,6 +23,7 @@ struct seen {
 	int left; /* times to re-arm */
 	int64_t at_us;
 	int signo;
+	int fd; /* a client's far end */
 };
 
 static int
@@ -159,6 +163,108 @@ test_another_thread_wakes_it(void **state)
 	pthread_join(thread, NULL);
 }
 
+/* --- clients ----------------------------------------------------------------------- */
+
+static size_t
+on_bytes(void *arg, const char *data, size_t len)
+{
+	(void)data;
+	on_stop(arg);
+	return len;
+}
+
+static void
+on_end(void *arg, enum conn_end end, const struct errinfo *why)
+{
+	(void)arg;
+	(void)end;
+	(void)why;
+}
+
+/* A client of the loop; the far end of its connection. */
+static int
+add_client(struct seen *s, struct conn **conn)
+{
+	static const struct conn_options options = { .in_max = 100, .out_high = 100 };
+	static const struct conn_ops ops = { .on_data = on_bytes, .on_end = on_end };
+	int pair[2];
+
+	assert_int_equal(
+	    socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair), 0);
+	*conn = conn_accept(s->loop, pair[0], &options, &ops, s);
+	assert_non_null(*conn);
+	return pair[1];
+}
+
+static void
+note_wake(void *arg)
+{
+	struct seen *s = arg;
+
+	assert_int_equal(s->fired, 0);
+	s->turns++;
+}
+
+static void
+send_and_wake(void *arg)
+{
+	struct seen *s = arg;
+
+	assert_int_equal(write(s->fd, "x", 1), 1);
+	loop_wake(s->loop);
+}
+
+/* What another thread asks for comes before what clients have sent by then. */
+static void
+test_a_wake_up_goes_first(void **state)
+{
+	struct seen *s = *state;
+	struct conn *conn;
+
+	s->fd = add_client(s, &conn);
+	loop_on_wake(s->loop, note_wake, s);
+	/* In a turn, when the client is listened to already. */
+	s->timer = loop_timer_new(s->loop, send_and_wake, s);
+	loop_timer_set(s->timer, 1000);
+	assert_int_equal(loop_run(s->loop), 0);
+	assert_int_equal(s->turns, 1);
+	close(s->fd);
+}
+
+static void
+test_clients_of_a_group(void **state)
+{
+	struct seen *s = *state;
+	struct loop_group group = { 0 };
+	struct loop *other = loop_new();
+	struct conn *one;
+	struct conn *two;
+	int fds[2];
+
+	loop_join(s->loop, &group);
+	loop_join(other, &group);
+	loop_expect_client(s->loop);
+	loop_expect_client(other);
+	assert_int_equal(loop_clients(s->loop), 1);
+	assert_int_equal(loop_group_clients(s->loop), 2);
+	loop_miss_client(other);
+	loop_meet_client(s->loop);
+	fds[0] = add_client(s, &one); /* who was expected */
+	assert_int_equal(loop_clients(s->loop), 1);
+	fds[1] = add_client(s, &two); /* nobody expected that one */
+	assert_int_equal(loop_clients(s->loop), 2);
+	assert_int_equal(loop_clients(other), 0);
+	assert_int_equal(loop_group_clients(other), 2);
+	conn_close(one);
+	conn_close(two);
+	assert_int_equal(loop_group_clients(other), 0);
+	close(fds[0]);
+	close(fds[1]);
+	loop_free(other);
+	loop_free(s->loop);
+	s->loop = NULL; /* before the group goes */
+}
+
 static void
 test_stop_before_run_is_kept(void **state)
 {
@@ -233,6 +339,10 @@ main(void)
 		    test_each_turn_ends_with_the_hook, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 		    test_another_thread_wakes_it, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+		    test_a_wake_up_goes_first, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+		    test_clients_of_a_group, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 		    test_stop_before_run_is_kept, setup, teardown),
 		cmocka_unit_test_setup_teardown(

@@ -70,8 +70,11 @@ test_blocks_are_summed(void **state)
 	(void)state;
 	metric_add(cells[0], METRIC_CHECKS_ALLOW, 40);
 	metric_add(cells[1], METRIC_CHECKS_ALLOW, 2);
+	metric_set(cells[0], METRIC_STORE_UP, 1);
 	text = format(&out);
 	assert_non_null(strstr(text, "\nration_checks_total{verdict=\"allow\"} 42\n"));
+	/* Only when all say so. */
+	assert_non_null(strstr(text, "# TYPE ration_store_up gauge\nration_store_up 0\n"));
 	assert_non_null(
 	    strstr(text, "\nration_checks_total{verdict=\"deny_limit\"} 0\n"));
 	assert_non_null(
