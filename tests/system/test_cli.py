@@ -467,7 +467,7 @@ def test_completion_knows_every_option():
     assert len(flags) > 10
     assert complete("ration", "check", "t", "--") == flags
     assert complete("ration", "explain", "t", "--") == flags
-    for name in ("usage", "commit", "rollback", "renew", "reset"):
+    for name in ("usage", "commit", "rollback", "renew", "reset", "bench"):
         flags = set(re.findall(r"^  (--[a-z-]+)", run_ration(name, "--help").stdout,
                                re.M))
         assert complete("ration", name, "--") == flags, name
