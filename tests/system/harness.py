@@ -341,7 +341,10 @@ class Rationd(Process):
             self.command += ["--listen-http", f"fd:{http.fileno()}",
                              "--listen-resp", f"fd:{resp.fileno()}",
                              *worker_flags(flags), *map(str, flags)]
-            self.spawn(self.command, env=clean_env(env),
+            # Of a daemon of which nothing is said of deadlines none is tested: a busy
+            # machine may take its time.
+            patience = {"RATION_DEADLINE_MS": "1000", **(env or {})}
+            self.spawn(self.command, env=clean_env(patience),
                        pass_fds=(http.fileno(), resp.fileno()))
         # Only rationd holds the sockets now: when it dies, callers are refused.
 

@@ -160,7 +160,7 @@ def test_killed_again_and_again(redis_factory, rationd):
 # --- frozen ---------------------------------------------------------------------------
 
 def test_frozen_and_late_charges(redis_server, rationd):
-    daemon = rationd(HOUR, store=redis_server.url)
+    daemon = rationd(HOUR, store=redis_server.url, flags=["--deadline-ms", 50])
     calls = [("much", "a"), ("both", "b"), ("much", "c"), ("both", "d")]
     with Load(daemon, calls) as load:
         load.wait_for_one("allow", 0)
@@ -186,7 +186,7 @@ def test_frozen_and_late_charges(redis_server, rationd):
 
 def test_many_short_freezes(redis_server, rationd):
     """Freezes about as long as the deadline: replies come just before it and after."""
-    daemon = rationd(HOUR, store=redis_server.url)
+    daemon = rationd(HOUR, store=redis_server.url, flags=["--deadline-ms", 50])
     with Load(daemon, [("much", "a"), ("both", "b")], rate=600, resp=6) as load:
         load.wait_for_one("allow", 0)
         for i in range(20):
@@ -204,7 +204,7 @@ def test_many_short_freezes(redis_server, rationd):
 def test_frozen_for_long(redis_server, rationd):
     """Past 3 s the connection is taken for dead. What was on its way then may stay
     charged, at most two batches; it is never admitted."""
-    daemon = rationd(HOUR, store=redis_server.url)
+    daemon = rationd(HOUR, store=redis_server.url, flags=["--deadline-ms", 50])
     with Load(daemon, [("much", "a")], rate=100) as load:
         load.wait_for_one("allow", 0)
         redis_server.pause()
