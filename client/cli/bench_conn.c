@@ -215,6 +215,14 @@ on_greeted(struct bench_conn *c, struct bench_env *env, const struct bench_reply
 	drop(c, env, BENCH_LOST);
 }
 
+/* The other side has no room for the connection, say. */
+static void
+on_unasked(struct bench_conn *c, struct bench_env *env)
+{
+	env->trouble.connect_failures++;
+	drop_saying(c, env, "an answer came that nobody asked for");
+}
+
 /* One whole answer. False: the connection is down now. */
 static bool
 on_reply(struct bench_conn *c, struct bench_env *env, const struct bench_reply *reply)
@@ -223,8 +231,8 @@ on_reply(struct bench_conn *c, struct bench_env *env, const struct bench_reply *
 		bench_trouble_note(&env->trouble, reply->error);
 	if (c->state == CONN_GREETING)
 		on_greeted(c, env, reply);
-	else if (c->n == 0) /* "max number of clients reached", say */
-		drop_saying(c, env, "an answer came that nobody asked for");
+	else if (c->n == 0)
+		on_unasked(c, env);
 	else
 		finish_one(c, env, reply->outcome)->degraded += reply->degraded;
 	if (reply->close && c->state != CONN_DOWN)

@@ -240,6 +240,16 @@ def test_without_the_store(rationd, redis_server, protocol):
     assert report["errors"]["unavailable"] == report["degraded"] == 100
 
 
+def test_more_connections_than_the_daemon_takes(rationd):
+    """Those that it takes do all the work, and the report tells of the others."""
+    report = bench("--tool", "free", *to(rationd(BENCH, flags=["--max-connections", 5])),
+                   "--duration", 1, "--connections", 10, status=1)
+    assert report["mix"]["allow"] > 0
+    assert report["connect_failures"] + report["errors"]["refused"] + report["errors"][
+        "lost"] > 0
+    assert "max number of clients" in report["first_error"]
+
+
 @pytest.mark.parametrize("protocol", ["resp", "http"])
 def test_daemon_killed_in_the_middle(rationd, protocol):
     daemon = rationd(BENCH)
@@ -412,8 +422,8 @@ def test_an_answer_too_much():
             conn.sendall(answer() * (n + 1))
     with peer(serve) as address:
         report = bench("--tool", "t", "--server", address, "--requests", 3,
-                       "--connections", 1, status=0)
-    assert report["mix"]["allow"] == 3
+                       "--connections", 1, status=1)
+    assert report["mix"]["allow"] == 3 and report["connect_failures"] > 0
     assert report["first_error"] == "an answer came that nobody asked for"
 
 
