@@ -33,8 +33,9 @@ struct run {
 struct batch {
 	bool sent;
 	int64_t around_us; /* the server's clock when it was sent, about */
-	size_t n;          /* takes gathered, or entries once sent */
-	size_t live;       /* takes that did not leave */
+	struct deny_moment moment;
+	size_t n;    /* takes gathered, or entries once sent */
+	size_t live; /* takes that did not leave */
 	size_t keys;
 	struct run runs[SHAPES_MAX];
 	size_t n_runs;
@@ -76,6 +77,12 @@ size_t
 batch_live(const struct batch *batch)
 {
 	return batch->live;
+}
+
+struct deny_moment *
+batch_moment(struct batch *batch)
+{
+	return &batch->moment;
 }
 
 static size_t
@@ -424,14 +431,17 @@ read_numbers(struct take *take, const struct reply_value *v)
 }
 
 static void
-apply_one(struct take *take, const struct reply_value *v, int64_t now_us)
+apply_one(struct batch *batch, struct take *take, const struct reply_value *v,
+    const struct batch_outcome *out)
 {
 	take->status = TAKE_ADMITTED;
-	take->now_us = now_us;
+	take->now_us = out->now_us;
 	take->fault = FAULT_NONE;
 	read_numbers(take, v);
 	if (UNLIKELY(take->look))
 		weigh_look(take);
+	else if (take->status == TAKE_REFUSED && out->denials)
+		deny_cache_put(out->denials, take, &batch->moment);
 	take->done(take);
 }
 
@@ -507,14 +517,14 @@ apply_error(struct take *take, struct store *store, struct slice text,
 
 /* The same with a ledger, whose element stands in front. */
 static void
-apply_ledger(struct take *take, const struct reply *reply, size_t at,
-    struct store *store, struct batch_outcome *out)
+apply_ledger(struct batch *batch, struct take *take, const struct reply *reply,
+    size_t at, struct store *store, struct batch_outcome *out)
 {
 	const struct reply_value *numbers = &reply->values[at + 1];
 
 	switch (ledger_read(take, reply, at)) {
 	case LEDGER_FRESH:
-		apply_one(take, numbers, out->now_us);
+		apply_one(batch, take, numbers, out);
 		break;
 	case LEDGER_REPLAYED:
 		apply_replay(take, numbers);
@@ -526,6 +536,20 @@ apply_ledger(struct take *take, const struct reply *reply, size_t at,
 		apply_error(take, store, reply_text(reply, at), out);
 		break;
 	}
+}
+
+/* The server's clock showed now_us between the call and its reply. */
+static void
+read_clock(struct batch *batch, struct batch_outcome *out)
+{
+	int64_t least_us = out->now_us - out->answered_us;
+	int64_t most_us = out->now_us - batch->moment.sent_us;
+
+	if (out->ahead_us < least_us)
+		out->ahead_us = least_us;
+	if (out->ahead_us > most_us)
+		out->ahead_us = most_us;
+	batch->moment.decided_us = out->now_us - out->ahead_us;
 }
 
 int
@@ -546,6 +570,7 @@ batch_apply(struct batch *batch, const struct reply *reply, struct store *store,
 		return ERR_SYNTAX;
 	}
 	out->now_us = reply->values[0].number;
+	read_clock(batch, out);
 	for (size_t i = 0; i < batch->n; i++) {
 		const struct entry *e = &batch->entries[i];
 		const struct reply_value *v = &reply->values[at];
@@ -554,11 +579,11 @@ batch_apply(struct batch *batch, const struct reply *reply, struct store *store,
 			out->late++;
 			out->admitted += late_give_back(&gb, e->late, reply, at);
 		} else if (e->take && e->take->ledger) {
-			apply_ledger(e->take, reply, at, store, out);
+			apply_ledger(batch, e->take, reply, at, store, out);
 		} else if (e->take && v->kind != REPLY_INT) {
 			apply_error(e->take, store, reply_text(reply, at), out);
 		} else if (e->take) {
-			apply_one(e->take, v, out->now_us);
+			apply_one(batch, e->take, v, out);
 		}
 		at += e->n;
 	}
