@@ -5,8 +5,9 @@
  *	batch_add()* -> batch_format() -> ... reply ... -> batch_apply()
  *
  * Takes of one shape (the same limits and costs) stand together as a run, so that the
- * call carries their keys and little else. An order of a batch's checks is as good as
- * any other: all of them were under way at once.
+ * call carries their keys and little else. Takes that are the very same (redis/twins)
+ * are one entry of the call, with how many they are. An order of a batch's checks is as
+ * good as any other: all of them were under way at once.
  *
  * A take whose deadline passes leaves the batch: before the call it is simply gone,
  * after it the batch keeps what is needed to give back what the call may have taken.
@@ -36,7 +37,8 @@ struct batch;
 struct batch *batch_new(void) MUST_CHECK; /* NULL: out of memory */
 void batch_free(struct batch *batch);     /* holds no takes */
 
-size_t batch_size(const struct batch *batch); /* checks, those that left included */
+/* Takes; once it was sent its entries, also of takes that left. */
+size_t batch_size(const struct batch *batch);
 size_t batch_live(const struct batch *batch); /* takes that are still in it */
 bool batch_has_room(const struct batch *batch, const struct take *take);
 
