@@ -167,17 +167,14 @@ unlink_take(struct batch *batch, struct take *take)
 
 /* --- the call ----------------------------------------------------------------- */
 
-/* Those of a run that are the very same become one entry. */
+/* Puts those of the run that are the same behind their leaders. */
 static void
-find_twins(struct batch *batch, struct run *run)
+join_twins(struct batch *batch, struct run *run)
 {
 	struct take *next;
 
-	if (run->mixed || run->single.n < 2 || !twins_allow(run->single.first))
-		return;
-	twins_start(&batch->twins, run->single.n);
 	for (struct take *t = run->single.first; t; t = next) {
-		struct take *leader = twins_find(&batch->twins, t);
+		struct take *leader = t->leader;
 
 		next = t->next;
 		if (!leader)
@@ -191,6 +188,24 @@ find_twins(struct batch *batch, struct run *run)
 		batch->keys -= count_keys(t);
 		twins_join(leader, t);
 	}
+}
+
+/* Those of a run that are the very same become one entry, where they are enough: the
+ * script needs a part of its own for that. */
+static void
+find_twins(struct batch *batch, struct run *run)
+{
+	size_t led = 0;
+
+	if (run->mixed || run->single.n <= TWINS_MIN || !twins_allow(run->single.first))
+		return;
+	twins_start(&batch->twins, run->single.n);
+	for (struct take *t = run->single.first; t; t = t->next) {
+		t->leader = twins_find(&batch->twins, t);
+		led += t->leader != NULL;
+	}
+	if (led >= TWINS_MIN && led >= run->single.n / TWINS_SHARE)
+		join_twins(batch, run);
 }
 
 /* How many takes from `take` on, in its list, have its shape. */

@@ -13,6 +13,12 @@
 
 #include "store/store.h"
 
+/* So many that are led are worth it: in all, and one in so many takes. Below that they
+ * are charged one by one (measured with scripts/bench: a few of 512 cost Redis more
+ * together than apart). */
+#define TWINS_MIN 4
+#define TWINS_SHARE 8
+
 #define TWINS_TABLE 1024 /* a power of two; twice as many as a batch has checks */
 
 /* The leaders met so far. */
