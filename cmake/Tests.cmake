@@ -42,7 +42,7 @@ endif()
 # plain redis-server: no sanitizer, no warnings that only concern our own code.
 add_library(clock_shim MODULE ${PROJECT_SOURCE_DIR}/tests/vectors/clock_shim.c)
 file(GLOB vector_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/vectors/backend_*.c)
-foreach(name run_vectors run_property)
+foreach(name run_vectors run_property run_crowds)
 	add_executable(${name} ${PROJECT_SOURCE_DIR}/tests/vectors/${name}.c
 		${PROJECT_SOURCE_DIR}/tests/vectors/asker.c
 		${PROJECT_SOURCE_DIR}/tests/vectors/case.c ${vector_sources})
@@ -56,7 +56,11 @@ target_sources(run_property PRIVATE
 	${PROJECT_SOURCE_DIR}/tests/vectors/property_policy.c
 	${PROJECT_SOURCE_DIR}/tests/vectors/property_tell.c
 	${PROJECT_SOURCE_DIR}/tests/vectors/property_time.c)
+target_sources(run_crowds PRIVATE
+	${PROJECT_SOURCE_DIR}/tests/vectors/property_policy.c
+	${PROJECT_SOURCE_DIR}/tests/vectors/property_time.c)
 file(GLOB vector_files CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/vectors/*.json)
 add_test(NAME vectors COMMAND run_vectors --backend all ${vector_files})
 # The same answers from all backends, whatever they are asked; scripts/test runs more.
 add_test(NAME property COMMAND run_property 1)
+add_test(NAME crowds COMMAND run_crowds 1)

@@ -14,6 +14,9 @@
 -- Where the number of checks is below zero, that many checks only look: they charge
 -- nothing, and their answer is the counts as they are.
 -- KEYS holds the counters of the checks in the same order, limit by limit.
+-- Checks that are the very same are one entry of a run of its own: 'times', entries in the
+--   run, limits per entry, the limits as above, all enforced and no slots, with costs above
+--   0; then for each entry how many checks it stands for. As many are granted as fit.
 -- All numbers are whole and at most 2^53 - 1, exact in Lua's doubles.
 --
 -- A run with a ledger has more in front and behind:
@@ -42,6 +45,9 @@
 -- A sliding limit has two numbers: the count of this window and that of the one before.
 -- A bucket has two: how many µs are left until it is full, and how many were given back
 -- to it since it was.
+-- An entry of many checks has one element more, in front: how many were granted. Its counts
+-- are those after that; where it is not all of them, the first limit that lacks room for
+-- one more is given as -1 - count.
 -- Slots have two numbers: how many are held, and in how many ms the first lease ends (0:
 -- none is held).
 -- A limit whose max is given as -1 - max is a shadow limit. Those stand behind the others
@@ -144,6 +150,17 @@ local function take_one(first, last, l)
 	end
 end
 
+local function add_error(fault, n)
+	if type(fault) == 'table' then
+		fault = fault.err
+	end
+	out[n_out + 1] = tostring(fault)
+	for j = 2, n do
+		out[n_out + j] = 0
+	end
+	n_out = n_out + n
+end
+
 -- Runs of any shape. Made only when one asks for it, as the parts below are: most calls
 -- need none, and every call pays for what it defines.
 local function new_general()
@@ -187,6 +204,11 @@ local function new_general()
 
 	function fixed.fits(l)
 		return l.used + l.number <= l.max
+	end
+
+	-- How much may still be charged, and how much of it one check takes.
+	function fixed.room(l)
+		return l.max - l.used, l.number
 	end
 
 	function fixed.undo(key, l)
@@ -346,21 +368,12 @@ local function new_general()
 		return width
 	end
 
+-- include shared/take_times.lua
+
 	return general
 end
 
 -- include shared/take_others.lua
-
-local function add_error(fault, n)
-	if type(fault) == 'table' then
-		fault = fault.err
-	end
-	out[n_out + 1] = tostring(fault)
-	for j = 2, n do
-		out[n_out + j] = 0
-	end
-	n_out = n_out + n
-end
 
 -- One run; a check that fails is undone and the run goes on behind it.
 local function take_run(first, last, limits, looks)
@@ -411,18 +424,27 @@ end
 local at, key = 1, 1
 while args[at] do
 	local checks, n = tonumber(args[at]), tonumber(args[at + 1])
-	if not checks then
+	if args[at] == 'ledger' then
 		ledger = ledger or new_ledger()
 		at, key = ledger(at + 1, key)
 	else
-		local limits = {}
+		local limits, together = {}, not checks
+		if together then
+			checks, n, at = n, tonumber(args[at + 2]), at + 1
+		end
 		at = at + 2
 		for j = 1, n do
 			limits[j], at = read_limit(at)
 		end
 		local looks = checks < 0
 		checks = math.abs(checks)
-		take_run(key, key + checks * n - 1, limits, looks)
+		if together then
+			general = general or new_general()
+			general.take_run(key, checks, limits, at)
+			at = at + checks
+		else
+			take_run(key, key + checks * n - 1, limits, looks)
+		end
 		key = key + checks * n
 	end
 end

@@ -275,6 +275,7 @@ open_workers(struct server *s, struct errinfo *ei)
 		.policies = s->documents.policies,
 		.memory = s->memory,
 		.redis = s->memory ? NULL : &s->redis,
+		.denials = &s->denials,
 		.tokens = s->documents.tokens,
 		.started_us = s->started_us,
 		.in_force = &s->in_force,

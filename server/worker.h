@@ -26,6 +26,7 @@
 #include "ops/in_force.h"
 #include "policy/set.h"
 #include "redis/url.h"
+#include "store/deny_cache.h"
 #include "store/memory.h"
 #include "wire/token.h"
 
@@ -36,6 +37,7 @@ struct worker_shared {
 	struct policy_set *policies;
 	struct memory *memory;             /* the embedded store; else NULL */
 	const struct redis_url *redis;     /* the Redis store; else NULL */
+	struct deny_epoch *denials;        /* of the Redis stores */
 	struct token_set *tokens;          /* NULL without */
 	struct metric_cells *const *cells; /* one block per worker */
 	size_t n_cells;

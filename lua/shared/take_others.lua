@@ -61,6 +61,11 @@ local function new_others()
 			share_up(l.before, l.stop - now_ms, l.stop - l.start) <= room
 	end
 
+	function sliding.room(l)
+		local weight = share_up(l.before, l.stop - now_ms, l.stop - l.start)
+		return l.max - l.used - weight, l.number
+	end
+
 	function sliding.charge(key, l)
 		sliding.look(key, l)
 		if not sliding.fits(l) then
@@ -100,6 +105,10 @@ local function new_others()
 	function bucket.fits(l)
 		return l.number <= l.max and
 			l.used + l.number * l.interval <= l.max * l.interval
+	end
+
+	function bucket.room(l)
+		return l.max * l.interval - l.used, l.number * l.interval
 	end
 
 	function bucket.charge(key, l)

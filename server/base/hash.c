@@ -7,6 +7,9 @@
 #include "base/err.h"
 
 _Static_assert(crypto_shorthash_BYTES == sizeof(uint64_t), "one word");
+_Static_assert(crypto_shorthash_siphashx24_BYTES == 2 * sizeof(uint64_t) &&
+	crypto_shorthash_siphashx24_KEYBYTES == crypto_shorthash_KEYBYTES,
+    "two words of the same key");
 
 static unsigned char hash_key[crypto_shorthash_KEYBYTES];
 
@@ -29,6 +32,12 @@ hash_bytes(const void *data, size_t len)
 
 	crypto_shorthash((unsigned char *)&out, data, len, hash_key);
 	return out;
+}
+
+void
+hash_bytes_wide(const void *data, size_t len, uint64_t out[2])
+{
+	crypto_shorthash_siphashx24((unsigned char *)out, data, len, hash_key);
 }
 
 void

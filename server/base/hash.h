@@ -19,6 +19,8 @@ int hash_start(void) MUST_CHECK;
 
 /* Differs from process to process. */
 uint64_t hash_bytes(const void *data, size_t len);
+/* The same, wide enough to stand for what was hashed. */
+void hash_bytes_wide(const void *data, size_t len, uint64_t out[2]);
 
 /* The SHA-256 of `data` as lower-case hex: the first `digits` (<= 64) and a NUL. */
 void hash_sha256_hex(struct slice data, char *out, size_t digits);

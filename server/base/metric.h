@@ -83,6 +83,8 @@
 	    "reason=\"crowded\"", "")                                                  \
 	X(STORE_UP, "ration_store_up", LEAST, "",                                      \
 	    "1 while the store can take charges from every worker, else 0.")           \
+	X(DENY_CACHE_HITS, "ration_deny_cache_hits_total", COUNTER, "",                \
+	    "Checks denied because of a refusal that was remembered.")                 \
 	X(STORE_BATCHES, "ration_store_batches_total", COUNTER, "",                    \
 	    "Script calls sent to the store.")                                         \
 	X(STORE_TAKES, "ration_store_takes_total", COUNTER, "",                        \

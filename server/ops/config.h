@@ -50,6 +50,7 @@ struct config {
 	int64_t deadline_ms;
 	int64_t on_store_failure; /* 0: deny, 1: allow */
 	int64_t dedup_ttl;        /* seconds */
+	int64_t deny_cache_ms;    /* 0: off */
 
 	struct config_list listen_http; /* addresses; one item "none": off */
 	struct config_list listen_resp;

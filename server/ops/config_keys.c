@@ -143,7 +143,16 @@ const struct config_key config_keys[] = {
 	    .metavar = "SECONDS",
 	    .help = "How long a request id is known, and that a reservation was "
 		    "settled: a retry within it gets the first answer again." },
-	{ .name = "deny-cache-ms", .type = CONFIG_LATER, .where = CONFIG_EVERYWHERE },
+	{ .name = "deny-cache-ms",
+	    .type = CONFIG_NUMBER,
+	    .where = CONFIG_EVERYWHERE,
+	    .offset = IN_CONFIG(deny_cache_ms),
+	    .min = 0,
+	    .max = 10000,
+	    .def = "250",
+	    .metavar = "MS",
+	    .help = "With Redis: how long a limit that was seen full is not asked "
+		    "about again; 0: it is, every time." },
 	{ .name = "local-share", .type = CONFIG_LATER, .where = CONFIG_EVERYWHERE },
 
 	{ .name = "listen-http",

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-#include "redis/batch.h"
+#include "redis/batch_inner.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,36 +10,7 @@
 #include "redis/form.h"
 #include "redis/late.h"
 #include "redis/ledger.h"
-
-/* How often a take may be asked again with other dates. Once is the rule. */
-#define ASK_MAX 3
-#define SHAPES_MAX 32 /* runs told apart in one batch; more just make more runs */
-
-/* One check of the batch, in the order of the script's answer. At most one of the two
- * is set; neither: it left and nothing need be given back. */
-struct entry {
-	struct take *take;
-	struct late *late;
-	size_t n; /* elements that answer it */
-};
-
-/* Takes of one shape, as a list over take->next. */
-struct run {
-	struct take *first;
-	struct take *last;
-	size_t n;
-};
-
-struct batch {
-	bool sent;
-	int64_t around_us; /* the server's clock when it was sent, about */
-	size_t n;          /* takes gathered, or entries once sent */
-	size_t live;       /* takes that did not leave */
-	size_t keys;
-	struct run runs[SHAPES_MAX];
-	size_t n_runs;
-	struct entry *entries; /* BATCH_CHECKS_MAX, filled by batch_format() */
-};
+#include "redis/twins.h"
 
 struct batch *
 batch_new(void)
@@ -47,7 +18,7 @@ batch_new(void)
 	return calloc(1, sizeof(struct batch));
 }
 
-static void
+void
 batch_clear(struct batch *batch)
 {
 	for (size_t i = 0; batch->sent && i < batch->n; i++)
@@ -76,6 +47,12 @@ size_t
 batch_live(const struct batch *batch)
 {
 	return batch->live;
+}
+
+struct deny_moment *
+batch_moment(struct batch *batch)
+{
+	return &batch->moment;
 }
 
 static size_t
@@ -120,13 +97,35 @@ static struct run *
 find_run(struct batch *batch, const struct take *take)
 {
 	for (size_t i = batch->n_runs; i > 0; i--)
-		if (batch->runs[i - 1].n > 0 &&
-		    same_shape(batch->runs[i - 1].first, take))
+		if (batch->runs[i - 1].single.n > 0 &&
+		    same_shape(batch->runs[i - 1].single.first, take))
 			return &batch->runs[i - 1];
 	if (batch->n_runs == SHAPES_MAX)
 		return NULL;
 	batch->runs[batch->n_runs] = (struct run){ 0 };
 	return &batch->runs[batch->n_runs++];
+}
+
+static void
+list_append(struct list *list, struct take *take)
+{
+	take->next = NULL;
+	take->prev = list->last;
+	if (list->last)
+		list->last->next = take;
+	else
+		list->first = take;
+	list->last = take;
+	list->n++;
+}
+
+static void
+list_remove(struct list *list, struct take *take)
+{
+	*(take->prev ? &take->prev->next : &list->first) = take->next;
+	*(take->next ? &take->next->prev : &list->last) = take->prev;
+	take->prev = take->next = NULL;
+	list->n--;
 }
 
 int
@@ -140,18 +139,15 @@ batch_add(struct batch *batch, struct take *take)
 			return ERR_NOMEM;
 	}
 	run = find_run(batch, take);
-	if (!run)
+	if (!run) {
 		/* Shapes mix in the last run; batch_format() cuts it where they change. */
 		run = &batch->runs[SHAPES_MAX - 1];
-	take->next = NULL;
-	take->prev = run->last;
-	if (run->last)
-		run->last->next = take;
-	else
-		run->first = take;
-	run->last = take;
-	run->n++;
+		run->mixed = true;
+	}
+	list_append(&run->single, take);
 	take->owner = run;
+	take->n_twins = 0;
+	take->twins = NULL;
 	batch->n++;
 	batch->live++;
 	batch->keys += count_keys(take);
@@ -163,16 +159,54 @@ unlink_take(struct batch *batch, struct take *take)
 {
 	struct run *run = take->owner;
 
-	*(take->prev ? &take->prev->next : &run->first) = take->next;
-	*(take->next ? &take->next->prev : &run->last) = take->prev;
-	take->prev = take->next = NULL;
-	run->n--;
+	list_remove(&run->single, take);
 	batch->n--;
 	batch->live--;
 	batch->keys -= count_keys(take);
 }
 
 /* --- the call ----------------------------------------------------------------- */
+
+/* Puts those of the run that are the same behind their leaders. */
+static void
+join_twins(struct batch *batch, struct run *run)
+{
+	struct take *next;
+
+	for (struct take *t = run->single.first; t; t = next) {
+		struct take *leader = t->leader;
+
+		next = t->next;
+		if (!leader)
+			continue;
+		if (leader->n_twins == 0) {
+			list_remove(&run->single, leader);
+			list_append(&run->leaders, leader);
+		}
+		list_remove(&run->single, t);
+		batch->n--;
+		batch->keys -= count_keys(t);
+		twins_join(leader, t);
+	}
+}
+
+/* Those of a run that are the very same become one entry, where they are enough: the
+ * script needs a part of its own for that. */
+static void
+find_twins(struct batch *batch, struct run *run)
+{
+	size_t led = 0;
+
+	if (run->mixed || run->single.n <= TWINS_MIN || !twins_allow(run->single.first))
+		return;
+	twins_start(&batch->twins, run->single.n);
+	for (struct take *t = run->single.first; t; t = t->next) {
+		t->leader = twins_find(&batch->twins, t);
+		led += t->leader != NULL;
+	}
+	if (led >= TWINS_MIN && led >= run->single.n / TWINS_SHARE)
+		join_twins(batch, run);
+}
 
 /* How many takes from `take` on, in its list, have its shape. */
 static size_t
@@ -192,6 +226,8 @@ add_run_args(
 {
 	if (first->ledger)
 		ledger_add_front(out, first);
+	if (first->n_twins > 0)
+		form_add_bulk(out, slice_str("times"));
 	/* Below zero: a run that only looks. */
 	form_add_number(out, first->look ? -(int64_t)n : (int64_t)n);
 	form_add_number(out, (int64_t)first->n);
@@ -202,6 +238,8 @@ add_run_args(
 	}
 	for (; n > 0 && first->ledger; n--, first = first->next)
 		ledger_add_back(out, first->ledger);
+	for (; n > 0 && first->n_twins > 0; n--, first = first->next)
+		form_add_number(out, 1 + (int64_t)first->n_twins);
 }
 
 static size_t
@@ -213,38 +251,56 @@ count_run_args(const struct take *take, size_t checks)
 		n += form_of(take->charges[j].limit)->n_args;
 	if (take->ledger)
 		n += LEDGER_ARGS + checks * ledger_count(take->ledger);
+	if (take->n_twins > 0)
+		n += 1 + checks;
 	return n;
 }
 
 static size_t
 count_elements(const struct take *take)
 {
-	size_t n = take->ledger ? 1 : 0;
+	size_t n = take->ledger || take->n_twins > 0 ? 1 : 0;
 
 	for (size_t j = 0; j < take->n; j++)
 		n += form_numbers(take->charges[j].limit, take->charges[j].shadow);
 	return n;
 }
 
+typedef void stretch_fn(
+    const struct batch *batch, struct buf *out, const struct take *first, size_t n);
+
+static size_t
+each_of_list(const struct batch *batch, struct buf *out, const struct list *list,
+    bool mixed, stretch_fn *fn)
+{
+	const struct take *at = list->first;
+	size_t args = 0;
+
+	while (at) {
+		size_t n = mixed ? run_length(at) : list->n;
+
+		if (fn)
+			fn(batch, out, at, n);
+		args += count_run_args(at, n);
+		if (!mixed)
+			break;
+		for (; n > 0; n--)
+			at = at->next;
+	}
+	return args;
+}
+
 /* Walks every stretch of one shape in the order of the call. */
 static size_t
-each_stretch(struct batch *batch, struct buf *out,
-    void (*fn)(const struct batch *, struct buf *, const struct take *, size_t n))
+each_stretch(const struct batch *batch, struct buf *out, stretch_fn *fn)
 {
 	size_t args = 0;
 
 	for (size_t i = 0; i < batch->n_runs; i++) {
-		const struct take *at = batch->runs[i].first;
+		const struct run *run = &batch->runs[i];
 
-		while (at) {
-			size_t n = run_length(at);
-
-			if (fn)
-				fn(batch, out, at, n);
-			args += count_run_args(at, n);
-			for (; n > 0; n--)
-				at = at->next;
-		}
+		args += each_of_list(batch, out, &run->single, run->mixed, fn);
+		args += each_of_list(batch, out, &run->leaders, false, fn);
 	}
 	return args;
 }
@@ -262,15 +318,30 @@ add_keys(const struct batch *batch, struct buf *out, const struct take *take, si
 }
 
 /* The takes, in the order of the call, become the entries that its reply answers. */
+static size_t
+fill_from(const struct batch *batch, const struct list *list, size_t n)
+{
+	struct take *next;
+
+	for (struct take *t = list->first; t; t = next) {
+		next = t->next;
+		batch->entries[n++] = (struct entry){
+			.take = t, .n = count_elements(t), .many = t->n_twins > 0
+		};
+		t->next = t->twins;
+	}
+	return n;
+}
+
 static void
 fill_entries(struct batch *batch)
 {
 	size_t n = 0;
 
-	for (size_t i = 0; i < batch->n_runs; i++)
-		for (struct take *t = batch->runs[i].first; t; t = t->next)
-			batch->entries[n++] =
-			    (struct entry){ t, NULL, count_elements(t) };
+	for (size_t i = 0; i < batch->n_runs; i++) {
+		n = fill_from(batch, &batch->runs[i].single, n);
+		n = fill_from(batch, &batch->runs[i].leaders, n);
+	}
 }
 
 /* A call that was refused before it ran charged nothing: those that left are gone, the
@@ -279,19 +350,20 @@ void
 batch_regather(struct batch *batch)
 {
 	size_t n = batch->n;
+	struct take *next;
 
 	for (size_t i = 0; i < n; i++)
 		free(batch->entries[i].late);
 	batch->sent = false;
 	batch->n = batch->live = batch->keys = batch->n_runs = 0;
-	for (size_t i = 0; i < n; i++) {
-		struct take *take = batch->entries[i].take;
-
-		/* Cannot fail: the entries are there already. Writing entries only
-		 * happens later, in fill_entries(). */
-		if (take && batch_add(batch, take) < 0)
-			return;
-	}
+	for (size_t i = 0; i < n; i++)
+		for (struct take *t = batch->entries[i].take; t; t = next) {
+			next = t->next;
+			/* Cannot fail: the entries are there already. Writing entries
+			 * only happens later, in fill_entries(). */
+			if (batch_add(batch, t) < 0)
+				return;
+		}
 }
 
 bool
@@ -302,6 +374,8 @@ batch_format(struct batch *batch, struct slice sha, int64_t around_us, struct bu
 	batch->around_us = around_us;
 	if (batch->n == 0)
 		return false;
+	for (size_t i = 0; i < batch->n_runs; i++)
+		find_twins(batch, &batch->runs[i]);
 	args = each_stretch(batch, NULL, NULL);
 	buf_add_char(out, '*');
 	buf_add_int(out, (int64_t)(3 + batch->keys + args));
@@ -319,28 +393,44 @@ batch_format(struct batch *batch, struct slice sha, int64_t around_us, struct bu
 /* --- leaving ------------------------------------------------------------------ */
 
 static int64_t
+expire_entry(struct batch *batch, struct entry *e, int64_t now_us,
+    void (*fn)(void *arg, struct take *take), void *arg)
+{
+	struct take **at = &e->take;
+	int64_t earliest = INT64_MAX;
+
+	while (*at) {
+		struct take *take = *at;
+
+		if (take->deadline_us > now_us) {
+			if (take->deadline_us < earliest)
+				earliest = take->deadline_us;
+			at = &take->next;
+			continue;
+		}
+		*at = take->next;
+		/* Out of memory: what it took stays taken, which admits less, not more.
+		 * A look took nothing. */
+		if (!take->look && !e->late)
+			e->late = late_new(take, batch->around_us);
+		e->n_late += e->late != NULL;
+		batch->live--;
+		fn(arg, take);
+	}
+	return earliest;
+}
+
+static int64_t
 expire_sent(struct batch *batch, int64_t now_us,
     void (*fn)(void *arg, struct take *take), void *arg)
 {
 	int64_t earliest = INT64_MAX;
 
 	for (size_t i = 0; i < batch->n; i++) {
-		struct take *take = batch->entries[i].take;
+		int64_t next = expire_entry(batch, &batch->entries[i], now_us, fn, arg);
 
-		if (!take)
-			continue;
-		if (take->deadline_us > now_us) {
-			if (take->deadline_us < earliest)
-				earliest = take->deadline_us;
-			continue;
-		}
-		/* Out of memory: what it took stays taken, which admits less, not more.
-		 * A look took nothing. */
-		batch->entries[i].late =
-		    take->look ? NULL : late_new(take, batch->around_us);
-		batch->entries[i].take = NULL;
-		batch->live--;
-		fn(arg, take);
+		if (next < earliest)
+			earliest = next;
 	}
 	return earliest;
 }
@@ -354,7 +444,7 @@ expire_gathered(struct batch *batch, int64_t now_us,
 	for (size_t i = 0; i < batch->n_runs; i++) {
 		struct take *next;
 
-		for (struct take *t = batch->runs[i].first; t; t = next) {
+		for (struct take *t = batch->runs[i].single.first; t; t = next) {
 			next = t->next;
 			if (t->deadline_us <= now_us) {
 				unlink_take(batch, t);
@@ -379,190 +469,15 @@ void
 batch_fail(struct batch *batch, struct store *store, enum store_fault fault,
     const char *detail)
 {
+	struct take *next;
+
 	if (!batch->sent && batch->entries)
 		fill_entries(batch);
 	batch->sent = true;
 	for (size_t i = 0; batch->entries && i < batch->n; i++)
-		if (batch->entries[i].take)
-			store_fail(store, batch->entries[i].take, fault, detail);
-	batch_clear(batch);
-}
-
-/* --- the answer --------------------------------------------------------------- */
-
-/* Nothing was charged: the first count without room for its cost refuses. */
-static void
-weigh_look(struct take *take)
-{
-	for (size_t j = take->n; j > 0; j--) {
-		const struct charge *c = &take->charges[j - 1];
-
-		/* Whether a shadow one lacks room the script has said. */
-		if (c->shadow || limit_fits(c->limit, c->count, c->cost, take->now_us))
-			continue;
-		take->status = TAKE_REFUSED;
-		take->refused = j - 1;
-	}
-}
-
-/* Reads one check's numbers into its take. */
-static void
-read_numbers(struct take *take, const struct reply_value *v)
-{
-	for (size_t j = 0; j < take->n; j++) {
-		struct charge *c = &take->charges[j];
-
-		c->lacked = v->number < 0;
-		c->count.used = c->lacked ? -1 - v->number : v->number;
-		c->count.before = form_of(c->limit)->n_numbers > 1 ? v[1].number : 0;
-		if (c->lacked && !c->shadow) {
-			take->status = TAKE_REFUSED;
-			take->refused = j;
+		for (struct take *t = batch->entries[i].take; t; t = next) {
+			next = t->next;
+			store_fail(store, t, fault, detail);
 		}
-		v += form_numbers(c->limit, c->shadow);
-	}
-}
-
-static void
-apply_one(struct take *take, const struct reply_value *v, int64_t now_us)
-{
-	take->status = TAKE_ADMITTED;
-	take->now_us = now_us;
-	take->fault = FAULT_NONE;
-	read_numbers(take, v);
-	if (UNLIKELY(take->look))
-		weigh_look(take);
-	take->done(take);
-}
-
-/* Of a replay all numbers are of a check that was admitted. */
-static void
-apply_replay(struct take *take, const struct reply_value *v)
-{
-	read_numbers(take, v);
-	take->status = TAKE_ADMITTED;
-	take->fault = FAULT_NONE;
-	take->done(take);
-}
-
-static void
-apply_conflict(struct take *take, int64_t now_us)
-{
-	take->status = TAKE_CONFLICT;
-	take->now_us = now_us;
-	take->fault = FAULT_NONE;
-	take->done(take);
-}
-
-/* The reply holds what the batch asked: the time, and the elements of each check. */
-static bool
-reply_fits(const struct batch *batch, const struct reply *reply)
-{
-	size_t want = 1;
-
-	for (size_t i = 0; i < batch->n; i++)
-		want += batch->entries[i].n;
-	return reply->kind == REPLY_ARRAY && reply->n == want &&
-	    reply->values[0].kind == REPLY_INT;
-}
-
-static void
-fail_one(struct take *take, struct store *store, struct slice text,
-    struct batch_outcome *out)
-{
-	enum store_fault fault = redis_fault_of(text);
-	char detail[TAKE_DETAIL_MAX];
-
-	snprintf(detail, sizeof(detail), "%.*s", SLICE_ARG(text));
-	if (out->fault == FAULT_NONE) {
-		out->fault = fault;
-		memcpy(out->detail, detail, sizeof(detail));
-	}
-	store_fail(store, take, fault, detail);
-}
-
-/* The script knew no window for the server's time: the take is asked again. */
-static void
-ask_again(struct take *take, struct store *store, struct batch_outcome *out)
-{
-	if (take->asked++ == ASK_MAX) {
-		store_fail(store, take, FAULT_OTHER,
-		    "the clock of Redis moved on faster than it could be followed");
-		return;
-	}
-	take->next = out->again;
-	out->again = take;
-}
-
-/* The script met an error in this check. */
-static void
-apply_error(struct take *take, struct store *store, struct slice text,
-    struct batch_outcome *out)
-{
-	if (slice_eq_str(text, "DATES"))
-		ask_again(take, store, out);
-	else
-		fail_one(take, store, text, out);
-}
-
-/* The same with a ledger, whose element stands in front. */
-static void
-apply_ledger(struct take *take, const struct reply *reply, size_t at,
-    struct store *store, struct batch_outcome *out)
-{
-	const struct reply_value *numbers = &reply->values[at + 1];
-
-	switch (ledger_read(take, reply, at)) {
-	case LEDGER_FRESH:
-		apply_one(take, numbers, out->now_us);
-		break;
-	case LEDGER_REPLAYED:
-		apply_replay(take, numbers);
-		break;
-	case LEDGER_CONFLICT:
-		apply_conflict(take, out->now_us);
-		break;
-	case LEDGER_ERROR:
-		apply_error(take, store, reply_text(reply, at), out);
-		break;
-	}
-}
-
-int
-batch_apply(struct batch *batch, const struct reply *reply, struct store *store,
-    struct batch_outcome *out)
-{
-	struct give_back gb = { 0 };
-	size_t at = 1;
-
-	out->late = out->admitted = 0;
-	out->again = NULL;
-	out->now_us = 0;
-	out->fault = FAULT_NONE;
-	buf_clear(&out->give_back);
-	if (!reply_fits(batch, reply)) {
-		batch_fail(
-		    batch, store, FAULT_OTHER, "the script's answer makes no sense");
-		return ERR_SYNTAX;
-	}
-	out->now_us = reply->values[0].number;
-	for (size_t i = 0; i < batch->n; i++) {
-		const struct entry *e = &batch->entries[i];
-		const struct reply_value *v = &reply->values[at];
-
-		if (e->late) {
-			out->late++;
-			out->admitted += late_give_back(&gb, e->late, reply, at);
-		} else if (e->take && e->take->ledger) {
-			apply_ledger(e->take, reply, at, store, out);
-		} else if (e->take && v->kind != REPLY_INT) {
-			apply_error(e->take, store, reply_text(reply, at), out);
-		} else if (e->take) {
-			apply_one(e->take, v, out->now_us);
-		}
-		at += e->n;
-	}
-	give_back_format(&gb, &out->give_back);
 	batch_clear(batch);
-	return 0;
 }

@@ -5,8 +5,9 @@
  *	batch_add()* -> batch_format() -> ... reply ... -> batch_apply()
  *
  * Takes of one shape (the same limits and costs) stand together as a run, so that the
- * call carries their keys and little else. An order of a batch's checks is as good as
- * any other: all of them were under way at once.
+ * call carries their keys and little else. Takes that are the very same (redis/twins)
+ * are one entry of the call, with how many they are. An order of a batch's checks is as
+ * good as any other: all of them were under way at once.
  *
  * A take whose deadline passes leaves the batch: before the call it is simply gone,
  * after it the batch keeps what is needed to give back what the call may have taken.
@@ -23,6 +24,7 @@
 #include "base/attr.h"
 #include "base/buf.h"
 #include "redis/reply.h"
+#include "store/deny_cache.h"
 #include "store/store.h"
 
 /* A longer script call keeps everyone else waiting and gains no more: at 512 checks
@@ -35,7 +37,8 @@ struct batch;
 struct batch *batch_new(void) MUST_CHECK; /* NULL: out of memory */
 void batch_free(struct batch *batch);     /* holds no takes */
 
-size_t batch_size(const struct batch *batch); /* checks, those that left included */
+/* Takes; once it was sent its entries, also of takes that left. */
+size_t batch_size(const struct batch *batch);
 size_t batch_live(const struct batch *batch); /* takes that are still in it */
 bool batch_has_room(const struct batch *batch, const struct take *take);
 
@@ -54,6 +57,9 @@ void batch_regather(struct batch *batch);
 bool batch_format(
     struct batch *batch, struct slice sha, int64_t around_us, struct buf *out);
 
+/* When it was sent, for the caller to fill in after batch_format(). */
+struct deny_moment *batch_moment(struct batch *batch);
+
 /* Calls fn(arg, take) for each take whose deadline is at or before now_us, after it
  * left the batch. Returns the earliest deadline that is left, INT64_MAX without one. */
 int64_t batch_expire(struct batch *batch, int64_t now_us,
@@ -65,6 +71,12 @@ void batch_fail(struct batch *batch, struct store *store, enum store_fault fault
 
 /* What the reply said beside the answers of the takes that are still in the batch. */
 struct batch_outcome {
+	struct deny_cache *denials; /* in: borrowed, learns of refusals; NULL: nobody */
+	int64_t answered_us;        /* in: clock_mono_us() when the reply came */
+	int64_t ahead_us; /* in and out: how far the server's clock is ahead of
+	                     clock_mono_us(), about; what each reply proves of it is
+	                     held, so that the quickest ones tell best */
+
 	size_t late;          /* takes that had left and of which the reply tells */
 	size_t admitted;      /* of those, charged ones: give_back has their command */
 	struct buf give_back; /* an EVAL to send when admitted > 0 */
@@ -77,7 +89,7 @@ struct batch_outcome {
 
 /*
  * Hands the reply of the script to the takes (done runs) and empties the batch.
- * *out is cleared and filled. 0, or ERR_SYNTAX when the reply does not fit the
+ * Of *out all is cleared and filled but what goes in. 0, or ERR_SYNTAX when the reply does not fit the
  * batch; then every take has failed with FAULT_OTHER.
  */
 int batch_apply(struct batch *batch, const struct reply *reply, struct store *store,

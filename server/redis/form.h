@@ -34,6 +34,13 @@ form_numbers(const struct limit *l, bool shadow)
 	return form_of(l)->n_numbers + shadow;
 }
 
+/* How much `used` of a count grows when `cost` is charged. */
+static inline int64_t
+form_step(const struct limit *l, int64_t cost)
+{
+	return l->algorithm == ALGORITHM_TOKEN_BUCKET ? cost * l->interval_us : cost;
+}
+
 /* Appends the n_args arguments of one limit. around_us is what the server's clock
  * shows, about: limits that follow the calendar are sent with the windows around it. */
 void form_add_limit(struct buf *out, const struct charge *c, int64_t around_us);

@@ -167,7 +167,7 @@ held_of(const struct late_charge *c, const struct reply_value *v)
 
 static size_t
 add_charges(struct give_back *gb, const struct late *late, const struct reply_value *v,
-    int64_t now_us, struct buf *args)
+    int64_t later, int64_t now_us, struct buf *args)
 {
 	size_t n = 0;
 
@@ -178,6 +178,7 @@ add_charges(struct give_back *gb, const struct late *late, const struct reply_va
 		int64_t before = form_of(&c->limit)->n_numbers > 1 ? v[1].number : 0;
 		int64_t held = held_of(c, v);
 
+		used -= later * form_step(&c->limit, c->cost);
 		v += form_numbers(&c->limit, c->shadow);
 		if (held == 0)
 			continue;
@@ -234,31 +235,49 @@ read_told(const struct late *late, const struct reply *reply, size_t at,
 	    told->holder.len <= late->held_key.len;
 }
 
+/* `v` begins with the numbers; the last of `later` + 1 of the same left them. */
+static void
+add_check(struct give_back *gb, const struct late *late, const struct reply_value *v,
+    int64_t later, const struct ledger_replay *told)
+{
+	struct buf charges = { 0 };
+	size_t n;
+
+	if (late->id_key.len > 0)
+		form_add_bulk(&gb->keys, late->id_key);
+	if (late->held_key.len > 0)
+		add_held_key(gb, late, told);
+	n = add_charges(gb, late, v, later, told->now_us, &charges);
+	form_add_number(&gb->args, (int64_t)n);
+	add_id_start(&gb->args, late, told);
+	form_add_bulk(&gb->args, told->holder);
+	buf_add_slice(&gb->args, buf_slice(&charges));
+	gb->args.failed |= charges.failed;
+	buf_fini(&charges);
+	gb->n_keys += n + (late->id_key.len > 0) + (late->held_key.len > 0);
+	gb->n_args += 3 + 4 * n;
+}
+
 bool
 late_give_back(
     struct give_back *gb, const struct late *late, const struct reply *reply, size_t at)
 {
 	const struct reply_value *v = &reply->values[at + late->has_ledger];
 	struct ledger_replay told;
-	struct buf charges = { 0 };
-	size_t n;
 
 	if (!read_told(late, reply, at, &told) || !was_admitted(late, v))
 		return false;
-	if (late->id_key.len > 0)
-		form_add_bulk(&gb->keys, late->id_key);
-	if (late->held_key.len > 0)
-		add_held_key(gb, late, &told);
-	n = add_charges(gb, late, v, told.now_us, &charges);
-	form_add_number(&gb->args, (int64_t)n);
-	add_id_start(&gb->args, late, &told);
-	form_add_bulk(&gb->args, told.holder);
-	buf_add_slice(&gb->args, buf_slice(&charges));
-	gb->args.failed |= charges.failed;
-	buf_fini(&charges);
-	gb->n_keys += n + (late->id_key.len > 0) + (late->held_key.len > 0);
-	gb->n_args += 3 + 4 * n;
+	add_check(gb, late, v, 0, &told);
 	return true;
+}
+
+void
+late_give_back_twin(struct give_back *gb, const struct late *late,
+    const struct reply_value *v, int64_t later, int64_t now_us)
+{
+	struct ledger_replay told = { .now_us = now_us };
+
+	add_check(gb, late, v, later, &told);
 }
 
 void

@@ -34,6 +34,12 @@ struct give_back {
 bool late_give_back(struct give_back *gb, const struct late *late,
     const struct reply *reply, size_t at) MUST_CHECK;
 
+/* Adds one of many late takes that are the same and were granted: `v` has the numbers
+ * after the last of them, and `later` were granted behind it. now_us is the server's
+ * clock then. */
+void late_give_back_twin(struct give_back *gb, const struct late *late,
+    const struct reply_value *v, int64_t later, int64_t now_us);
+
 /* Appends the EVAL, if anything was added and there was memory for it, and frees what
  * was gathered. */
 void give_back_format(struct give_back *gb, struct buf *out);

@@ -26,7 +26,9 @@ struct redis_store {
 	struct store store;
 	struct loop *loop;
 	struct link *link;
-	struct trips *trips; /* settlements and resets */
+	struct trips *trips;        /* settlements and resets */
+	struct deny_cache *denials; /* NULL: refusals are not remembered */
+	struct deny_epoch *epoch;   /* of denials; else NULL */
 	size_t waiting_max;
 	size_t waiting; /* takes not done yet */
 	struct batch **ring;
@@ -36,7 +38,6 @@ struct redis_store {
 	size_t n_spare;
 	struct loop_timer *timer; /* the earliest deadline */
 	int64_t timer_us;         /* when it will fire; INT64_MAX: not armed */
-	int64_t ahead_us;         /* Redis's clock, about, ahead of clock_mono_us() */
 	int64_t progress_us;      /* when a reply last came, or the first call went */
 	struct batch_outcome outcome;
 	int64_t told_us[FAULT_COUNT]; /* when each was last logged; 0: never */
@@ -188,6 +189,27 @@ on_deadline(void *arg)
 	tell_expired(rs);
 }
 
+/* --- refusals that are remembered ------------------------------------------------ */
+
+/* Counters were changed by other than charges. */
+static void
+forget_denials(struct redis_store *rs)
+{
+	if (rs->epoch)
+		deny_epoch_end(rs->epoch);
+}
+
+static bool
+refuse_known(struct redis_store *rs, struct take *take)
+{
+	if (!rs->denials || deny_cache_is_empty(rs->denials) ||
+	    !deny_cache_refuse(rs->denials, take, clock_mono_us()))
+		return false;
+	metric_add(rs->store.cells, METRIC_DENY_CACHE_HITS, 1);
+	take->done(take);
+	return true;
+}
+
 /* --- sending and answers ------------------------------------------------------ */
 
 static void on_reply(void *arg, const struct reply *reply);
@@ -196,14 +218,17 @@ static void on_reply(void *arg, const struct reply *reply);
 static bool
 send_batch(struct redis_store *rs, struct batch *batch)
 {
-	int64_t around_us = clock_mono_us() + rs->ahead_us;
+	int64_t now_us = clock_mono_us();
 
-	if (!batch_format(
-		batch, link_take_sha(rs->link), around_us, link_out(rs->link)))
+	if (!batch_format(batch, link_take_sha(rs->link), now_us + rs->outcome.ahead_us,
+		link_out(rs->link)))
 		return false;
+	batch_moment(batch)->sent_us = now_us;
+	if (rs->epoch)
+		batch_moment(batch)->epoch = deny_epoch_now(rs->epoch);
 	metric_add(rs->store.cells, METRIC_STORE_BATCHES, 1);
 	if (rs->n_sent == 0)
-		rs->progress_us = clock_mono_us();
+		rs->progress_us = now_us;
 	rs->n_sent++;
 	/* On failure the link is dropped and on_down fails the batch. */
 	return link_expect(rs->link, on_reply, rs) == 0;
@@ -242,6 +267,7 @@ on_given_back(void *arg, const struct reply *reply)
 {
 	struct redis_store *rs = arg;
 
+	forget_denials(rs);
 	if (reply && reply->kind == REPLY_INT)
 		metric_add(
 		    rs->store.cells, METRIC_STORE_GIVEN_BACK, reply->values[0].number);
@@ -359,11 +385,10 @@ on_reply(void *arg, const struct reply *reply)
 		return;
 	}
 	rs->waiting -= batch_live(batch);
+	rs->outcome.answered_us = rs->progress_us;
 	if (batch_apply(batch, reply, &rs->store, &rs->outcome) < 0)
 		link_drop(rs->link, FAULT_OTHER, "a script's answer made no sense");
 	batch_put(rs, batch);
-	if (rs->outcome.now_us)
-		rs->ahead_us = rs->outcome.now_us - rs->progress_us;
 	gather_again(rs, rs->outcome.again);
 	if (rs->outcome.fault != FAULT_NONE)
 		tell_fault(rs, rs->outcome.fault, rs->outcome.detail);
@@ -385,6 +410,7 @@ on_down(void *arg)
 	const char *why;
 	enum store_fault fault = link_fault(rs->link, &why);
 
+	forget_denials(rs); /* who knows what it will hold when it is back */
 	rs->n_sent = 0;
 	/* Done may start takes: they fail at once, since the link is not ready. */
 	while (rs->n > 0) {
@@ -411,7 +437,8 @@ redis_take(struct store *store, struct take *take)
 		return;
 	}
 	take->asked = 0;
-	gather(rs, take);
+	if (!refuse_known(rs, take))
+		gather(rs, take);
 }
 
 static void
@@ -424,6 +451,12 @@ static void
 redis_reset(struct store *store, struct reset *reset)
 {
 	trips_reset(self(store)->trips, reset);
+}
+
+static void
+on_trip_made(void *arg)
+{
+	forget_denials(arg);
 }
 
 static void
@@ -468,6 +501,7 @@ redis_close(struct store *store)
 	for (size_t i = 0; i < rs->n_spare; i++)
 		batch_free(rs->spare[i]);
 	loop_timer_free(rs->timer);
+	deny_cache_free(rs->denials);
 	buf_fini(&rs->outcome.give_back);
 	free(rs->ring);
 	free(rs);
@@ -493,11 +527,31 @@ new_trips(struct redis_store *rs)
 		.store = &rs->store,
 		.link = rs->link,
 		.max = rs->waiting_max,
+		.on_made = on_trip_made,
 		.on_fault = on_trip_fault,
 		.arg = rs,
 	};
 
 	return trips_new(&options);
+}
+
+static bool
+open_parts(struct redis_store *rs, const struct redis_store_options *options)
+{
+	if (options->deny_cache_ms > 0) {
+		rs->epoch = options->denials;
+		rs->denials = deny_cache_new(options->deny_cache_ms, rs->epoch);
+		if (!rs->denials)
+			return false;
+	}
+	rs->outcome.denials = rs->denials;
+	rs->timer = loop_timer_new(rs->loop, on_deadline, rs);
+	if (rs->timer)
+		rs->link = link_new(
+		    rs->loop, &options->url, &link_events, rs, rs->store.cells);
+	if (rs->link)
+		rs->trips = new_trips(rs);
+	return rs->trips != NULL;
 }
 
 struct store *
@@ -514,14 +568,10 @@ redis_store_new(struct loop *loop, const struct redis_store_options *options,
 	rs->waiting_max =
 	    options->waiting_max ? options->waiting_max : REDIS_WAITING_DEFAULT;
 	rs->timer_us = INT64_MAX;
-	rs->ahead_us = clock_real_us() - clock_mono_us();
-	rs->timer = loop_timer_new(loop, on_deadline, rs);
-	if (rs->timer)
-		rs->link = link_new(loop, &options->url, &link_events, rs, cells);
-	if (rs->link)
-		rs->trips = new_trips(rs);
-	if (!rs->trips) {
+	rs->outcome.ahead_us = clock_real_us() - clock_mono_us();
+	if (!open_parts(rs, options)) {
 		link_free(rs->link);
+		deny_cache_free(rs->denials);
 		if (rs->timer)
 			loop_timer_free(rs->timer);
 		free(rs);

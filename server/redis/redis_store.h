@@ -9,18 +9,23 @@
 
 #include "net/loop.h"
 #include "redis/url.h"
+#include "store/deny_cache.h"
 #include "store/store.h"
 
 struct redis_store_options {
 	struct redis_url url;
-	size_t waiting_max; /* takes gathered or in flight; more is FAULT_OVERLOAD.
+	size_t waiting_max;    /* takes gathered or in flight; more is FAULT_OVERLOAD.
 	                       0: REDIS_WAITING_DEFAULT */
+	int64_t deny_cache_ms; /* how long a refusal is remembered; 0: not at all */
+	struct deny_epoch *denials; /* borrowed, shared by all stores of the process;
+	                               with deny_cache_ms */
 };
 
 #define REDIS_WAITING_DEFAULT 16384
 
-/* Starts connecting and goes on trying for ever. NULL when out of memory. done never
- * runs before store_take() returns while the store is ready. */
+/* Starts connecting and goes on trying for ever. NULL when out of memory. While the
+ * store is ready, done runs before store_take() returns only for what is known to be
+ * refused. */
 struct store *redis_store_new(struct loop *loop,
     const struct redis_store_options *options, struct metric_cells *cells) MUST_CHECK;
 

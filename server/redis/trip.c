@@ -251,6 +251,7 @@ on_settled(void *arg, const struct reply *reply)
 {
 	struct trip *trip = arg;
 
+	trip->trips->options.on_made(trip->trips->options.arg);
 	if (reply && reply->kind == REPLY_ERROR &&
 	    redis_fault_is_noscript(reply_text(reply, 0))) {
 		call_script(trip, true);
@@ -366,6 +367,7 @@ on_reset(void *arg, const struct reply *reply)
 	struct trip *trip = arg;
 	struct reset *reset;
 
+	trip->trips->options.on_made(trip->trips->options.arg);
 	if (trip_failed(trip, reply))
 		return;
 	if (reply->kind != REPLY_INT) {

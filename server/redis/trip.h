@@ -25,6 +25,8 @@ struct trips_options {
 	struct store *store; /* for failures */
 	struct link *link;
 	size_t max; /* trips under way; one more is FAULT_OVERLOAD */
+	/* A command that may have changed counters is over; before it is told. */
+	void (*on_made)(void *arg);
 	/* What went wrong with a command, for those who can mend it. */
 	void (*on_fault)(void *arg, enum store_fault fault, const char *detail);
 	void *arg;

@@ -128,6 +128,9 @@ struct take {
 	struct take *prev, *next;
 	void *owner;
 	unsigned asked; /* how often it had to be asked again */
+	unsigned n_twins;
+	struct take *twins, *last_twin; /* takes that ask for the same, told with it */
+	struct take *leader;            /* the one that it is told with */
 };
 
 enum settle_action { SETTLE_COMMIT, SETTLE_ROLLBACK, SETTLE_RENEW };

@@ -100,10 +100,27 @@ start(void **state)
 	return hash_start();
 }
 
+static void
+test_wide(void **state)
+{
+	uint64_t a[2], b[2];
+
+	(void)state;
+	assert_int_equal(hash_start(), 0);
+	hash_bytes_wide("abc", 3, a);
+	hash_bytes_wide("abc", 3, b);
+	assert_memory_equal(a, b, sizeof(a));
+	hash_bytes_wide("abd", 3, b);
+	assert_true(a[0] != b[0] && a[1] != b[1]);
+	hash_bytes_wide("", 0, b);
+	assert_true(a[0] != b[0] && a[1] != b[1] && b[0] != b[1]);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_wide),
 		cmocka_unit_test(test_sha256_known_answers),
 		cmocka_unit_test(test_sha256_of_a_million_bytes),
 		cmocka_unit_test(test_hash_is_stable_and_spreads),

@@ -8,7 +8,7 @@
 #include "check/resetting.h"
 
 #define DEADLINE_MS 10000
-#define TOGETHER_MAX 64
+#define TOGETHER_MAX ASKER_CROWD_MAX
 #define KEY_PREFIX "ration"
 
 /* --- what stands before the store -------------------------------------------------- */
@@ -177,6 +177,48 @@ asker_checks(struct asker *asker, json_t *from, size_t n, json_t **answers)
 	for (size_t i = 0; i < n && i < TOGETHER_MAX; i++) {
 		answers[i] = answer_of(asker, checks[i], json_null());
 		check_release(checks[i]);
+	}
+}
+
+/* One of a crowd. */
+struct one {
+	struct asker *asker;
+	struct check *check;
+	size_t **next; /* where the next one that is answered puts its number */
+	size_t number;
+};
+
+static void
+on_one(struct check *check, void *arg)
+{
+	struct one *one = arg;
+
+	(void)check;
+	*(*one->next)++ = one->number;
+	wake(one->asker);
+}
+
+void
+asker_crowd(struct asker *asker, json_t *const *checks, size_t n, json_t **answers,
+    size_t *order)
+{
+	struct call_attribute attributes[CALL_ATTRIBUTES_MAX];
+	struct one crowd[ASKER_CROWD_MAX];
+	struct check_request request;
+	size_t *next = order;
+
+	json_array_clear(asker->keys);
+	for (size_t i = 0; i < n; i++) {
+		crowd[i] = (struct one){ .asker = asker, .next = &next, .number = i };
+		request_read(checks[i], &request, attributes);
+		crowd[i].check =
+		    check_start(asker->engine, &request, on_one, &crowd[i]);
+		if (!crowd[i].check)
+			abort();
+	}
+	for (size_t i = 0; i < n; i++) {
+		answers[i] = answer_of(asker, crowd[i].check, json_null());
+		check_release(crowd[i].check);
 	}
 }
 

@@ -42,6 +42,11 @@ void asker_stop(struct asker *asker);
 json_t *asker_check(struct asker *asker, json_t *check, const char *as);
 /* `n` of the same that are under way together. */
 void asker_checks(struct asker *asker, json_t *check, size_t n, json_t **answers);
+/* n (up to ASKER_CROWD_MAX) different ones that are under way together; order[] tells
+ * which was answered first, second ... That is the order in which a store took them. */
+#define ASKER_CROWD_MAX 64
+void asker_crowd(struct asker *asker, json_t *const *checks, size_t n, json_t **answers,
+    size_t *order);
 /* A "reservation" that is no name is taken for an id. */
 json_t *asker_settle(struct asker *asker, enum settle_action action, json_t *from);
 json_t *asker_reset(struct asker *asker, json_t *from);

@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: ISC */
+#include "redis/batch_inner.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "redis/fault.h"
+#include "redis/form.h"
+#include "redis/ledger.h"
+
+/* How often a take may be asked again with other dates. Once is the rule. */
+#define ASK_MAX 3
+
+/* Nothing was charged: the first count without room for its cost refuses. */
+static void
+weigh_look(struct take *take)
+{
+	for (size_t j = take->n; j > 0; j--) {
+		const struct charge *c = &take->charges[j - 1];
+
+		/* Whether a shadow one lacks room the script has said. */
+		if (c->shadow || limit_fits(c->limit, c->count, c->cost, take->now_us))
+			continue;
+		take->status = TAKE_REFUSED;
+		take->refused = j - 1;
+	}
+}
+
+/* Reads one check's numbers into its take. */
+static void
+read_numbers(struct take *take, const struct reply_value *v)
+{
+	for (size_t j = 0; j < take->n; j++) {
+		struct charge *c = &take->charges[j];
+
+		c->lacked = v->number < 0;
+		c->count.used = c->lacked ? -1 - v->number : v->number;
+		c->count.before = form_of(c->limit)->n_numbers > 1 ? v[1].number : 0;
+		if (c->lacked && !c->shadow) {
+			take->status = TAKE_REFUSED;
+			take->refused = j;
+		}
+		v += form_numbers(c->limit, c->shadow);
+	}
+}
+
+static void
+apply_one(struct batch *batch, struct take *take, const struct reply_value *v,
+    const struct batch_outcome *out)
+{
+	take->status = TAKE_ADMITTED;
+	take->now_us = out->now_us;
+	take->fault = FAULT_NONE;
+	read_numbers(take, v);
+	if (UNLIKELY(take->look))
+		weigh_look(take);
+	else if (take->status == TAKE_REFUSED && out->denials)
+		deny_cache_put(out->denials, take, &batch->moment);
+	take->done(take);
+}
+
+/* Of a replay all numbers are of a check that was admitted. */
+static void
+apply_replay(struct take *take, const struct reply_value *v)
+{
+	read_numbers(take, v);
+	take->status = TAKE_ADMITTED;
+	take->fault = FAULT_NONE;
+	take->done(take);
+}
+
+static void
+apply_conflict(struct take *take, int64_t now_us)
+{
+	take->status = TAKE_CONFLICT;
+	take->now_us = now_us;
+	take->fault = FAULT_NONE;
+	take->done(take);
+}
+
+/* The reply holds what the batch asked: the time, and the elements of each check. */
+static bool
+reply_fits(const struct batch *batch, const struct reply *reply)
+{
+	size_t want = 1;
+
+	for (size_t i = 0; i < batch->n; i++)
+		want += batch->entries[i].n;
+	return reply->kind == REPLY_ARRAY && reply->n == want &&
+	    reply->values[0].kind == REPLY_INT;
+}
+
+static void
+fail_one(struct take *take, struct store *store, struct slice text,
+    struct batch_outcome *out)
+{
+	enum store_fault fault = redis_fault_of(text);
+	char detail[TAKE_DETAIL_MAX];
+
+	snprintf(detail, sizeof(detail), "%.*s", SLICE_ARG(text));
+	if (out->fault == FAULT_NONE) {
+		out->fault = fault;
+		memcpy(out->detail, detail, sizeof(detail));
+	}
+	store_fail(store, take, fault, detail);
+}
+
+/* The script knew no window for the server's time: the take is asked again. */
+static void
+ask_again(struct take *take, struct store *store, struct batch_outcome *out)
+{
+	if (take->asked++ == ASK_MAX) {
+		store_fail(store, take, FAULT_OTHER,
+		    "the clock of Redis moved on faster than it could be followed");
+		return;
+	}
+	take->next = out->again;
+	out->again = take;
+}
+
+/* The script met an error in this check. */
+static void
+apply_error(struct take *take, struct store *store, struct slice text,
+    struct batch_outcome *out)
+{
+	if (slice_eq_str(text, "DATES"))
+		ask_again(take, store, out);
+	else
+		fail_one(take, store, text, out);
+}
+
+/* The same with a ledger, whose element stands in front. */
+static void
+apply_ledger(struct batch *batch, struct take *take, const struct reply *reply,
+    size_t at, struct store *store, struct batch_outcome *out)
+{
+	const struct reply_value *numbers = &reply->values[at + 1];
+
+	switch (ledger_read(take, reply, at)) {
+	case LEDGER_FRESH:
+		apply_one(batch, take, numbers, out);
+		break;
+	case LEDGER_REPLAYED:
+		apply_replay(take, numbers);
+		break;
+	case LEDGER_CONFLICT:
+		apply_conflict(take, out->now_us);
+		break;
+	case LEDGER_ERROR:
+		apply_error(take, store, reply_text(reply, at), out);
+		break;
+	}
+}
+
+/* The answer of many takes that are the same: how many of them were granted, and the
+ * counts after that. Those that wait come first; of those that left the rest is given
+ * back. */
+static void
+apply_many(struct batch *batch, const struct entry *e, const struct reply_value *v,
+    struct give_back *gb, struct batch_outcome *out)
+{
+	int64_t granted = v->number;
+	int64_t n = 0;
+	struct take *next;
+
+	for (struct take *t = e->take; t; t = next) {
+		next = t->next;
+		t->status = TAKE_ADMITTED;
+		t->now_us = out->now_us;
+		t->fault = FAULT_NONE;
+		read_numbers(t, v + 1);
+		if (++n <= granted)
+			twins_rewind(t, granted - n);
+		else if (n == granted + 1 && out->denials)
+			deny_cache_put(out->denials, t, &batch->moment);
+		t->done(t);
+	}
+	out->late += e->n_late;
+	for (size_t i = 0; i < e->n_late && n < granted; i++) {
+		out->admitted++;
+		late_give_back_twin(gb, e->late, v + 1, granted - ++n, out->now_us);
+	}
+}
+
+/* The elements of one entry begin at `at`. */
+static void
+apply_entry(struct batch *batch, const struct entry *e, const struct reply *reply,
+    size_t at, struct store *store, struct give_back *gb, struct batch_outcome *out)
+{
+	const struct reply_value *v = &reply->values[at];
+	struct take *next;
+
+	if (e->many && v->kind == REPLY_INT) {
+		apply_many(batch, e, v, gb, out);
+	} else if (e->many) {
+		out->late += e->n_late;
+		for (struct take *t = e->take; t; t = next) {
+			next = t->next;
+			apply_error(t, store, reply_text(reply, at), out);
+		}
+	} else if (e->late) {
+		out->late++;
+		out->admitted += late_give_back(gb, e->late, reply, at);
+	} else if (e->take && e->take->ledger) {
+		apply_ledger(batch, e->take, reply, at, store, out);
+	} else if (e->take && v->kind != REPLY_INT) {
+		apply_error(e->take, store, reply_text(reply, at), out);
+	} else if (e->take) {
+		apply_one(batch, e->take, v, out);
+	}
+}
+
+/* The server's clock showed now_us between the call and its reply. */
+static void
+read_clock(struct batch *batch, struct batch_outcome *out)
+{
+	int64_t least_us = out->now_us - out->answered_us;
+	int64_t most_us = out->now_us - batch->moment.sent_us;
+
+	if (out->ahead_us < least_us)
+		out->ahead_us = least_us;
+	if (out->ahead_us > most_us)
+		out->ahead_us = most_us;
+	batch->moment.decided_us = out->now_us - out->ahead_us;
+}
+
+int
+batch_apply(struct batch *batch, const struct reply *reply, struct store *store,
+    struct batch_outcome *out)
+{
+	struct give_back gb = { 0 };
+	size_t at = 1;
+
+	out->late = out->admitted = 0;
+	out->again = NULL;
+	out->now_us = 0;
+	out->fault = FAULT_NONE;
+	buf_clear(&out->give_back);
+	if (!reply_fits(batch, reply)) {
+		batch_fail(
+		    batch, store, FAULT_OTHER, "the script's answer makes no sense");
+		return ERR_SYNTAX;
+	}
+	out->now_us = reply->values[0].number;
+	read_clock(batch, out);
+	for (size_t i = 0; i < batch->n; i++) {
+		apply_entry(batch, &batch->entries[i], reply, at, store, &gb, out);
+		at += batch->entries[i].n;
+	}
+	give_back_format(&gb, &out->give_back);
+	batch_clear(batch);
+	return 0;
+}

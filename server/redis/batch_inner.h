@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: ISC */
+/* A batch from within: what batch.c fills in and batch_answer.c reads. */
+#ifndef REDIS_BATCH_INNER_H
+#define REDIS_BATCH_INNER_H
+
+#include "redis/batch.h"
+#include "redis/late.h"
+#include "redis/twins.h"
+
+#define SHAPES_MAX 32 /* runs told apart in one batch; more just make more runs */
+
+/* One check of the batch, or all that are the same, in the order of the script's answer. */
+struct entry {
+	struct take *take; /* list over next: those that did not leave */
+	struct late
+	    *late; /* of those that left, if something may have to be given back */
+	size_t n_late;
+	size_t n;  /* elements that answer it */
+	bool many; /* they begin with how many were granted */
+};
+
+/* A list over take->next. */
+struct list {
+	struct take *first;
+	struct take *last;
+	size_t n;
+};
+
+/* Takes of one shape. */
+struct run {
+	struct list single;
+	struct list leaders; /* those that lead others; filled by batch_format() */
+	bool mixed;          /* not of one shape: there were too many */
+};
+
+struct batch {
+	bool sent;
+	int64_t around_us; /* the server's clock when it was sent, about */
+	struct deny_moment moment;
+	size_t n;    /* takes gathered, or entries once sent */
+	size_t live; /* takes that did not leave */
+	size_t keys;
+	struct run runs[SHAPES_MAX];
+	size_t n_runs;
+	struct entry *entries; /* BATCH_CHECKS_MAX, filled by batch_format() */
+	struct twins twins;    /* batch_format()'s */
+};
+
+/* Empties it. */
+void batch_clear(struct batch *batch);
+
+#endif

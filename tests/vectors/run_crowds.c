@@ -1,0 +1,308 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * run_crowds [SEED [STEPS]]
+ *
+ * Random checks that are under way together, many of them the very same, against Redis,
+ * where they are one call; then against the others one by one, in the order in which
+ * Redis answered. Every answer must be the same, and so must the counters afterwards.
+ * The same seed does the same steps. Exit 0 when all agreed, 1 at the first difference,
+ * 2 when a backend cannot be used.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <jansson.h>
+#include <sys/random.h>
+
+#include "asker.h"
+#include "base/hash.h"
+#include "base/log.h"
+#include "property.h"
+
+#define STEPS_DEFAULT 3000
+#define ROUND_STEPS 1000 /* with one policy */
+#define CROWD_MAX 48
+#define KINDS_MAX 4 /* different checks in a crowd */
+#define DEDUP_MS 600000
+#define DUMP (JSON_COMPACT | JSON_SORT_KEYS | JSON_ENCODE_ANY)
+#define END_US INT64_C(3471292800000000) /* of 2079, and of a round */
+#define EDGE_MS_MAX (INT64_C(400) * 86400 * 1000)
+
+static struct {
+	struct asker crowd;  /* asked all at once */
+	struct asker one[2]; /* asked one by one */
+	struct rng rng;
+	struct walk walk;
+	uint64_t seed;
+	size_t steps;
+	size_t parted; /* groups of the same of which some were admitted, some not */
+	size_t whole;  /* groups that were all admitted */
+	json_t *policy;
+	int64_t edge_ms;
+} run;
+
+/* A crowd: kind[i] says which of the checks the i-th one is. */
+struct crowd {
+	size_t n, n_kinds;
+	json_t *kinds[KINDS_MAX];
+	size_t kind[CROWD_MAX];
+	json_t *answers[CROWD_MAX];
+	size_t order[CROWD_MAX];
+};
+
+static void
+tell_crowd(const struct crowd *c)
+{
+	char *text = json_dumps(run.policy, DUMP);
+
+	printf("policy %s\n", text);
+	free(text);
+	for (size_t i = 0; i < c->n; i++) {
+		size_t at = c->order[i];
+		char *answer = json_dumps(c->answers[at], DUMP);
+
+		text = json_dumps(c->kinds[c->kind[at]], DUMP);
+		printf("%zu: %s\n   %s\n", i, text, answer);
+		free(answer);
+		free(text);
+	}
+}
+
+static bool
+same_answer(const struct crowd *c, const struct asker *asker, const char *what,
+    json_t *of_crowd, json_t *alone)
+{
+	bool same;
+	char *one, *other;
+
+	json_object_del(of_crowd, "keys");
+	json_object_del(alone, "keys");
+	same = json_equal(of_crowd, alone);
+	if (!same) {
+		one = json_dumps(of_crowd, DUMP);
+		other = json_dumps(alone, DUMP);
+		tell_crowd(c);
+		printf("FAIL seed %llu, step %zu, %s\n  redis  %s\n  %-6s %s\n",
+		    (unsigned long long)run.seed, run.steps, what, one,
+		    asker->ops->name, other);
+		free(one);
+		free(other);
+	}
+	json_decref(alone);
+	return same;
+}
+
+static void
+draw_crowd(struct crowd *c)
+{
+	*c = (struct crowd){ .n = 2 + rng_below(&run.rng, CROWD_MAX - 1),
+		.n_kinds = 1 + rng_below(&run.rng, KINDS_MAX) };
+	for (size_t i = 0; i < c->n_kinds; i++) {
+		c->kinds[i] = random_check(&run.rng);
+		/* Mostly one that is not too much at once. */
+		if (rng_percent(&run.rng, 80))
+			json_object_set_new(c->kinds[i], "cost",
+			    json_integer((json_int_t)rng_below(&run.rng, 4)));
+		if (rng_percent(&run.rng, 10))
+			json_object_set_new(c->kinds[i], "mode", json_string("peek"));
+	}
+	for (size_t i = 0; i < c->n; i++)
+		c->kind[i] = rng_below(&run.rng, c->n_kinds);
+}
+
+static void
+set_time(struct asker *asker)
+{
+	asker->ops->set_time(run.walk.now_us);
+}
+
+static void
+ask_crowd(struct crowd *c)
+{
+	json_t *checks[CROWD_MAX];
+
+	for (size_t i = 0; i < c->n; i++)
+		checks[i] = c->kinds[c->kind[i]];
+	set_time(&run.crowd);
+	asker_crowd(&run.crowd, checks, c->n, c->answers, c->order);
+}
+
+static bool
+ask_alone(const struct crowd *c, struct asker *asker)
+{
+	set_time(asker);
+	for (size_t i = 0; i < c->n; i++) {
+		size_t at = c->order[i];
+
+		if (!same_answer(c, asker, "a check", c->answers[at],
+			asker_check(asker, c->kinds[c->kind[at]], NULL)))
+			return false;
+	}
+	return true;
+}
+
+/* How the counters stand then. */
+static bool
+compare_counters(const struct crowd *c)
+{
+	bool fine = true;
+
+	for (size_t k = 0; k < c->n_kinds && fine; k++) {
+		json_t *look = json_copy(c->kinds[k]);
+		json_t *answer;
+
+		json_object_set_new(look, "mode", json_string("peek"));
+		answer = asker_check(&run.crowd, look, NULL);
+		for (size_t l = 0; l < ARRAY_LEN(run.one) && fine; l++)
+			fine = same_answer(c, &run.one[l], "the counters", answer,
+			    asker_check(&run.one[l], look, NULL));
+		json_decref(answer);
+		json_decref(look);
+	}
+	return fine;
+}
+
+static void
+count_groups(const struct crowd *c)
+{
+	for (size_t k = 0; k < c->n_kinds; k++) {
+		size_t admitted = 0, refused = 0;
+
+		for (size_t i = 0; i < c->n; i++) {
+			json_t *cause = json_object_get(c->answers[i], "cause");
+			const char *word = json_string_value(cause);
+
+			if (c->kind[i] != k ||
+			    !json_array_size(json_object_get(c->answers[i], "limits")))
+				continue;
+			admitted += strcmp(word, "allowed") == 0;
+			refused += strcmp(word, "limit") == 0;
+		}
+		run.parted += admitted > 0 && refused > 0;
+		run.whole += admitted > 1 && refused == 0;
+	}
+}
+
+/* The clock often goes where a limit ends. */
+static void
+note_edge(const struct crowd *c)
+{
+	json_t *limits = json_object_get(c->answers[c->n - 1], "limits");
+	json_t *limit = json_array_get(limits, 0);
+
+	run.edge_ms = json_integer_value(json_object_get(limit, "reset_ms"));
+	if (run.edge_ms > EDGE_MS_MAX)
+		run.edge_ms = 0;
+}
+
+static bool
+crowd_step(void)
+{
+	struct crowd c;
+	bool fine = true;
+
+	walk_step(&run.walk, &run.rng, run.edge_ms);
+	draw_crowd(&c);
+	ask_crowd(&c);
+	for (size_t l = 0; l < ARRAY_LEN(run.one) && fine; l++)
+		fine = ask_alone(&c, &run.one[l]);
+	fine = fine && compare_counters(&c);
+	count_groups(&c);
+	note_edge(&c);
+	for (size_t i = 0; i < c.n; i++)
+		json_decref(c.answers[i]);
+	for (size_t k = 0; k < c.n_kinds; k++)
+		json_decref(c.kinds[k]);
+	run.steps += c.n;
+	return fine;
+}
+
+static bool
+start(struct asker *asker, struct policy_set *set)
+{
+	set_time(asker);
+	return asker_start(asker, set, DEDUP_MS);
+}
+
+static struct policy_set *
+read_policy(void)
+{
+	char *text = json_dumps(run.policy, 0);
+	struct policy_options options = { 0 };
+	struct errlist errors;
+	struct errinfo ei;
+	struct policy *policy =
+	    policy_parse("test", "test", text, strlen(text), &options, &errors);
+
+	errlist_fini(&errors);
+	free(text);
+	return policy ? policy_set_new(&policy, 1, &ei) : NULL;
+}
+
+static bool
+run_round(size_t until)
+{
+	struct policy_set *set;
+	bool moments = rng_percent(&run.rng, 80);
+	bool fine;
+
+	run.policy = random_policy(&run.rng, moments);
+	run.edge_ms = 0;
+	walk_start(&run.walk, &run.rng, !moments);
+	set = read_policy();
+	fine = set && start(&run.crowd, set) && start(&run.one[0], set) &&
+	    start(&run.one[1], set);
+	while (fine && run.steps < until && run.walk.now_us < END_US)
+		fine = crowd_step();
+	if (set) {
+		asker_stop(&run.crowd);
+		asker_stop(&run.one[0]);
+		asker_stop(&run.one[1]);
+	}
+	policy_set_unref(set);
+	json_decref(run.policy);
+	return fine;
+}
+
+static void
+close_all(void)
+{
+	asker_close(&run.crowd);
+	asker_close(&run.one[0]);
+	asker_close(&run.one[1]);
+}
+
+int
+main(int argc, char **argv)
+{
+	size_t steps = argc > 2 ? strtoull(argv[2], NULL, 10) : STEPS_DEFAULT;
+	bool fine = true;
+
+	if (argc > 1)
+		run.seed = strtoull(argv[1], NULL, 10);
+	else if (getrandom(&run.seed, 4, 0) != 4)
+		return 2;
+	printf("seed %llu, %zu steps\n", (unsigned long long)run.seed, steps);
+	fflush(stdout);
+	run.rng.state = run.seed;
+	log_start(LOG_WARN, LOG_AUTO);
+	if (hash_start() < 0 || !asker_open(&run.crowd, &backend_redis) ||
+	    !asker_open(&run.one[0], &backend_memory) ||
+	    !asker_open(&run.one[1], &backend_limit))
+		return 2;
+	while (fine && run.steps < steps) {
+		size_t until = run.steps + ROUND_STEPS;
+
+		fine = run_round(until < steps ? until : steps);
+	}
+	close_all();
+	printf("%zu steps; of groups of the same %zu were granted in part, %zu whole\n",
+	    run.steps, run.parted, run.whole);
+	if (fine && (run.parted < steps / 200 || run.whole < steps / 200)) {
+		printf("FAIL seed %llu: too one-sided\n", (unsigned long long)run.seed);
+		fine = false;
+	}
+	printf("%d passed, %d failed\n", fine, !fine);
+	return fine ? 0 : 1;
+}
