@@ -209,8 +209,8 @@ end_turn(void *arg)
 }
 
 static int
-open_member(struct crew *crew, size_t i, const struct worker_shared *shared,
-    struct errinfo *ei)
+open_member(
+    struct crew *crew, size_t i, const struct worker_shared *shared, struct errinfo *ei)
 {
 	struct member *m = crew->members[i];
 	int rc = worker_open(&m->worker, i, shared, ei);
@@ -311,8 +311,8 @@ crew_drain(struct crew *crew)
 {
 	worker_drain(&crew->members[0]->worker);
 	for (size_t i = 1; i < crew->n; i++)
-		mailbox_order(&crew->members[i]->box,
-		    &(struct letter){ .kind = &drain_kind });
+		mailbox_order(
+		    &crew->members[i]->box, &(struct letter){ .kind = &drain_kind });
 }
 
 bool

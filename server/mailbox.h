@@ -40,7 +40,8 @@ struct mailbox {
 	pthread_mutex_t lock;
 	struct loop *loop; /* borrowed */
 	void *reader;
-	struct letter *letters; /* a ring of MAILBOX_MAX + MAILBOX_ORDERS; NULL: not open */
+	struct letter
+	    *letters; /* a ring of MAILBOX_MAX + MAILBOX_ORDERS; NULL: not open */
 	size_t first, n;
 };
 

@@ -37,7 +37,7 @@ struct server {
 	enum server_phase phase;
 	int exit_code;
 	bool is_open; /* in_force */
-	bool cut; /* what is not answered yet makes it EXIT_CODE_CUT */
+	bool cut;     /* what is not answered yet makes it EXIT_CODE_CUT */
 };
 
 /*

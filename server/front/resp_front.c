@@ -348,8 +348,10 @@ resp_open(struct front_conn *fc)
 	fc->state.resp.opened_us = loop_now_us(fc->front->loop);
 	fc->state.resp.last_us = fc->state.resp.opened_us;
 	fc->state.resp.protocol = 2;
-	fc->state.resp.id = atomic_fetch_add_explicit(
-	    &fc->front->options.quota->last_id, 1, memory_order_relaxed) + 1;
+	fc->state.resp.id =
+	    atomic_fetch_add_explicit(
+		&fc->front->options.quota->last_id, 1, memory_order_relaxed) +
+	    1;
 }
 
 static void

@@ -121,8 +121,8 @@ conn_count_kept(struct conn *conn, size_t now)
 	/* Others count there as well: not more often than needed. */
 	if (now == conn->in_counted)
 		return;
-	atomic_fetch_add_explicit(&conn->loop->group->in_bytes, now - conn->in_counted,
-	    memory_order_relaxed);
+	atomic_fetch_add_explicit(
+	    &conn->loop->group->in_bytes, now - conn->in_counted, memory_order_relaxed);
 	conn->in_counted = now;
 }
 

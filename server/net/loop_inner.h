@@ -44,8 +44,8 @@ struct loop {
 	struct conn *conns; /* a ring; the sweep turns it */
 	size_t n_conns;
 	_Atomic size_t n_accepted; /* of them, and those that are expected */
-	bool met;                /* the next one accepted is counted already */
-	struct conn_queue dirty; /* to be written and settled at the turn's end */
+	bool met;                  /* the next one accepted is counted already */
+	struct conn_queue dirty;   /* to be written and settled at the turn's end */
 	size_t n_dirty;
 	struct conn_queue again; /* kept input to be shown again */
 	size_t n_again;

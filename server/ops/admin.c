@@ -48,8 +48,8 @@ is_ready(const struct admin *admin, struct errinfo *why)
 	for (size_t i = 0; i < o->n_cells; i++)
 		others += i != o->worker && !metric_get(o->cells[i], METRIC_STORE_UP);
 	if (others > 0)
-		err_set(why, ERR_IO, "not yet of %zu of %zu workers", others,
-		    o->n_cells);
+		err_set(
+		    why, ERR_IO, "not yet of %zu of %zu workers", others, o->n_cells);
 	return others == 0;
 }
 
@@ -190,8 +190,7 @@ static void
 answer_policy(void *arg, const struct http_request *req, struct http_response *resp)
 {
 	struct admin *admin = arg;
-	const struct policy_set *set =
-	    in_force_lock(admin->options.in_force)->policies;
+	const struct policy_set *set = in_force_lock(admin->options.in_force)->policies;
 	const struct policy *policy = policy_of_path(set, req->path, resp);
 
 	if (policy) {
@@ -284,8 +283,7 @@ info_store(const struct admin *admin, struct buf *out)
 static void
 info_policies(const struct admin *admin, struct buf *out)
 {
-	const struct policy_set *set =
-	    in_force_lock(admin->options.in_force)->policies;
+	const struct policy_set *set = in_force_lock(admin->options.in_force)->policies;
 
 	buf_printf(out, "policies:%zu\r\n", policy_set_count(set));
 	for (size_t i = 0; i < policy_set_count(set); i++) {

@@ -24,14 +24,14 @@
 struct admin;
 
 struct admin_options {
-	struct in_force *in_force;   /* borrowed */
-	struct store *store;         /* borrowed */
-	struct memory *memory;       /* borrowed; NULL without the embedded store */
-	const char *store_shown;     /* borrowed; where it is, without secrets */
+	struct in_force *in_force; /* borrowed */
+	struct store *store;       /* borrowed */
+	struct memory *memory;     /* borrowed; NULL without the embedded store */
+	const char *store_shown;   /* borrowed; where it is, without secrets */
 	struct metric_cells *const *cells; /* borrowed, all workers' */
 	size_t n_cells;
-	size_t worker;                      /* which block is this worker's */
-	int64_t started_us;                 /* clock_real_us() at the process's start */
+	size_t worker;      /* which block is this worker's */
+	int64_t started_us; /* clock_real_us() at the process's start */
 };
 
 /* `options` is copied. NULL when out of memory. */

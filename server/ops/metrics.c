@@ -66,7 +66,8 @@ add_cells(const struct metrics_input *in, struct buf *out)
 		buf_add_str(out, m->name);
 		if (m->labels[0])
 			buf_printf(out, "{%s}", m->labels);
-		buf_printf(out, " %lld\n", (long long)metrics_value(in, (enum metric)id));
+		buf_printf(
+		    out, " %lld\n", (long long)metrics_value(in, (enum metric)id));
 	}
 }
 

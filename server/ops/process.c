@@ -83,7 +83,8 @@ void
 process_raise_files(int64_t connections, int64_t workers)
 {
 	struct rlimit files;
-	rlim_t need = (rlim_t)(connections + workers * FILES_PER_WORKER) + FILES_RESERVED;
+	rlim_t need =
+	    (rlim_t)(connections + workers * FILES_PER_WORKER) + FILES_RESERVED;
 
 	if (getrlimit(RLIMIT_NOFILE, &files) < 0)
 		return;

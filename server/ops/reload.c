@@ -25,8 +25,9 @@ struct reload {
 	struct documents found;
 	struct errlist errors;
 
-	struct policy_set *handed; /* a ref'd; until they are in force everywhere, else NULL */
-	size_t n_changed;          /* of them */
+	struct policy_set
+	    *handed;      /* a ref'd; until they are in force everywhere, else NULL */
+	size_t n_changed; /* of them */
 	enum reload_trigger trigger; /* of what is worked on */
 	bool again;                  /* asked for meanwhile */
 	enum reload_trigger again_trigger;

@@ -42,11 +42,11 @@ void reload_report_fini(struct reload_report *report);
 struct in_force;
 
 struct reload_options {
-	struct loop *loop;            /* borrowed, must outlive the reload */
-	const struct config *config;  /* borrowed: which files, and whether to watch */
-	struct metric_cells *cells;   /* borrowed */
-	struct in_force *in_force;    /* borrowed; only the reload writes to it */
-	uint64_t stamp;               /* of the documents in force */
+	struct loop *loop;           /* borrowed, must outlive the reload */
+	const struct config *config; /* borrowed: which files, and whether to watch */
+	struct metric_cells *cells;  /* borrowed */
+	struct in_force *in_force;   /* borrowed; only the reload writes to it */
+	uint64_t stamp;              /* of the documents in force */
 	/* Takes *docs, which is complete and free of faults. True: they are in force
 	 * everywhere. False: not yet; reload_taken() is called once they are. */
 	bool (*swap)(void *arg, struct documents *docs);

@@ -114,8 +114,7 @@ void
 token_set_unref(struct token_set *set)
 {
 	/* acq_rel: whoever wipes it must be behind all who looked. */
-	if (!set ||
-	    atomic_fetch_sub_explicit(&set->refs, 1, memory_order_acq_rel) != 1)
+	if (!set || atomic_fetch_sub_explicit(&set->refs, 1, memory_order_acq_rel) != 1)
 		return;
 	explicit_bzero(set, sizeof(*set));
 	free(set);

@@ -189,8 +189,7 @@ add_client(struct seen *s, struct conn **conn)
 	static const struct conn_ops ops = { .on_data = on_bytes, .on_end = on_end };
 	int pair[2];
 
-	assert_int_equal(
-	    socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair), 0);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair), 0);
 	*conn = conn_accept(s->loop, pair[0], &options, &ops, s);
 	assert_non_null(*conn);
 	return pair[1];

@@ -196,8 +196,8 @@ test_last_reload(void **state)
 	in_force.report.trigger = RELOAD_WATCH;
 	in_force.report.time_us = INT64_C(1767225600123456);
 	errlist_init(&in_force.report.errors, "p.json");
-	errlist_add(
-	    &in_force.report.errors, ERR_INVALID, 3, 4, "/tools/a~1b", "not \"%s\"", "so");
+	errlist_add(&in_force.report.errors, ERR_INVALID, 3, 4, "/tools/a~1b",
+	    "not \"%s\"", "so");
 	in_force.report.errors.more = 5;
 	root = json_loads(get("/v1/policies"), 0, NULL);
 	last = json_pack("{s:s, s:s, s:s, s:b, s:[{s:s, s:i, s:i, s:s, s:s}], s:i}",

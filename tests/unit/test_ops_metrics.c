@@ -74,7 +74,8 @@ test_blocks_are_summed(void **state)
 	text = format(&out);
 	assert_non_null(strstr(text, "\nration_checks_total{verdict=\"allow\"} 42\n"));
 	/* Only when all say so. */
-	assert_non_null(strstr(text, "# TYPE ration_store_up gauge\nration_store_up 0\n"));
+	assert_non_null(
+	    strstr(text, "# TYPE ration_store_up gauge\nration_store_up 0\n"));
 	assert_non_null(
 	    strstr(text, "\nration_checks_total{verdict=\"deny_limit\"} 0\n"));
 	assert_non_null(

@@ -87,8 +87,8 @@ test_none_is_lost(void **state)
 	(void)state;
 	read_max = WRITERS * LETTERS;
 	for (size_t i = 0; i < WRITERS; i++)
-		assert_int_equal(pthread_create(&threads[i], NULL, write_many,
-				     (void *)(uintptr_t)i),
+		assert_int_equal(
+		    pthread_create(&threads[i], NULL, write_many, (void *)(uintptr_t)i),
 		    0);
 	assert_int_equal(loop_run(loop), 0);
 	for (size_t i = 0; i < WRITERS; i++)

@@ -360,8 +360,8 @@ check_allocations(int pipeline)
 	assert_true(before > 0);
 	for (int done = 0; done < CHECKS; done += pipeline)
 		run_checks(fd, &request, pipeline);
-	assert_in_range(atomic_load(&site.counts->allocations) - before, 0,
-	    ALLOCATIONS_MAX);
+	assert_in_range(
+	    atomic_load(&site.counts->allocations) - before, 0, ALLOCATIONS_MAX);
 	buf_fini(&request);
 	close(fd);
 }
@@ -394,8 +394,8 @@ test_resp_answers_leave_in_one_write(void **state)
 		size_t before = atomic_load(&site.counts->sends);
 
 		run_checks(fd, &request, 16);
-		assert_int_equal(atomic_load(&site.counts->sends) - before,
-		    site.with_redis ? 2 : 1);
+		assert_int_equal(
+		    atomic_load(&site.counts->sends) - before, site.with_redis ? 2 : 1);
 	}
 	buf_fini(&request);
 	close(fd);
@@ -437,8 +437,8 @@ test_http_answers_leave_in_one_write(void **state)
 		size_t before = atomic_load(&site.counts->sends);
 
 		run_posts(fd, &request, 16);
-		assert_int_equal(atomic_load(&site.counts->sends) - before,
-		    site.with_redis ? 2 : 1);
+		assert_int_equal(
+		    atomic_load(&site.counts->sends) - before, site.with_redis ? 2 : 1);
 	}
 	buf_fini(&request);
 	close(fd);
