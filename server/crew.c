@@ -148,7 +148,7 @@ static bool
 pass(void *arg, size_t front, int fd, bool local)
 {
 	struct crew *crew = arg;
-	size_t at = choose(crew);
+	size_t at = crew->draining ? 0 : choose(crew);
 	struct letter letter = {
 		.kind = &client_kind, .front = front, .fd = fd, .local = local
 	};
@@ -304,15 +304,17 @@ crew_take(struct crew *crew, const struct documents *documents)
 	return crew->n_taking == 0;
 }
 
-/* The head first: it lets in who has connected already, and hands them on before the
- * others are told that nobody comes any more. */
+/* Who has connected already is handed on before the others are told that nobody comes any
+ * more; and they are told before the listeners close: whoever sees that can rely on it. */
 void
 crew_drain(struct crew *crew)
 {
-	worker_drain(&crew->members[0]->worker);
+	worker_accept_waiting(&crew->members[0]->worker);
+	crew->draining = true;
 	for (size_t i = 1; i < crew->n; i++)
 		mailbox_order(
 		    &crew->members[i]->box, &(struct letter){ .kind = &drain_kind });
+	worker_drain(&crew->members[0]->worker);
 }
 
 bool

@@ -35,6 +35,7 @@ struct crew {
 	struct loop_group group;
 	struct front_quota quota;
 	struct crew_events events;
+	bool draining;
 	size_t last;     /* who got a connection last */
 	size_t n_taking; /* who have not taken the documents yet */
 	size_t n_idle;   /* of the others, while draining */

@@ -298,6 +298,14 @@ worker_close(struct worker *w)
 }
 
 void
+worker_accept_waiting(struct worker *w)
+{
+	for (size_t i = 0; i < ARRAY_LEN(w->fronts); i++)
+		if (w->fronts[i])
+			front_accept_waiting(w->fronts[i]);
+}
+
+void
 worker_drain(struct worker *w)
 {
 	admin_set_draining(w->admin);

@@ -102,6 +102,8 @@ void worker_admit(struct worker *w, size_t front, int fd, bool local);
 /* Logs whether charges can be taken; from then on every change of it is logged. */
 void worker_note_start(struct worker *w);
 
+/* Lets in who has connected already, and passes them on. */
+void worker_accept_waiting(struct worker *w);
 /* Stops accepting; what is under way is answered. */
 void worker_drain(struct worker *w);
 /* Whether nothing is under way any more: no check, no connection, not even one that

@@ -253,6 +253,13 @@ front_set_tokens(struct front *front, const struct token_set *tokens)
 	front->options.tokens = tokens;
 }
 
+void
+front_accept_waiting(struct front *front)
+{
+	for (size_t i = 0; i < front->n_listeners; i++)
+		listener_accept_waiting(front->listeners[i]->listener);
+}
+
 /* Nobody who has asked already goes unheard: first those in the listeners' queues are
  * let in, then everybody's requests that have arrived are taken. A conn that is read or
  * settled may end, and end others with it, so each is moved to another list before. */
@@ -263,8 +270,7 @@ front_drain(struct front *front)
 	struct front_conn *fc;
 
 	front->draining = true;
-	for (size_t i = 0; i < front->n_listeners; i++)
-		listener_accept_waiting(front->listeners[i]->listener);
+	front_accept_waiting(front);
 	stop_accepting(front);
 	while ((fc = LIST_FIRST(&front->conns))) {
 		LIST_REMOVE(fc, link);

@@ -93,6 +93,9 @@ void front_admit(struct front *front, int fd, bool local);
  * connection need not again). Borrowed; NULL where it was NULL, and only there. */
 void front_set_tokens(struct front *front, const struct token_set *tokens);
 
+/* Lets in who has connected already, as far as the kernel's queues tell. */
+void front_accept_waiting(struct front *front);
+
 /* Stops accepting; connections close when all their requests are answered: idle ones
  * now, HTTP with "Connection: close". */
 void front_drain(struct front *front);
