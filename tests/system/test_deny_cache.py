@@ -144,6 +144,25 @@ def test_reset_and_rollback_at_once(redis_server, rationd):
         fill(daemon, 1)
 
 
+def test_reset_for_all_workers(redis_server, rationd):
+    """Whichever worker made the reset, all of them know."""
+    daemon = rationd(WEEKS, store=redis_server.url,
+                     flags=["--deny-cache-ms", 10000, "--workers", 4])
+    socks = [daemon.connect("resp") for _ in range(12)]
+
+    def verdict(sock):
+        sock.sendall(words("CHECK", "t", "g"))
+        return read_answers(sock, 1)[0].verdict
+
+    for _ in range(10):
+        assert [verdict(sock) for sock in socks] == [1] * 3 + [0] * 9
+        assert [verdict(sock) for sock in socks] == [0] * 12
+        reset(daemon)
+    assert hits(daemon) > 100
+    for sock in socks:
+        sock.close()
+
+
 def test_another_daemon(redis_server, rationd):
     one = rationd(WEEKS, store=redis_server.url)
     other = rationd(WEEKS, store=redis_server.url)
