@@ -62,8 +62,10 @@ class Meter:
     def finish(self, sample, checks):
         redis, server = (b - a for a, b in zip(self.before, self.cpu()))
         sample["redis_us_per_check"] = redis / checks * 1e6
-        sample["daemon_us_per_check"] = server / checks * 1e6 if self.daemon else 0
-        sample["server_us_per_check"] = server / checks * 1e6
+        if self.daemon:
+            sample["daemon_us_per_check"] = server / checks * 1e6
+        elif self.server is not self.bench.redis:
+            sample["nginx_us_per_check"] = server / checks * 1e6
         return sample
 
     def verify(self, what, sent, counters):

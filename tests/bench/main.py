@@ -37,10 +37,6 @@ from bench.servers import Rationd, Redis, run
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 
-def note(text):
-    print(text, file=sys.stderr, flush=True)
-
-
 class Bench:
     """What is wanted, and the servers that were started for it."""
 
@@ -75,6 +71,9 @@ class Bench:
             self.shared[kind] = self.rationd(store, policy)
         return self.shared[kind]
 
+    def note(self, text):
+        print(text, file=sys.stderr, flush=True)
+
     def checks(self, n):
         return n // 10 if self.args.quick else n
 
@@ -83,7 +82,7 @@ class Bench:
         rounds = rounds or self.args.rounds
         pairs = []
         for i in range(rounds):
-            note(f"{name}, round {i + 1} of {rounds}")
+            self.note(f"{name}, round {i + 1} of {rounds}")
             order = list(sides) if i % 2 == 0 else list(reversed(sides))
             samples = {side: sides[side]() for side in order}
             pairs.append({side: samples[side] for side in sides})
@@ -135,7 +134,7 @@ def measure(bench):
     print()
     show_figures(pairs)
     if args.svg:
-        curves = measure_curves(bench, note)
+        curves = measure_curves(bench)
         with open(args.svg, "w") as f:
             f.write(draw(curves))
     if args.json:

@@ -33,7 +33,7 @@ def one(bench, sides, side, connections, pipeline):
     return sample
 
 
-def measure_curves(bench, note):
+def measure_curves(bench):
     """{"connections": [{"at": n, side: sample}], "pipeline": the same}."""
     sides = {
         "direct": (bench.redis, direct_command(bench.redis)),
@@ -43,11 +43,11 @@ def measure_curves(bench, note):
     }
     curves = {"connections": [], "pipeline": []}
     for n in CONNECTION_STEPS:
-        note(f"curve: {n} connections")
+        bench.note(f"curve: {n} connections")
         curves["connections"].append(
             {"at": n, **{s: one(bench, sides, s, n, 1) for s in sides}})
     for n in PIPELINE_STEPS:
-        note(f"curve: pipeline {n}")
+        bench.note(f"curve: pipeline {n}")
         curves["pipeline"].append(
             {"at": n, **{s: one(bench, sides, s, 50, n) for s in sides}})
     return curves

@@ -9,6 +9,7 @@ FIGURES = {
     "p99_us": "p99 {:.0f} us",
     "redis_us_per_check": "Redis {:.2f} us of CPU a check",
     "daemon_us_per_check": "rationd {:.2f} us of CPU a check",
+    "nginx_us_per_check": "nginx {:.2f} us of CPU an answer",
     "seconds": "{:.3f} s",
     "bytes": "{:.0f} bytes",
     "bytes_each": "{:.1f} bytes each",
