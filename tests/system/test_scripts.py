@@ -241,6 +241,15 @@ def test_an_error_in_one_check_of_a_run(clocked):
     assert clocked.redis.exists("s1", "i1", "h1", "s3", "i3", "h3") == 6
 
 
+def test_an_error_in_one_check_of_a_plain_run(clocked):
+    """Amid a window such a run has a way of its own, and goes on with the other."""
+    clocked.move(MINUTE - clocked.now_ms % MINUTE + 30 * SECOND)
+    clocked.redis.rpush("2", "no count")
+    answer = clocked.redis.eval(TAKE, 4, *"1234", 4, 1, 10, 1, MINUTE, 0)
+    assert answer[1] == 1 and "WRONGTYPE" in str(answer[2]) and answer[3:] == [1, 1]
+    assert [clocked.redis.get(key) for key in "134"] == ["1"] * 3
+
+
 def test_runs_with_and_without_a_ledger_in_one_call(clocked):
     keys, args = ledger_run(fixed("f"), fixed("g"))
     answer = clocked.redis.eval(
