@@ -94,9 +94,13 @@ local function drop_old(key, l)
 	end
 end
 
+-- Below 0 without the charge, it was no count of ours, and is left as it was: what a
+-- refusal would tell of it has no meaning.
 local function give_back(key, cost)
 	local left = call('DECRBY', key, cost)
-	if left <= 0 then
+	if left < 0 then
+		error(NO_COUNT)
+	elseif left == 0 then
 		call('DEL', key)
 	end
 	return left

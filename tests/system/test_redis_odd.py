@@ -6,7 +6,9 @@ import socket
 import threading
 import time
 
-from harness import limit, policy, wait_for
+import pytest
+
+from harness import limit, policy, script, wait_for
 from load import counter_key, kind_of, read_answers, words
 
 PLENTY = 10**9
@@ -149,6 +151,20 @@ def test_a_negative_count_admits_nothing(redis_server, rationd):
     for _ in range(3):
         assert kind_of(checks(daemon, ("much", "n"))[0]) == "store"
     assert int(client.get(key)) == -4
+
+
+@pytest.mark.parametrize("many", [[], ["times"]])
+@pytest.mark.parametrize("second", [[], [100, 1, 60000, 0]])
+def test_a_negative_count_that_a_charge_lifts_past_max(redis_server, many, second):
+    """Alone, or 20 of the same: refusing it would tell of a count below 0."""
+    client = redis_server.client()
+    client.set("k", -5)
+    keys = ["k", "j"][:2 if second else 1]
+    answer = client.eval(script("take"), len(keys), *keys, *many, 1, len(keys),
+                         10, 1 if many else 20, 60000, 0, *second, *[20] * len(many))
+    assert "WRONGTYPE" in str(answer[1])
+    assert int(client.get("k")) == -5
+    assert client.keys() == [b"k"]
 
 
 def test_a_counter_that_lost_its_expiry_ends_with_its_window(redis_server, rationd):
