@@ -124,7 +124,9 @@ static const struct letter_kind stop_kind = { read_stop, NULL };
 
 /* --- connections ------------------------------------------------------------------- */
 
-/* Who has the fewest; of those the next in turn, so that short ones go round as well. */
+/* Who has the fewest; of those the next in turn, so that short ones go round as well. Not
+ * one whose box is full: busy for long, it stays the one with the fewest, and the head
+ * would be left with all that it does not take. The head's own never is. */
 static size_t
 choose(struct crew *crew)
 {
@@ -135,7 +137,7 @@ choose(struct crew *crew)
 		size_t at = (crew->last + i) % crew->n;
 		size_t clients = loop_clients(crew->members[at]->worker.loop);
 
-		if (clients >= least)
+		if (clients >= least || mailbox_is_full(&crew->members[at]->box))
 			continue;
 		least = clients;
 		best = at;

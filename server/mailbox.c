@@ -94,3 +94,14 @@ mailbox_order(struct mailbox *box, const struct letter *letter)
 	assert(fits);
 	(void)fits;
 }
+
+bool
+mailbox_is_full(struct mailbox *box)
+{
+	bool full;
+
+	pthread_mutex_lock(&box->lock);
+	full = box->n >= MAILBOX_MAX;
+	pthread_mutex_unlock(&box->lock);
+	return full;
+}

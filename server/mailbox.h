@@ -3,7 +3,7 @@
  * What other threads tell a thread that runs a loop: letters, read there soon, each once
  * and in the order in which they were posted. Nothing is allocated for a letter.
  *
- * Threads: post from any; the rest in the reader's, or when it does not run.
+ * Threads: post and look from any; the rest in the reader's, or when it does not run.
  */
 #ifndef SERVER_MAILBOX_H
 #define SERVER_MAILBOX_H
@@ -54,5 +54,7 @@ void mailbox_fini(struct mailbox *box);
 bool mailbox_post(struct mailbox *box, const struct letter *letter) MUST_CHECK;
 /* The same for the few that cannot be refused: at most MAILBOX_ORDERS at once. */
 void mailbox_order(struct mailbox *box, const struct letter *letter);
+/* Whether mailbox_post() would be refused now. */
+bool mailbox_is_full(struct mailbox *box) MUST_CHECK;
 
 #endif

@@ -14,7 +14,8 @@
 /* Descriptors that are not client connections: logs, listeners, the store, and clients
  * that are being told that they are too many. */
 #define FILES_RESERVED 92
-#define FILES_PER_WORKER 4 /* its loop, its connection to the store */
+/* Its loop's four, its connection to the store, and the look-up of the store's name. */
+#define FILES_PER_WORKER 6
 
 static int64_t
 resident_bytes(void)

@@ -3,8 +3,11 @@
 whatever worker a connection is with. test_exact and others run with RATION_WORKERS=4, too.
 """
 import contextlib
+import ctypes
 import json
+import os
 import re
+import resource
 import signal
 import socket
 import threading
@@ -418,3 +421,75 @@ def test_decision_log_of_all(rationd, tmp_path):
     daemon.stop()
     lines = [json.loads(line) for line in file.read_text().splitlines()]
     assert len(lines) == 250 * WORKERS
+
+
+def test_open_files_are_foreseen(rationd, redis_server):
+    """The warning counts what each further worker really opens, and one more for when
+    its connection to the store is being made; a client of ours may be there still."""
+    found = []
+    for workers in (1, 33):
+        daemon = rationd(HOUR, store=redis_server.url, flags=[
+            "--workers", workers, "--max-connections", 1000000])
+        daemon.session.close()
+        wait_for(lambda daemon=daemon: sum(spread(daemon)) == 1, 5, "no other connection")
+        warned = re.search(r"(\d+) are needed for 1000000 connections", daemon.log)
+        if not warned:
+            pytest.skip("so many open files are allowed that nothing is warned of")
+        found.append((int(warned[1]), daemon.fds))
+        daemon.stop()
+    (few, few_open), (many, many_open) = found
+    assert many - few >= many_open - few_open + 32 - 4
+
+
+PTRACE_SEIZE, PTRACE_INTERRUPT, PTRACE_DETACH = 0x4206, 0x4207, 17
+WALL = 0x40000000  # waitpid() for a thread
+
+
+@contextlib.contextmanager
+def stuck_worker(daemon):
+    """One worker, not the first, stands still; the others go on."""
+    call = ctypes.CDLL(None, use_errno=True).ptrace
+    call.argtypes = [ctypes.c_long] * 4
+    tids = [int(t) for t in os.listdir(f"/proc/{daemon.pid}/task")]
+    tid = max(tids)  # a sanitizer's own thread is the second
+    if call(PTRACE_SEIZE, tid, 0, 0) < 0:
+        pytest.skip(f"ptrace: {os.strerror(ctypes.get_errno())}")
+    assert call(PTRACE_INTERRUPT, tid, 0, 0) == 0
+    os.waitpid(tid, WALL)
+    try:
+        yield
+    finally:
+        call(PTRACE_DETACH, tid, 0, 0)
+
+
+def test_stuck_worker(rationd):
+    """Connections that one worker does not take go round among the others once its box is
+    full; nobody's is lost, and a reload is told when it has gone on."""
+    stuck = 1024  # MAILBOX_MAX
+    if resource.getrlimit(resource.RLIMIT_NOFILE)[1] < 4 * stuck:
+        pytest.skip("the hard limit of open files is too low")
+    daemon = rationd(HOUR, flags=["--workers", 3, "--watch=false"])
+    daemon.session.close()
+    wait_for(lambda: sum(spread(daemon)) == 1, 5, "no other connection")
+    with contextlib.ExitStack() as stack:
+        with stuck_worker(daemon):
+            socks = []
+            for _ in range(3 * stuck + 400):
+                socks.append(stack.enter_context(daemon.connect("resp")))
+                socks[-1].sendall(words("CHECK", "much", "g"))
+            daemon.signal(signal.SIGHUP)
+            # The last one is not with the worker whose box is full.
+            assert read_answers(socks[-1], 1)[0].verdict == 1
+
+            def all_met():
+                counts = sorted(ask_spread(socks[-1]))
+                return sum(counts[1:]) == len(socks) - stuck and counts
+            counts = wait_for(all_met, 5, "all the others' connections")
+            # It may have stopped before it saw the end of one of ours.
+            assert counts[0] <= 1 and counts[2] - counts[1] <= 2, counts
+            assert "done (signal)" not in daemon.log
+        for sock in socks[:-1]:
+            assert read_answers(sock, 1)[0].verdict == 1
+        wait_for(lambda: "done (signal)" in daemon.log, 5, "the reload")
+    daemon.signal(signal.SIGTERM)
+    assert ended_with(daemon) == 0

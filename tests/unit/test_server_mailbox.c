@@ -105,6 +105,7 @@ test_orders_fit_when_letters_do_not(void **state)
 	(void)state;
 	for (;; n++) {
 		letter = number(0, n);
+		assert_int_equal(mailbox_is_full(&box), n > MAILBOX_MAX);
 		if (!mailbox_post(&box, &letter))
 			break;
 	}
@@ -112,10 +113,12 @@ test_orders_fit_when_letters_do_not(void **state)
 	for (; n <= MAILBOX_MAX + MAILBOX_ORDERS; n++) {
 		letter = number(0, n);
 		mailbox_order(&box, &letter);
+		assert_true(mailbox_is_full(&box));
 	}
 	read_max = MAILBOX_MAX + MAILBOX_ORDERS;
 	assert_int_equal(loop_run(loop), 0);
 	assert_int_equal(last[0], read_max);
+	assert_false(mailbox_is_full(&box));
 	letter = number(0, n);
 	assert_true(mailbox_post(&box, &letter));
 }
