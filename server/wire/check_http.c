@@ -316,7 +316,7 @@ check_http_parse_fields(const struct http_request *req, enum check_http_beside b
 	static const char *const has[] = {
 		[BESIDE_CHECK] = PREFIX " has Mode and Timeout-Ms here",
 		[BESIDE_DEADLINE] = PREFIX " has Timeout-Ms here",
-		[BESIDE_RESET] = "a reset has none that begins with " PREFIX,
+		[BESIDE_RESET] = ("a reset has none that begins with " PREFIX),
 	};
 	struct field_reading reading = { .out = out,
 		.place = beside == BESIDE_CHECK ? IN_CHECK : ELSEWHERE,
