@@ -192,27 +192,34 @@ validate_settle(
 	return 0;
 }
 
+/* What ends or prolongs a reservation, and what each takes. */
+struct settling {
+	const char *name;
+	bool takes_cost;
+	bool takes_ttl; /* and always says it */
+};
+
 static int
-settle_of(struct command *c, const char *name, const char *reservation,
-    const struct ration_settle *how, bool renews, struct failure *f)
+settle_of(struct command *c, struct settling s, const char *reservation,
+    const struct ration_settle *how, struct failure *f)
 {
 	struct words w = { .n = 0 };
 	struct number cost, ttl;
 	int rc = validate_settle(reservation, how, f);
 
-	if (rc == 0 && how->has_cost && strcmp(name, "COMMIT") != 0)
+	if (rc == 0 && how->has_cost && !s.takes_cost)
 		rc = ration_failure_set(
 		    f, RATION_ERR_ARGUMENT, "a cost belongs to a commit");
-	if (rc == 0 && how->ttl_s > 0 && !renews)
+	if (rc == 0 && how->ttl_s > 0 && !s.takes_ttl)
 		rc = ration_failure_set(
 		    f, RATION_ERR_ARGUMENT, "ttl_s belongs to a renewal");
 	if (rc != 0)
 		return rc;
-	add(&w, name);
+	add(&w, s.name);
 	add(&w, reservation);
 	add_option(&w, "COST", number_of(&cost, how->has_cost, how->cost));
 	add_option(&w, "TTL",
-	    number_of(&ttl, renews, how->ttl_s > 0 ? how->ttl_s : TTL_DEFAULT_S));
+	    number_of(&ttl, s.takes_ttl, how->ttl_s > 0 ? how->ttl_s : TTL_DEFAULT_S));
 	add_option(&w, "GRANT", how->grant);
 	return format(c, &w, f);
 }
@@ -221,21 +228,24 @@ int
 ration_command_commit(struct command *c, const char *reservation,
     const struct ration_settle *how, struct failure *f)
 {
-	return settle_of(c, "COMMIT", reservation, how, false, f);
+	return settle_of(
+	    c, (struct settling){ "COMMIT", true, false }, reservation, how, f);
 }
 
 int
 ration_command_rollback(struct command *c, const char *reservation,
     const struct ration_settle *how, struct failure *f)
 {
-	return settle_of(c, "ROLLBACK", reservation, how, false, f);
+	return settle_of(
+	    c, (struct settling){ "ROLLBACK", false, false }, reservation, how, f);
 }
 
 int
 ration_command_renew(struct command *c, const char *reservation,
     const struct ration_settle *how, struct failure *f)
 {
-	return settle_of(c, "RENEW", reservation, how, true, f);
+	return settle_of(
+	    c, (struct settling){ "RENEW", false, true }, reservation, how, f);
 }
 
 int

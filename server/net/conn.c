@@ -97,7 +97,6 @@ conn_set_peer(struct conn *conn, const struct sockaddr *sa)
 {
 	int one = 1;
 
-	conn->local = address_sockaddr_is_local(sa);
 	conn->peer.sa.sa_family = sa->sa_family;
 	if (sa->sa_family == AF_INET)
 		memcpy(&conn->peer.in, sa, sizeof(conn->peer.in));
@@ -282,12 +281,6 @@ conn_peer(const struct conn *conn)
 	else
 		address_of_sockaddr(&conn->peer.sa, sizeof(conn->peer), text);
 	return text;
-}
-
-bool
-conn_is_local(const struct conn *conn)
-{
-	return conn->local;
 }
 
 static bool

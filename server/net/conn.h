@@ -111,7 +111,5 @@ void conn_close_after_write(struct conn *conn);
 
 /* The far end, for logs; a view that the next call on the same loop overwrites. */
 const char *conn_peer(const struct conn *conn);
-/* Whether it came over a Unix socket or from a loopback address. */
-bool conn_is_local(const struct conn *conn);
 
 #endif

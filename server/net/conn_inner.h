@@ -40,7 +40,6 @@ struct conn {
 	enum conn_state state;
 	int fd;
 	bool accepted;
-	bool local;
 	bool paused;  /* by the owner */
 	bool yielded; /* by the owner, until the next turn; it is in loop->later */
 	bool busy;    /* the owner owes an answer */

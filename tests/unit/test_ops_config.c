@@ -164,99 +164,92 @@ struct bad {
 	const char *says;
 };
 
+static const struct bad bad_flags[] = {
+	{ { "--listen-htp", "x" }, 64,
+	    "--listen-htp: unknown flag; did you mean --listen-http?" },
+	{ { "--zzzzqqqq", "x" }, 64, "--zzzzqqqq: unknown flag; see rationd --help" },
+	{ { "--listen_http", "x" }, 64,
+	    "--listen_http: unknown flag; did you mean --listen-http?" },
+	{ { "--Store", "memory" }, 64,
+	    "--Store: unknown flag; did you mean "
+	    "--store?" },
+	{ { "policy.json" }, 64, "policy.json: is not a flag; see rationd --help" },
+	{ { "-p" }, 64, "-p: is not a flag; see rationd --help" },
+	{ { "--" }, 64, "--: is not a flag; see rationd --help" },
+	{ { "--store" }, 64, "--store: needs a value" },
+	{ { "--deadline-ms", "0" }, 78,
+	    "--deadline-ms: \"0\" is not a whole number from 1 to 60000" },
+	{ { "--deadline-ms", "60001" }, 78,
+	    "--deadline-ms: \"60001\" is not a whole number from 1 to 60000" },
+	{ { "--deadline-ms=5x" }, 64,
+	    "--deadline-ms: \"5x\" is not a whole number from 1 to 60000" },
+	{ { "--deadline-ms=" }, 64,
+	    "--deadline-ms: \"\" is not a whole number from 1 to 60000" },
+	{ { "--deadline-ms=99999999999999999999" }, 78,
+	    "--deadline-ms: \"99999999999999999999\" is not a whole number "
+	    "from 1 "
+	    "to 60000" },
+	{ { "--log-format", "xml" }, 64,
+	    "--log-format: \"xml\" is not one of auto|text|json" },
+	{ { "--log-format", "auto|text" }, 64,
+	    "--log-format: \"auto|text\" is not one of auto|text|json" },
+	{ { "--insecure=yes" }, 64, "--insecure: \"yes\" is neither true nor false" },
+	{ { "--store=memory", "--store=memory" }, 64, "--store: is given twice" },
+	{ { "--store", "postgres" }, 78,
+	    "--store: is neither \"memory\" nor a URL such as "
+	    "redis://127.0.0.1:6379" },
+	{ { "--key-prefix", "a:b" }, 78,
+	    "--key-prefix: a key prefix is 1 to 64 characters of A-Z a-z 0-9 _ "
+	    ". "
+	    "-" },
+	{ { "--workers", "65" }, 78,
+	    "--workers: \"65\" is not a whole number from 1 to 64" },
+	{ { "--workers", "0" }, 78,
+	    "--workers: \"0\" is not a whole number from 1 to 64" },
+	{ { "--decision-log=" }, 78,
+	    "--decision-log: is empty; a file's path is needed" },
+	{ { "--on-store-failure", "local" }, 78,
+	    "--on-store-failure: \"local\" is not supported yet; use deny or "
+	    "allow" },
+	{ { "--on-store-failure=open" }, 64,
+	    "--on-store-failure: \"open\" is not one of deny|allow|local" },
+	{ { "--deny-cache-ms=10001" }, 78,
+	    "--deny-cache-ms: \"10001\" is not a whole number from 0 to "
+	    "10000" },
+	{ { "--local-share=1" }, 78, "--local-share: not supported yet; leave it out" },
+	{ { "--drain-delay=1" }, 78, "--drain-delay: not supported yet; leave it out" },
+	{ { "--token-file=" }, 78, "--token-file: is empty; a file's path is needed" },
+	{ { "--listen-http=none", "--listen-http=127.0.0.1:1" }, 78,
+	    "--listen-http: \"none\" stands beside other addresses" },
+	{ { "--listen-http=none", "--listen-resp=none" }, 78,
+	    "--listen-http: HTTP and RESP are both switched off; nothing is "
+	    "left "
+	    "to serve" },
+	{ { "--listen-http=127.0.0.1:1", "--listen-resp=127.0.0.1:1" }, 78,
+	    "--listen-resp: 127.0.0.1:1 is listened on already" },
+	{ { "--listen-http=unix:/a", "--listen-http=unix:/a" }, 78,
+	    "--listen-http: unix:/a is listened on already" },
+	{ { "--listen-http=fd:7", "--listen-resp=fd:07" }, 78,
+	    "--listen-resp: fd:07 is listened on already" },
+	{ { "--listen-resp=LOCALHOST:5", "--listen-resp=localhost:5" }, 78,
+	    "--listen-resp: localhost:5 is listened on already" },
+	{ { "--config", "/nonexistent/x.json" }, 78,
+	    "/nonexistent/x.json: cannot open: No such file or directory" },
+	{ { "--config", "/" }, 78, "/: is a directory; a regular file is needed" },
+};
+
 static void
 test_bad_flags(void **state)
 {
-	static const struct bad table[] = {
-		{ { "--listen-htp", "x" }, 64,
-		    "--listen-htp: unknown flag; did you mean --listen-http?" },
-		{ { "--zzzzqqqq", "x" }, 64,
-		    "--zzzzqqqq: unknown flag; see rationd --help" },
-		{ { "--listen_http", "x" }, 64,
-		    "--listen_http: unknown flag; did you mean --listen-http?" },
-		{ { "--Store", "memory" }, 64,
-		    "--Store: unknown flag; did you mean "
-		    "--store?" },
-		{ { "policy.json" }, 64,
-		    "policy.json: is not a flag; see rationd --help" },
-		{ { "-p" }, 64, "-p: is not a flag; see rationd --help" },
-		{ { "--" }, 64, "--: is not a flag; see rationd --help" },
-		{ { "--store" }, 64, "--store: needs a value" },
-		{ { "--deadline-ms", "0" }, 78,
-		    "--deadline-ms: \"0\" is not a whole number from 1 to 60000" },
-		{ { "--deadline-ms", "60001" }, 78,
-		    "--deadline-ms: \"60001\" is not a whole number from 1 to 60000" },
-		{ { "--deadline-ms=5x" }, 64,
-		    "--deadline-ms: \"5x\" is not a whole number from 1 to 60000" },
-		{ { "--deadline-ms=" }, 64,
-		    "--deadline-ms: \"\" is not a whole number from 1 to 60000" },
-		{ { "--deadline-ms=99999999999999999999" }, 78,
-		    "--deadline-ms: \"99999999999999999999\" is not a whole number "
-		    "from 1 "
-		    "to 60000" },
-		{ { "--log-format", "xml" }, 64,
-		    "--log-format: \"xml\" is not one of auto|text|json" },
-		{ { "--log-format", "auto|text" }, 64,
-		    "--log-format: \"auto|text\" is not one of auto|text|json" },
-		{ { "--insecure=yes" }, 64,
-		    "--insecure: \"yes\" is neither true nor false" },
-		{ { "--store=memory", "--store=memory" }, 64,
-		    "--store: is given twice" },
-		{ { "--store", "postgres" }, 78,
-		    "--store: is neither \"memory\" nor a URL such as "
-		    "redis://127.0.0.1:6379" },
-		{ { "--key-prefix", "a:b" }, 78,
-		    "--key-prefix: a key prefix is 1 to 64 characters of A-Z a-z 0-9 _ "
-		    ". "
-		    "-" },
-		{ { "--workers", "65" }, 78,
-		    "--workers: \"65\" is not a whole number from 1 to 64" },
-		{ { "--workers", "0" }, 78,
-		    "--workers: \"0\" is not a whole number from 1 to 64" },
-		{ { "--decision-log=" }, 78,
-		    "--decision-log: is empty; a file's path is needed" },
-		{ { "--on-store-failure", "local" }, 78,
-		    "--on-store-failure: \"local\" is not supported yet; use deny or "
-		    "allow" },
-		{ { "--on-store-failure=open" }, 64,
-		    "--on-store-failure: \"open\" is not one of deny|allow|local" },
-		{ { "--deny-cache-ms=10001" }, 78,
-		    "--deny-cache-ms: \"10001\" is not a whole number from 0 to "
-		    "10000" },
-		{ { "--local-share=1" }, 78,
-		    "--local-share: not supported yet; leave it out" },
-		{ { "--drain-delay=1" }, 78,
-		    "--drain-delay: not supported yet; leave it out" },
-		{ { "--token-file=" }, 78,
-		    "--token-file: is empty; a file's path is needed" },
-		{ { "--listen-http=none", "--listen-http=127.0.0.1:1" }, 78,
-		    "--listen-http: \"none\" stands beside other addresses" },
-		{ { "--listen-http=none", "--listen-resp=none" }, 78,
-		    "--listen-http: HTTP and RESP are both switched off; nothing is "
-		    "left "
-		    "to serve" },
-		{ { "--listen-http=127.0.0.1:1", "--listen-resp=127.0.0.1:1" }, 78,
-		    "--listen-resp: 127.0.0.1:1 is listened on already" },
-		{ { "--listen-http=unix:/a", "--listen-http=unix:/a" }, 78,
-		    "--listen-http: unix:/a is listened on already" },
-		{ { "--listen-http=fd:7", "--listen-resp=fd:07" }, 78,
-		    "--listen-resp: fd:07 is listened on already" },
-		{ { "--listen-resp=LOCALHOST:5", "--listen-resp=localhost:5" }, 78,
-		    "--listen-resp: localhost:5 is listened on already" },
-		{ { "--config", "/nonexistent/x.json" }, 78,
-		    "/nonexistent/x.json: cannot open: No such file or directory" },
-		{ { "--config", "/" }, 78,
-		    "/: is a directory; a regular file is needed" },
-	};
 
 	(void)state;
-	for (size_t i = 0; i < ARRAY_LEN(table); i++) {
+	for (size_t i = 0; i < ARRAY_LEN(bad_flags); i++) {
 		const char *argv[6] = { "rationd" };
 
-		memcpy(argv + 1, table[i].args, sizeof(table[i].args));
-		assert_int_equal(load(argv, NULL), table[i].code);
+		memcpy(argv + 1, bad_flags[i].args, sizeof(bad_flags[i].args));
+		assert_int_equal(load(argv, NULL), bad_flags[i].code);
 		assert_int_equal(errors.n, 1);
-		assert_string_equal(fault(0), table[i].says);
+		assert_string_equal(fault(0), bad_flags[i].says);
 		done(NULL);
 	}
 }
