@@ -33,6 +33,10 @@ check_store(const char *text, struct errinfo *ei)
 		return err_set(ei, ERR_INVALID,
 		    "is neither \"memory\" nor a URL such as redis://127.0.0.1:6379");
 	rc = redis_url_parse(text, &url, ei);
+	if (rc == 0 && (url.kind != REDIS_ONE || url.tls))
+		rc = err_set(ei, ERR_UNSUPPORTED,
+		    "Sentinel, Cluster and TLS are not supported yet; redis:// and "
+		    "redis+unix:// are");
 	explicit_bzero(&url, sizeof(url));
 	return rc;
 }

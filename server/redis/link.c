@@ -38,11 +38,9 @@ struct expected {
 
 struct link {
 	enum link_state state;
-	struct loop *loop;
-	struct redis_url url;
-	const struct link_ops *ops;
-	void *arg;
-	struct metric_cells *cells;
+	struct link_options options; /* its address is the one below */
+	struct address address;
+	char shown[REDIS_SHOWN_MAX];
 	struct conn *conn;
 	struct reply_reader *reader;
 	struct loop_timer *timer; /* the pause, or the connect timeout */
@@ -59,10 +57,9 @@ struct link {
 static void
 set_state(struct link *link, enum link_state state)
 {
-	log_debug("redis", "%s: %s -> %s", link->url.shown, state_names[link->state],
+	log_debug("redis", "%s: %s -> %s", link->shown, state_names[link->state],
 	    state_names[state]);
 	link->state = state;
-	metric_set(link->cells, METRIC_STORE_UP, state == LINK_READY);
 }
 
 /* --- replies owed ------------------------------------------------------------- */
@@ -149,10 +146,10 @@ tell_trouble(struct link *link, enum store_fault fault, const char *why)
 		return;
 	link->told = true;
 	if (fault == FAULT_CONFIG)
-		log_error("redis", "%s: %s", link->url.shown, why);
+		log_error("redis", "%s: %s", link->shown, why);
 	else
-		log_warn("redis", "%s: %s; trying again until it answers",
-		    link->url.shown, why);
+		log_warn(
+		    "redis", "%s: %s; trying again until it answers", link->shown, why);
 }
 
 void
@@ -167,7 +164,9 @@ link_drop(struct link *link, enum store_fault fault, const char *why)
 	wait_then_retry(link);
 	owed_void(link);
 	if (was_ready)
-		link->ops->on_down(link->arg);
+		link->options.ops->on_down(link->options.arg);
+	else if (link->options.ops->on_missed)
+		link->options.ops->on_missed(link->options.arg);
 }
 
 /* --- the introduction --------------------------------------------------------- */
@@ -293,7 +292,7 @@ on_info_memory(void *arg, const struct reply *reply)
 	log_warn("redis",
 	    "%s: maxmemory-policy is %.*s: when memory is short counters "
 	    "are thrown away and more is admitted than max; set noeviction",
-	    link->url.shown, SLICE_ARG(policy));
+	    link->shown, SLICE_ARG(policy));
 }
 
 /* False when the link was dropped. */
@@ -311,7 +310,7 @@ keep_sha(struct link *link, const struct reply *reply, char to[SHA_LEN + 1])
 		return false;
 	}
 	memcpy(to, sha.ptr, SHA_LEN);
-	metric_add(link->cells, METRIC_STORE_SCRIPT_LOADS, 1);
+	metric_add(link->options.cells, METRIC_STORE_SCRIPT_LOADS, 1);
 	return true;
 }
 
@@ -335,9 +334,10 @@ on_take_loaded(void *arg, const struct reply *reply)
 	link->pause_us = PAUSE_FIRST_US;
 	link->fault = FAULT_NONE;
 	link->told = false;
-	log_info("redis", "connected to %s", link->url.shown);
+	log_info("redis", "connected to %s", link->shown);
 	set_state(link, LINK_READY);
-	link->ops->on_ready(link->arg);
+	if (link->options.ops->on_ready)
+		link->options.ops->on_ready(link->options.arg);
 }
 
 void
@@ -379,11 +379,11 @@ send_auth(struct link *link)
 	struct slice words[3] = { slice_str("AUTH") };
 	size_t n = 1;
 
-	if (!link->url.password[0])
+	if (!link->options.url->password[0])
 		return 0;
-	if (link->url.user[0])
-		words[n++] = slice_str(link->url.user);
-	words[n++] = slice_str(link->url.password);
+	if (link->options.url->user[0])
+		words[n++] = slice_str(link->options.url->user);
+	words[n++] = slice_str(link->options.url->password);
 	return send_words(link, words, n, on_auth);
 }
 
@@ -393,9 +393,9 @@ send_select(struct link *link)
 	char text[NUM_TEXT_MAX];
 	struct slice words[2] = { slice_str("SELECT") };
 
-	if (link->url.db == 0)
+	if (link->options.url->db == 0)
 		return 0;
-	words[1] = slice_make(text, num_format(link->url.db, text));
+	words[1] = slice_make(text, num_format(link->options.url->db, text));
 	return send_words(link, words, 2, on_select);
 }
 
@@ -471,13 +471,13 @@ connect_now(struct link *link)
 	struct conn_options options = { .in_max = 1 << 20, .out_high = SIZE_MAX };
 	struct errinfo ei = { 0 };
 
-	metric_add(link->cells, METRIC_STORE_RECONNECTS, 1);
+	metric_add(link->options.cells, METRIC_STORE_RECONNECTS, 1);
 	set_state(link, LINK_CONNECTING);
 	loop_timer_set(link->timer, CONNECT_TIMEOUT_US);
 	link->reader = reply_reader_new();
 	if (link->reader)
-		link->conn = conn_connect(
-		    link->loop, &link->url.address, &options, &conn_events, link, &ei);
+		link->conn = conn_connect(link->options.loop, &link->address, &options,
+		    &conn_events, link, &ei);
 	if (!link->conn)
 		link_drop(
 		    link, FAULT_DISCONNECTED, ei.text[0] ? ei.text : "out of memory");
@@ -497,23 +497,34 @@ on_timer(void *arg)
 
 /* --- birth and death ---------------------------------------------------------- */
 
+/* What is logged: the URL of the one server there is, or this server's address. */
+static void
+set_address(struct link *link, const struct address *address)
+{
+	const struct redis_url *url = link->options.url;
+
+	link->address = *address;
+	link->options.address = &link->address;
+	if (url->kind == REDIS_ONE)
+		memcpy(link->shown, url->shown, sizeof(link->shown));
+	else
+		snprintf(link->shown, sizeof(link->shown), "%s://%s",
+		    url->tls ? "rediss" : "redis", address->text);
+}
+
 struct link *
-link_new(struct loop *loop, const struct redis_url *url, const struct link_ops *ops,
-    void *arg, struct metric_cells *cells)
+link_new(const struct link_options *options)
 {
 	struct link *link = calloc(1, sizeof(*link));
 
 	if (!link)
 		return NULL;
-	link->loop = loop;
-	link->url = *url;
-	link->ops = ops;
-	link->arg = arg;
-	link->cells = cells;
+	link->options = *options;
+	set_address(link, options->address);
 	link->pause_us = PAUSE_FIRST_US;
 	link->fault = FAULT_DISCONNECTED;
 	snprintf(link->why, sizeof(link->why), "not connected yet");
-	link->timer = loop_timer_new(loop, on_timer, link);
+	link->timer = loop_timer_new(options->loop, on_timer, link);
 	if (!link->timer) {
 		free(link);
 		return NULL;
@@ -521,6 +532,27 @@ link_new(struct loop *loop, const struct redis_url *url, const struct link_ops *
 	link->state = LINK_WAITING;
 	loop_timer_set(link->timer, 0);
 	return link;
+}
+
+void
+link_move(struct link *link, const struct address *address)
+{
+	char why[64 + ADDRESS_TEXT_MAX];
+
+	if (link->state == LINK_CLOSED ||
+	    strcmp(link->address.text, address->text) == 0)
+		return;
+	snprintf(why, sizeof(why), "the store moved to %s", address->text);
+	link_drop(link, FAULT_DISCONNECTED, why);
+	set_address(link, address);
+	link->pause_us = PAUSE_FIRST_US;
+	loop_timer_set(link->timer, 0);
+}
+
+const char *
+link_shown(const struct link *link)
+{
+	return link->shown;
 }
 
 void

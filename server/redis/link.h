@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * One connection to Redis: it connects, introduces itself (AUTH, SELECT, version and
- * role, scripts), carries commands and brings their replies in order, and when it is
- * lost, connects again with growing, jittered pauses, for ever.
+ * One connection to a Redis that takes charges: it connects, introduces itself (AUTH,
+ * SELECT, version and role, scripts), carries commands and brings their replies in order,
+ * and when it is lost, connects again with growing, jittered pauses, for ever.
  *
  * Threads: belongs to its loop's thread. Callbacks may call any function but
  * link_free().
@@ -28,20 +28,38 @@
 struct link;
 
 struct link_ops {
-	/* Commands may be sent from now on. */
+	/* Commands may be sent from now on. NULL: nobody asks. */
 	void (*on_ready)(void *arg);
 	/* The connection is gone; every reply owed was told as NULL before. */
 	void (*on_down)(void *arg);
+	/* An attempt to connect has failed, or the server is a replica; the next one
+	 * follows after a pause. NULL: nobody asks. */
+	void (*on_missed)(void *arg);
+};
+
+struct link_options {
+	struct loop *loop;
+	const struct redis_url *url;   /* borrowed: who we are, database, TLS */
+	const struct address *address; /* copied: of this server */
+	const struct link_ops *ops;
+	void *arg;
+	struct metric_cells *cells;
 };
 
 /* `reply` is a view, valid during the call; NULL: lost, its fate is unknown. */
 typedef void link_reply_fn(void *arg, const struct reply *reply);
 
-/* `url` is copied. Begins to connect at once. NULL when out of memory. */
-struct link *link_new(struct loop *loop, const struct redis_url *url,
-    const struct link_ops *ops, void *arg, struct metric_cells *cells) MUST_CHECK;
+/* Begins to connect at the next turn. NULL when out of memory. */
+struct link *link_new(const struct link_options *options) MUST_CHECK;
 /* Tells every reply owed as NULL, but not on_down. NULL is fine. */
 void link_free(struct link *link);
+
+/* The server is at another address from now on: what is there is dropped, and the new
+ * one is tried at once. Nothing happens if it is the same. */
+void link_move(struct link *link, const struct address *address);
+
+/* The server's address, for people; a view. */
+const char *link_shown(const struct link *link);
 
 bool link_ready(const struct link *link);
 

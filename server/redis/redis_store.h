@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The store contract over one Redis (from 6.2) or Valkey. Checks that arrive while
- * earlier ones are in flight are gathered and sent as one script call; at low load a
- * check is sent at the end of the turn that brought it.
+ * The store contract over Redis (from 6.2) or Valkey: one server, or the one that
+ * Sentinels call the master.
  */
 #ifndef REDIS_REDIS_STORE_H
 #define REDIS_REDIS_STORE_H

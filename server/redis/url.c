@@ -8,16 +8,22 @@
 #include "base/percent.h"
 #include "base/slice.h"
 
-#define REDIS_PORT "6379"
 #define REDIS_DB_MAX 16383
+
+static const char *const ports[] = {
+	[REDIS_ONE] = "6379",
+	[REDIS_SENTINEL] = "26379",
+	[REDIS_CLUSTER] = "6379",
+};
 
 static int
 bad(struct errinfo *ei, const char *what)
 {
 	return err_set(ei, ERR_INVALID,
-	    "%s; a store is memory, "
-	    "redis://[user:password@]host[:port][/db] or "
-	    "redis+unix://[user:password@]/path[?db=N]",
+	    "%s; a store is memory, redis://[user:password@]host[:port][/db], "
+	    "redis+unix://[user:password@]/path[?db=N], "
+	    "redis+sentinel://host:port,.../NAME or redis+cluster://host:port,... "
+	    "(rediss for TLS)",
 	    what);
 }
 
@@ -78,37 +84,86 @@ parse_db(struct slice text, struct redis_url *out, struct errinfo *ei)
 	return 0;
 }
 
+/* One "host" or "host:port" behind those that are there already. */
 static int
-parse_tcp(struct slice rest, struct redis_url *out, struct errinfo *ei)
+add_host(struct slice host, struct redis_url *out, struct errinfo *ei)
 {
-	const char *slash = memchr(rest.ptr, '/', rest.len);
+	const char *port = ports[out->kind];
 	char text[ADDRESS_TEXT_MAX];
-	struct slice host = rest;
+	struct address *to;
 	const char *tail;
 
-	if (slash) {
-		host.len = (size_t)(slash - rest.ptr);
-		rest.len -= host.len + 1;
-		if (rest.len > 0 &&
-		    parse_db(slice_make(slash + 1, rest.len), out, ei) < 0)
-			return ERR_INVALID;
-	}
 	if (host.len == 0 || host.ptr[0] == ':')
 		return bad(ei, "the host is missing");
-	if (host.len + sizeof(":" REDIS_PORT) > sizeof(text))
+	if (host.len + sizeof(":65535") > sizeof(text))
 		return bad(ei, "the host is too long");
+	if (out->n_hosts == REDIS_HOSTS_MAX)
+		return bad(ei, "there are more than 16 hosts");
 	/* A port is there when the last colon lies behind any bracket. */
 	tail = memrchr(host.ptr, ']', host.len);
 	tail = tail ? tail : host.ptr;
-	snprintf(text, sizeof(text), "%.*s%s", SLICE_ARG(host),
-	    memchr(tail, ':', host.len - (size_t)(tail - host.ptr)) ? ""
-								    : ":" REDIS_PORT);
+	if (memchr(tail, ':', host.len - (size_t)(tail - host.ptr)))
+		snprintf(text, sizeof(text), "%.*s", SLICE_ARG(host));
+	else
+		snprintf(text, sizeof(text), "%.*s:%s", SLICE_ARG(host), port);
 	/* What address_parse() would say quotes its input, which may be a password whose
 	 * host was forgotten. */
-	if (address_parse(text, &out->address, NULL) < 0 ||
-	    out->address.kind != ADDRESS_TCP)
-		return bad(ei, "what follows redis:// is not a host and port");
-	snprintf(out->shown, sizeof(out->shown), "redis://%.260s/%d", text, out->db);
+	to = &out->hosts[out->n_hosts];
+	if (address_parse(text, to, NULL) < 0 || to->kind != ADDRESS_TCP)
+		return bad(ei, "what follows :// is not a host and port");
+	out->n_hosts++;
+	return 0;
+}
+
+/* Takes what stands before the first `stop`, or all; true when there was one. */
+static bool
+cut(struct slice *rest, char stop, struct slice *out)
+{
+	const char *at = rest->len > 0 ? memchr(rest->ptr, stop, rest->len) : NULL;
+
+	*out = *rest;
+	if (!at) {
+		rest->ptr += rest->len;
+		rest->len = 0;
+		return false;
+	}
+	out->len = (size_t)(at - rest->ptr);
+	rest->len -= out->len + 1;
+	rest->ptr = at + 1;
+	return true;
+}
+
+static int
+add_hosts(struct slice list, struct redis_url *out, struct errinfo *ei)
+{
+	struct slice host;
+	bool more;
+
+	do {
+		more = cut(&list, ',', &host);
+		if (add_host(host, out, ei) < 0)
+			return ERR_INVALID;
+	} while (more);
+	return 0;
+}
+
+static const char *
+scheme_of(const struct redis_url *url)
+{
+	return url->tls ? "rediss" : "redis";
+}
+
+static int
+parse_one(struct slice rest, struct redis_url *out, struct errinfo *ei)
+{
+	struct slice host;
+
+	if (cut(&rest, '/', &host) && rest.len > 0 && parse_db(rest, out, ei) < 0)
+		return ERR_INVALID;
+	if (add_host(host, out, ei) < 0)
+		return ERR_INVALID;
+	snprintf(out->shown, sizeof(out->shown), "%s://%s/%d", scheme_of(out),
+	    out->hosts[0].text, out->db);
 	return 0;
 }
 
@@ -116,50 +171,152 @@ static int
 parse_unix(struct slice rest, struct redis_url *out, struct errinfo *ei)
 {
 	char text[ADDRESS_TEXT_MAX];
-	const char *query = memchr(rest.ptr, '?', rest.len);
+	struct slice path;
 
 	if (rest.len == 0 || rest.ptr[0] != '/')
 		return bad(ei, "the path of the socket must begin with /");
-	if (query) {
-		struct slice db =
-		    slice_make(query + 1, rest.len - (size_t)(query + 1 - rest.ptr));
-
-		if (db.len < 3 || memcmp(db.ptr, "db=", 3) != 0)
+	if (cut(&rest, '?', &path)) {
+		if (rest.len < 3 || memcmp(rest.ptr, "db=", 3) != 0)
 			return bad(ei, "only ?db=N may follow the path");
-		if (parse_db(slice_make(db.ptr + 3, db.len - 3), out, ei) < 0)
+		if (parse_db(slice_make(rest.ptr + 3, rest.len - 3), out, ei) < 0)
 			return ERR_INVALID;
-		rest.len = (size_t)(query - rest.ptr);
 	}
-	if (rest.len + sizeof("unix:") > sizeof(text))
+	if (path.len + sizeof("unix:") > sizeof(text))
 		return bad(ei, "the path is too long");
-	snprintf(text, sizeof(text), "unix:%.*s", SLICE_ARG(rest));
-	if (address_parse(text, &out->address, NULL) < 0)
+	snprintf(text, sizeof(text), "unix:%.*s", SLICE_ARG(path));
+	if (address_parse(text, &out->hosts[0], NULL) < 0)
 		return bad(ei, "the path is not one of a Unix socket");
+	out->n_hosts = 1;
 	snprintf(out->shown, sizeof(out->shown), "redis+unix://%.*s?db=%d",
-	    SLICE_ARG(rest), out->db);
+	    SLICE_ARG(path), out->db);
 	return 0;
 }
 
 static int
-refuse_later(struct slice rest, struct redis_url *out, struct errinfo *ei)
+set_db(struct slice value, struct redis_url *out, struct errinfo *ei)
 {
-	(void)rest;
-	(void)out;
-	return err_set(ei, ERR_UNSUPPORTED,
-	    "rediss://, redis+sentinel:// and "
-	    "redis+cluster:// are not supported yet; redis:// and redis+unix:// are");
+	return parse_db(value, out, ei);
+}
+
+static int
+set_sentinel_user(struct slice value, struct redis_url *out, struct errinfo *ei)
+{
+	if (decode(value, out->sentinel_user, sizeof(out->sentinel_user)) < 0)
+		return bad(ei, "sentinel_user is not valid");
+	return 0;
+}
+
+static int
+set_sentinel_password(struct slice value, struct redis_url *out, struct errinfo *ei)
+{
+	if (decode(value, out->sentinel_password, sizeof(out->sentinel_password)) < 0)
+		return bad(ei, "sentinel_password is not valid");
+	return 0;
+}
+
+static const struct {
+	const char *key;
+	int (*set)(struct slice value, struct redis_url *out, struct errinfo *ei);
+} sentinel_queries[] = {
+	{ "db", set_db },
+	{ "sentinel_user", set_sentinel_user },
+	{ "sentinel_password", set_sentinel_password },
+};
+
+static int
+parse_sentinel_query(struct slice query, struct redis_url *out, struct errinfo *ei)
+{
+	struct slice one, key;
+	bool more;
+
+	do {
+		size_t i = 0;
+
+		more = cut(&query, '&', &one);
+		cut(&one, '=', &key);
+		while (i < ARRAY_LEN(sentinel_queries) &&
+		    !slice_eq_str(key, sentinel_queries[i].key))
+			i++;
+		if (i == ARRAY_LEN(sentinel_queries))
+			return bad(ei,
+			    "only db=, sentinel_user= and sentinel_password= may "
+			    "follow the ?");
+		if (sentinel_queries[i].set(one, out, ei) < 0)
+			return ERR_INVALID;
+	} while (more);
+	if (out->sentinel_user[0] && !out->sentinel_password[0])
+		return bad(ei, "sentinel_user needs a sentinel_password");
+	return 0;
+}
+
+/* Appends to what is shown; what does not fit is left out. */
+static void
+show(struct redis_url *out, const char *text)
+{
+	size_t len = strlen(out->shown);
+
+	snprintf(out->shown + len, sizeof(out->shown) - len, "%s", text);
+}
+
+static void
+show_hosts(struct redis_url *out, const char *kind)
+{
+	show(out, scheme_of(out));
+	show(out, kind);
+	for (size_t i = 0; i < out->n_hosts; i++) {
+		show(out, i > 0 ? "," : "");
+		show(out, out->hosts[i].text);
+	}
+}
+
+static int
+parse_sentinel(struct slice rest, struct redis_url *out, struct errinfo *ei)
+{
+	struct slice list, name;
+	char db[sizeof("?db=") + 8];
+
+	if (!cut(&rest, '/', &list))
+		return bad(ei, "the name of the master must follow: /NAME");
+	if (add_hosts(list, out, ei) < 0)
+		return ERR_INVALID;
+	if (cut(&rest, '?', &name) && parse_sentinel_query(rest, out, ei) < 0)
+		return ERR_INVALID;
+	if (decode(name, out->name, sizeof(out->name)) < 0 || !out->name[0])
+		return bad(ei, "the name of the master is missing or not valid");
+	show_hosts(out, "+sentinel://");
+	show(out, "/");
+	show(out, out->name);
+	snprintf(db, sizeof(db), "?db=%d", out->db);
+	show(out, db);
+	return 0;
+}
+
+static int
+parse_cluster(struct slice rest, struct redis_url *out, struct errinfo *ei)
+{
+	struct slice list;
+
+	if (cut(&rest, '/', &list) && rest.len > 0 && !slice_eq_str(rest, "0"))
+		return bad(ei, "a cluster has no databases");
+	if (add_hosts(list, out, ei) < 0)
+		return ERR_INVALID;
+	show_hosts(out, "+cluster://");
+	return 0;
 }
 
 static const struct {
 	const char *scheme;
 	int (*parse)(struct slice rest, struct redis_url *out, struct errinfo *ei);
-	bool credentials;
+	enum redis_kind kind;
+	bool tls;
 } schemes[] = {
-	{ "redis://", parse_tcp, true },
-	{ "redis+unix://", parse_unix, true },
-	{ "rediss://", refuse_later, false },
-	{ "redis+sentinel://", refuse_later, false },
-	{ "redis+cluster://", refuse_later, false },
+	{ "redis://", parse_one, REDIS_ONE, false },
+	{ "rediss://", parse_one, REDIS_ONE, true },
+	{ "redis+unix://", parse_unix, REDIS_ONE, false },
+	{ "redis+sentinel://", parse_sentinel, REDIS_SENTINEL, false },
+	{ "rediss+sentinel://", parse_sentinel, REDIS_SENTINEL, true },
+	{ "redis+cluster://", parse_cluster, REDIS_CLUSTER, false },
+	{ "rediss+cluster://", parse_cluster, REDIS_CLUSTER, true },
 };
 
 int
@@ -173,7 +330,9 @@ redis_url_parse(const char *text, struct redis_url *out, struct errinfo *ei)
 		if (strncasecmp(text, schemes[i].scheme, len) != 0)
 			continue;
 		rest = slice_str(text + len);
-		if (schemes[i].credentials && take_credentials(&rest, out, ei) < 0)
+		out->kind = schemes[i].kind;
+		out->tls = schemes[i].tls;
+		if (take_credentials(&rest, out, ei) < 0)
 			return ERR_INVALID;
 		return schemes[i].parse(rest, out, ei);
 	}

@@ -39,14 +39,49 @@ test_good(void **state)
 		struct errinfo ei = { 0 };
 
 		assert_int_equal(redis_url_parse(cases[i].text, &url, &ei), 0);
-		assert_string_equal(url.address.host, cases[i].host);
-		assert_string_equal(url.address.port, cases[i].port);
-		assert_string_equal(url.address.path, cases[i].path);
+		assert_string_equal(url.hosts[0].host, cases[i].host);
+		assert_string_equal(url.hosts[0].port, cases[i].port);
+		assert_string_equal(url.hosts[0].path, cases[i].path);
 		assert_string_equal(url.user, cases[i].user);
 		assert_string_equal(url.password, cases[i].password);
 		assert_string_equal(url.shown, cases[i].shown);
 		assert_int_equal(url.db, cases[i].db);
 	}
+}
+
+static void
+test_many_hosts(void **state)
+{
+	struct redis_url url;
+	struct errinfo ei = { 0 };
+
+	(void)state;
+	assert_int_equal(redis_url_parse("rediss+sentinel://u:p@a,[::1]:7,c:8/"
+					 "my%20m?db=3&sentinel_password=s%26t",
+			     &url, &ei),
+	    0);
+	assert_int_equal(url.kind, REDIS_SENTINEL);
+	assert_true(url.tls);
+	assert_int_equal(url.n_hosts, 3);
+	assert_string_equal(url.hosts[0].text, "a:26379");
+	assert_string_equal(url.hosts[1].host, "::1");
+	assert_string_equal(url.hosts[2].port, "8");
+	assert_string_equal(url.user, "u");
+	assert_string_equal(url.password, "p");
+	assert_string_equal(url.sentinel_password, "s&t");
+	assert_string_equal(url.name, "my m");
+	assert_int_equal(url.db, 3);
+	assert_string_equal(
+	    url.shown, "rediss+sentinel://a:26379,[::1]:7,c:8/my m?db=3");
+	assert_int_equal(redis_url_parse("redis+cluster://:p@a,b:7", &url, &ei), 0);
+	assert_int_equal(url.kind, REDIS_CLUSTER);
+	assert_false(url.tls);
+	assert_int_equal(url.n_hosts, 2);
+	assert_string_equal(url.hosts[0].text, "a:6379");
+	assert_string_equal(url.shown, "redis+cluster://a:6379,b:7");
+	assert_int_equal(redis_url_parse("rediss://h", &url, &ei), 0);
+	assert_true(url.tls);
+	assert_string_equal(url.shown, "rediss://h:6379/0");
 }
 
 static void
@@ -72,9 +107,17 @@ test_bad(void **state)
 		{ "redis://h/99999", ERR_INVALID },
 		{ "redis+unix://relative", ERR_INVALID },
 		{ "redis+unix:///p?x=1", ERR_INVALID },
-		{ "rediss://h", ERR_UNSUPPORTED },
-		{ "redis+sentinel://h:1/m", ERR_UNSUPPORTED },
-		{ "redis+cluster://h:1", ERR_UNSUPPORTED },
+		{ "redis+sentinel://h:1", ERR_INVALID },
+		{ "redis+sentinel://h:1/", ERR_INVALID },
+		{ "redis+sentinel://h:1/m?x=1", ERR_INVALID },
+		{ "redis+sentinel://h:1/m?sentinel_user=u", ERR_INVALID },
+		{ "redis+sentinel://h:1,,g/m", ERR_INVALID },
+		{ "redis+sentinel://:hunter2@,h/m", ERR_INVALID },
+		{ "redis+cluster://h:1/2", ERR_INVALID },
+		{ "redis+cluster://", ERR_INVALID },
+		{ "redis+cluster://h,", ERR_INVALID },
+		{ "redis+cluster://1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17",
+		    ERR_INVALID },
 	};
 
 	(void)state;
@@ -151,6 +194,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_good),
+		cmocka_unit_test(test_many_hosts),
 		cmocka_unit_test(test_bad),
 		cmocka_unit_test(test_long_password),
 		cmocka_unit_test(test_faults),

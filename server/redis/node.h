@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * One Redis that holds counters, as the store uses it: the connection, the batches that
+ * gather for it and are in flight to it, and the settlements and resets beside them.
+ * Checks that arrive while earlier ones are in flight are gathered and sent as one script
+ * call; at low load a check is sent at the end of the turn that brought it.
+ *
+ * A store has one node, or, over a Cluster, one for each master.
+ *
+ * Threads: belongs to its loop's thread. No callback may free the node that calls it.
+ */
+#ifndef REDIS_NODE_H
+#define REDIS_NODE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/attr.h"
+#include "net/loop.h"
+#include "redis/url.h"
+#include "store/deny_cache.h"
+#include "store/store.h"
+
+struct node;
+
+/* What all nodes of one store share; the store owns it. */
+struct node_shared {
+	struct loop *loop;
+	struct store *store;          /* fails takes, and has the metric cells */
+	const struct redis_url *url;  /* who we are; borrowed */
+	size_t waiting_max;           /* takes of all nodes; more is FAULT_OVERLOAD */
+	size_t waiting;               /* takes not done yet */
+	struct deny_cache *denials;   /* NULL: refusals are not remembered */
+	struct deny_epoch *epoch;     /* of denials; else NULL */
+	int64_t told_us[FAULT_COUNT]; /* when each was last logged; 0: never */
+};
+
+struct node_ops {
+	/* The node takes charges from now on, or not any more. NULL: nobody asks. */
+	void (*on_up)(void *arg);
+	void (*on_down)(void *arg);
+	/* It could not be reached, or is a replica. NULL: nobody asks. */
+	void (*on_missed)(void *arg);
+};
+
+/* `shared`, `ops` and `arg` are borrowed, `address` is copied. Begins to connect at the
+ * next turn and goes on trying for ever. NULL when out of memory. */
+struct node *node_new(struct node_shared *shared, const struct address *address,
+    const struct node_ops *ops, void *arg) MUST_CHECK;
+/* Ends all that is under way with FAULT_DISCONNECTED. NULL is fine. */
+void node_free(struct node *node);
+
+/* The server is at another address from now on. */
+void node_move(struct node *node, const struct address *address);
+
+bool node_ready(const struct node *node);
+/* Why it is not ready: the last fault and its text. */
+enum store_fault node_fault(const struct node *node, const char **text);
+
+/* As those of struct store_ops. While the node is ready, done runs before node_take()
+ * returns only for what is known to be refused, or is too much. */
+void node_take(struct node *node, struct take *take);
+void node_settle(struct node *node, struct settle *settle);
+void node_reset(struct node *node, struct reset *reset);
+void node_flush(struct node *node);
+
+#endif
