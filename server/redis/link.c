@@ -549,6 +549,12 @@ link_move(struct link *link, const struct address *address)
 	loop_timer_set(link->timer, 0);
 }
 
+const struct address *
+link_address(const struct link *link)
+{
+	return &link->address;
+}
+
 const char *
 link_shown(const struct link *link)
 {

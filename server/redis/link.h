@@ -58,6 +58,8 @@ void link_free(struct link *link);
  * one is tried at once. Nothing happens if it is the same. */
 void link_move(struct link *link, const struct address *address);
 
+const struct address *link_address(const struct link *link);
+
 /* The server's address, for people; a view. */
 const char *link_shown(const struct link *link);
 
