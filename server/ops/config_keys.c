@@ -33,10 +33,10 @@ check_store(const char *text, struct errinfo *ei)
 		return err_set(ei, ERR_INVALID,
 		    "is neither \"memory\" nor a URL such as redis://127.0.0.1:6379");
 	rc = redis_url_parse(text, &url, ei);
-	if (rc == 0 && (url.kind != REDIS_ONE || url.tls))
+	if (rc == 0 && (url.kind == REDIS_SENTINEL || url.tls))
 		rc = err_set(ei, ERR_UNSUPPORTED,
-		    "Sentinel, Cluster and TLS are not supported yet; redis:// and "
-		    "redis+unix:// are");
+		    "Sentinel and TLS are not supported yet; redis://, redis+unix:// "
+		    "and redis+cluster:// are");
 	explicit_bzero(&url, sizeof(url));
 	return rc;
 }
@@ -99,8 +99,9 @@ const struct config_key config_keys[] = {
 	    .metavar = "URL",
 	    .check = check_store,
 	    .help = "Where counters live: memory (this process), "
-		    "redis://[[user]:pass@]host[:port][/db] or "
-		    "redis+unix://[[user]:pass@]/path[?db=N]." },
+		    "redis://[[user]:pass@]host[:port][/db], "
+		    "redis+unix://[[user]:pass@]/path[?db=N] or "
+		    "redis+cluster://[[user]:pass@]host[:port],..." },
 	{ .name = "key-prefix",
 	    .type = CONFIG_STRING,
 	    .where = CONFIG_EVERYWHERE,

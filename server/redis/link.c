@@ -145,7 +145,9 @@ tell_trouble(struct link *link, enum store_fault fault, const char *why)
 	if (same)
 		return;
 	link->told = true;
-	if (fault == FAULT_CONFIG)
+	if (link->options.asks_only)
+		log_debug("redis", "%s: %s", link->shown, why);
+	else if (fault == FAULT_CONFIG)
 		log_error("redis", "%s: %s", link->shown, why);
 	else
 		log_warn(
@@ -242,17 +244,47 @@ version_is_old(struct slice version)
 }
 
 static void
+become_ready(struct link *link)
+{
+	loop_timer_cancel(link->timer);
+	link->pause_us = PAUSE_FIRST_US;
+	link->fault = FAULT_NONE;
+	link->told = false;
+	if (!link->options.asks_only)
+		log_info("redis", "connected to %s", link->shown);
+	set_state(link, LINK_READY);
+	if (link->options.ops->on_ready)
+		link->options.ops->on_ready(link->options.arg);
+}
+
+/* A node of a Cluster refuses most keys, which belong to others. */
+static bool
+check_mode(struct link *link, struct slice info)
+{
+	if (link->options.url->kind != REDIS_ONE ||
+	    !slice_eq_str(info_value(info, "redis_mode"), "cluster"))
+		return true;
+	link_drop(link, FAULT_CONFIG,
+	    "this is a node of a Redis Cluster: its URL is redis+cluster://HOST:PORT");
+	return false;
+}
+
+static void
 on_info_server(void *arg, const struct reply *reply)
 {
 	struct link *link = arg;
 	struct slice version;
 	char why[128];
 
-	if (greeting_failed(link, reply, "INFO was refused"))
+	if (greeting_failed(link, reply, "INFO was refused") ||
+	    !check_mode(link, reply_text(reply, 0)))
 		return;
 	version = info_value(reply_text(reply, 0), "redis_version");
-	if (!version_is_old(version))
+	if (!version_is_old(version)) {
+		if (link->options.asks_only)
+			become_ready(link);
 		return;
+	}
 	snprintf(why, sizeof(why),
 	    "this is version %.*s; ration needs Redis %d.%d or "
 	    "newer, or Valkey",
@@ -330,14 +362,7 @@ on_take_loaded(void *arg, const struct reply *reply)
 
 	if (!keep_sha(link, reply, link->take_sha) || link->state == LINK_READY)
 		return;
-	loop_timer_cancel(link->timer);
-	link->pause_us = PAUSE_FIRST_US;
-	link->fault = FAULT_NONE;
-	link->told = false;
-	log_info("redis", "connected to %s", link->shown);
-	set_state(link, LINK_READY);
-	if (link->options.ops->on_ready)
-		link->options.ops->on_ready(link->options.arg);
+	become_ready(link);
 }
 
 void
@@ -417,7 +442,7 @@ on_open(void *arg)
 	set_state(link, LINK_GREETING);
 	/* On ERR_NOMEM the link was dropped, and the next attempt follows. */
 	if (send_auth(link) < 0 || send_select(link) < 0 ||
-	    send_info(link, "server", on_info_server) < 0 ||
+	    send_info(link, "server", on_info_server) < 0 || link->options.asks_only ||
 	    send_info(link, "replication", on_info_replication) < 0 ||
 	    send_info(link, "memory", on_info_memory) < 0 ||
 	    send_script(link, lua_settle, on_settle_loaded) < 0 ||
@@ -471,7 +496,8 @@ connect_now(struct link *link)
 	struct conn_options options = { .in_max = 1 << 20, .out_high = SIZE_MAX };
 	struct errinfo ei = { 0 };
 
-	metric_add(link->options.cells, METRIC_STORE_RECONNECTS, 1);
+	if (!link->options.asks_only)
+		metric_add(link->options.cells, METRIC_STORE_RECONNECTS, 1);
 	set_state(link, LINK_CONNECTING);
 	loop_timer_set(link->timer, CONNECT_TIMEOUT_US);
 	link->reader = reply_reader_new();

@@ -4,6 +4,7 @@ import types
 
 import pytest
 
+import cluster
 import harness
 
 
@@ -29,6 +30,19 @@ def redis_factory():
     yield start
     for server in started:
         server.discard()
+
+
+@pytest.fixture
+def cluster_factory():
+    """Makes Redis Clusters: cluster_factory(masters, replicas) -> cluster.Cluster."""
+    started = []
+
+    def start(*args, **kw):
+        started.append(cluster.Cluster(*args, **kw))
+        return started[-1]
+    yield start
+    for one in started:
+        one.discard()
 
 
 @pytest.fixture
@@ -60,13 +74,13 @@ def daemons(request):
 
 
 @pytest.fixture
-def rationd(request, redis_factory):
+def rationd(request, redis_factory, cluster_factory):
     """Starts daemons: rationd(policies, store=..., flags=[...]) -> harness.Rationd.
 
     Those still running at the end are stopped, which has to go well: exit code 0, no
     word of a sanitizer in the log. The logs of a test that failed are printed.
     """
-    # redis_factory is asked for so that Redis outlives the daemons.
+    # The factories are asked for so that Redis outlives the daemons.
     yield from daemons(request)
 
 
