@@ -109,8 +109,7 @@ now_us(void)
 	return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
 }
 
-static _Noreturn void __attribute__((format(printf, 1, 2)))
-die(const char *fmt, ...)
+static _Noreturn void __attribute__((format(printf, 1, 2))) die(const char *fmt, ...)
 {
 	va_list ap;
 
@@ -619,11 +618,11 @@ add_call(const char *text)
 
 	if (n_calls++ == CALLS_MAX || !space)
 		die("%s: TOOL GRANT, at most %d of them", text, CALLS_MAX);
-	c->resp_len = format(&c->resp,
-	    "*3\r\n$5\r\nCHECK\r\n$%d\r\n%.*s\r\n$%zu\r\n%s\r\n", tool_len, tool_len,
-	    text, strlen(space + 1), space + 1);
-	len = format(&body, "{\"tool\":\"%.*s\",\"grant\":\"%s\"}", tool_len, text,
-	    space + 1);
+	c->resp_len =
+	    format(&c->resp, "*3\r\n$5\r\nCHECK\r\n$%d\r\n%.*s\r\n$%zu\r\n%s\r\n",
+		tool_len, tool_len, text, strlen(space + 1), space + 1);
+	len = format(
+	    &body, "{\"tool\":\"%.*s\",\"grant\":\"%s\"}", tool_len, text, space + 1);
 	c->http_len = format(&c->http,
 	    "POST /v1/check HTTP/1.1\r\nHost: pacer\r\n"
 	    "Content-Type: application/json\r\nContent-Length: %zu\r\n\r\n%s",
