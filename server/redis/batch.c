@@ -49,6 +49,12 @@ batch_live(const struct batch *batch)
 	return batch->live;
 }
 
+size_t
+batch_asked(const struct batch *batch)
+{
+	return batch->asked;
+}
+
 struct deny_moment *
 batch_moment(struct batch *batch)
 {
@@ -387,6 +393,7 @@ batch_format(struct batch *batch, struct slice sha, int64_t around_us, struct bu
 	each_stretch(batch, out, add_run_args);
 	fill_entries(batch);
 	batch->sent = true;
+	batch->asked = batch->live;
 	return true;
 }
 

@@ -45,6 +45,7 @@ struct link {
 	struct reply_reader *reader;
 	struct loop_timer *timer; /* the pause, or the connect timeout */
 	int64_t pause_us;
+	int64_t heard_us;      /* when something last came */
 	struct expected *owed; /* a ring of replies to come */
 	size_t owed_head, owed_n, owed_cap;
 	char take_sha[SHA_LEN + 1];
@@ -432,6 +433,7 @@ on_data(void *arg, const char *data, size_t len)
 	const struct reply *reply;
 	int rc;
 
+	link->heard_us = clock_mono_us();
 	if (reply_reader_feed(link->reader, data, len) < 0) {
 		link_drop(link, FAULT_OTHER, "out of memory");
 		return len;
@@ -547,6 +549,18 @@ link_move(struct link *link, const struct address *address)
 	set_address(link, address);
 	link->pause_us = PAUSE_FIRST_US;
 	loop_timer_set(link->timer, 0);
+}
+
+int64_t
+link_heard_us(const struct link *link)
+{
+	return link->heard_us;
+}
+
+const struct address *
+link_address(const struct link *link)
+{
+	return &link->address;
 }
 
 const char *

@@ -22,7 +22,7 @@
 #include "redis/url.h"
 #include "store/store.h"
 
-/* A connection that owes a reply for so long is half dead: its owner drops it. */
+/* A connection that owes a reply for so long may be lost: its owner makes another. */
 #define LINK_STALL_US INT64_C(3000000)
 
 struct link;
@@ -57,6 +57,11 @@ void link_free(struct link *link);
 /* The server is at another address from now on: what is there is dropped, and the new
  * one is tried at once. Nothing happens if it is the same. */
 void link_move(struct link *link, const struct address *address);
+
+/* clock_mono_us() when something last came from the server. */
+int64_t link_heard_us(const struct link *link);
+
+const struct address *link_address(const struct link *link);
 
 /* The server's address, for people; a view. */
 const char *link_shown(const struct link *link);

@@ -6,8 +6,10 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/hash.h"
 #include "base/log.h"
 #include "redis/batch.h"
+#include "redis/breaker.h"
 #include "redis/fault.h"
 #include "redis/link.h"
 #include "redis/trip.h"
@@ -17,6 +19,8 @@
  * as much as a large one, and soon the first one's reply lets it leave, grown. */
 #define BATCHES_IN_FLIGHT 2
 #define SECOND_BATCH_MIN 64
+/* Calls that nobody waits for any more, unanswered for so long: the server is silent. */
+#define SILENCE_US INT64_C(250000)
 /* The same fault of script calls is logged so often at most. */
 #define TELL_AGAIN_US INT64_C(60000000)
 
@@ -27,7 +31,13 @@ struct node {
 	const struct node_ops *ops;
 	void *arg;
 	struct link *link;
+	/* Where the link owes replies for long nobody can tell a frozen server, which
+	 * will give them, from a lost connection, which never will. So another one is
+	 * made beside it, and takes its place if it gets through first. */
+	struct link *relief; /* NULL: none is wanted */
 	struct trips *trips; /* settlements and resets */
+	struct breaker breaker;
+	char trouble[TAKE_DETAIL_MAX]; /* why the breaker is not closed */
 	struct batch **ring;
 	size_t head, n, cap;
 	size_t n_sent;
@@ -161,6 +171,79 @@ is_stalled(const struct node *node, int64_t now_us)
 	    now_us - node->progress_us > LINK_STALL_US;
 }
 
+static const struct link_ops link_events;
+
+static void
+set_link_options(
+    struct node *node, struct link_options *options, const struct address *address)
+{
+	*options = (struct link_options){
+		.loop = node->shared->loop,
+		.url = node->shared->url,
+		.address = address,
+		.ops = &link_events,
+		.arg = node,
+		.cells = cells_of(node),
+	};
+}
+
+static void
+log_breaker(struct node *node, const char *state)
+{
+	log_warn("redis", "%s: %s (%s)", link_shown(node->link), state, node->trouble);
+}
+
+/* Not every late answer is a silence: what is asked meanwhile may still be in time. */
+static void
+tell_silence(struct node *node, int64_t now_us)
+{
+	if (node->n_sent == 0 || batch_live(ring_at(node, 0)) > 0 ||
+	    now_us - node->progress_us < SILENCE_US ||
+	    !breaker_on_silence(&node->breaker))
+		return;
+	snprintf(node->trouble, sizeof(node->trouble), "no reply for %d ms",
+	    (int)(SILENCE_US / 1000));
+	metric_add(cells_of(node), METRIC_STORE_BREAKER_OPENED, 1);
+	log_breaker(node, "silent: nothing is asked until it answers");
+}
+
+/* What the link owes has not come, and on the relief it would: it never will. */
+static void
+relieve(struct node *node)
+{
+	struct link *lost = node->link;
+	struct link *relief = node->relief;
+
+	node->relief = NULL;
+	link_drop(lost, FAULT_TIMEOUT, "no reply for 3 s, but on a new connection");
+	node->link = relief;
+	trips_set_link(node->trips, relief);
+	link_free(lost);
+}
+
+static void
+seek_relief(struct node *node)
+{
+	struct link_options options;
+
+	if (node->relief && link_ready(node->relief)) {
+		relieve(node);
+	} else if (!node->relief) {
+		log_warn("redis", "%s: no reply for 3 s; trying another connection",
+		    link_shown(node->link));
+		set_link_options(node, &options, link_address(node->link));
+		/* Without memory the next deadline tries again. */
+		node->relief = link_new(&options);
+	}
+}
+
+static void
+drop_relief(struct node *node)
+{
+	link_free(node->relief);
+	node->relief = NULL;
+}
+
 static void
 on_deadline(void *arg)
 {
@@ -176,8 +259,9 @@ on_deadline(void *arg)
 		if (next < earliest)
 			earliest = next;
 	}
+	tell_silence(node, now_us);
 	if (is_stalled(node, now_us))
-		link_drop(node->link, FAULT_TIMEOUT, "no reply for 3 s");
+		seek_relief(node);
 	else if (node->n_sent > 0 && earliest > node->progress_us + LINK_STALL_US &&
 	    node->progress_us + LINK_STALL_US > now_us)
 		earliest = node->progress_us + LINK_STALL_US + 1;
@@ -227,6 +311,7 @@ send_batch(struct node *node, struct batch *batch)
 	if (node->n_sent == 0)
 		node->progress_us = now_us;
 	node->n_sent++;
+	breaker_on_sent(&node->breaker);
 	/* On failure the link is dropped and on_down fails the batch. */
 	return link_expect(node->link, on_reply, node) == 0;
 }
@@ -320,6 +405,25 @@ tell_fault(struct node *node, enum store_fault fault, const char *detail)
 }
 
 static void
+note_failure(struct node *node, const char *detail)
+{
+	if (!breaker_on_failure(
+		&node->breaker, clock_mono_us(), hash_random(UINT32_MAX)))
+		return;
+	snprintf(node->trouble, sizeof(node->trouble), "%s", detail);
+	metric_add(cells_of(node), METRIC_STORE_BREAKER_OPENED, 1);
+	if (node->breaker.pause_us == BREAKER_PAUSE_FIRST_US)
+		log_breaker(node, "its calls keep failing: asked now and then only");
+}
+
+static void
+note_success(struct node *node)
+{
+	if (breaker_on_success(&node->breaker))
+		log_info("redis", "%s: answers again", link_shown(node->link));
+}
+
+static void
 fail_batch(struct node *node, struct batch *batch, struct slice text)
 {
 	enum store_fault fault = redis_fault_of(text);
@@ -330,6 +434,7 @@ fail_batch(struct node *node, struct batch *batch, struct slice text)
 	batch_fail(batch, node->shared->store, fault, detail);
 	batch_put(node, batch);
 	tell_fault(node, fault, detail);
+	note_failure(node, detail);
 	/* A master that became a replica: the introduction finds out, and waits. */
 	if (fault == FAULT_READONLY)
 		link_drop(node->link, fault, detail);
@@ -372,6 +477,7 @@ on_reply(void *arg, const struct reply *reply)
 	if (!reply)
 		return; /* on_down fails all batches at once */
 	node->progress_us = clock_mono_us();
+	drop_relief(node);
 	if (reply->kind == REPLY_ERROR &&
 	    redis_fault_is_noscript(reply_text(reply, 0))) {
 		send_again(node, ring_at(node, 0));
@@ -383,6 +489,7 @@ on_reply(void *arg, const struct reply *reply)
 		fail_batch(node, batch, reply_text(reply, 0));
 		return;
 	}
+	note_success(node);
 	node->shared->waiting -= batch_live(batch);
 	node->outcome.answered_us = node->progress_us;
 	if (batch_apply(batch, reply, node->shared->store, &node->outcome) < 0)
@@ -401,6 +508,13 @@ on_ready(void *arg)
 {
 	struct node *node = arg;
 
+	if (node->relief && link_ready(node->relief)) {
+		/* It may have been heard of meanwhile; then the relief waits. */
+		if (clock_mono_us() - link_heard_us(node->link) < LINK_STALL_US)
+			return;
+		relieve(node);
+	}
+	breaker_close(&node->breaker);
 	if (node->ops->on_up)
 		node->ops->on_up(node->arg);
 }
@@ -421,6 +535,12 @@ on_down(void *arg)
 	const char *why;
 	enum store_fault fault = link_fault(node->link, &why);
 
+	if (link_ready(node->link))
+		return; /* it is the relief that waited */
+	drop_relief(node);
+	for (size_t i = 0; i < node->n_sent; i++)
+		metric_add(cells_of(node), METRIC_STORE_LOST,
+		    (int64_t)batch_asked(ring_at(node, i)));
 	forget_denials(node); /* who knows what it will hold when it is back */
 	node->n_sent = 0;
 	/* Done may start takes: they fail at once, since the link is not ready. */
@@ -437,13 +557,32 @@ on_down(void *arg)
 
 /* --- the contract ------------------------------------------------------------- */
 
+enum store_fault
+node_fault(const struct node *node, const char **text)
+{
+	if (!link_ready(node->link))
+		return link_fault(node->link, text);
+	if (text)
+		*text = node->trouble;
+	return FAULT_BREAKER;
+}
+
+/* Whether something can be asked now. */
+static inline bool
+is_open_to(struct node *node)
+{
+	return link_ready(node->link) &&
+	    (breaker_is_closed(&node->breaker) ||
+		breaker_admits(&node->breaker, clock_mono_us()));
+}
+
 void
 node_take(struct node *node, struct take *take)
 {
 	const char *why;
 
-	if (!link_ready(node->link)) {
-		enum store_fault fault = link_fault(node->link, &why);
+	if (UNLIKELY(!is_open_to(node))) {
+		enum store_fault fault = node_fault(node, &why);
 
 		store_fail(node->shared->store, take, fault, why);
 		return;
@@ -456,13 +595,29 @@ node_take(struct node *node, struct take *take)
 void
 node_settle(struct node *node, struct settle *settle)
 {
-	trips_settle(node->trips, settle);
+	const char *why;
+	enum store_fault fault;
+
+	if (is_open_to(node)) {
+		trips_settle(node->trips, settle);
+		return;
+	}
+	fault = node_fault(node, &why);
+	store_fail_settle(node->shared->store, settle, fault, why);
 }
 
 void
 node_reset(struct node *node, struct reset *reset)
 {
-	trips_reset(node->trips, reset);
+	const char *why;
+	enum store_fault fault;
+
+	if (is_open_to(node)) {
+		trips_reset(node->trips, reset);
+		return;
+	}
+	fault = node_fault(node, &why);
+	store_fail_reset(node->shared->store, reset, fault, why);
 }
 
 void
@@ -474,20 +629,18 @@ node_flush(struct node *node)
 bool
 node_ready(const struct node *node)
 {
-	return link_ready(node->link);
-}
-
-enum store_fault
-node_fault(const struct node *node, const char **text)
-{
-	return link_fault(node->link, text);
+	return link_ready(node->link) && breaker_is_closed(&node->breaker);
 }
 
 void
 node_move(struct node *node, const struct address *address)
 {
+	if (node->relief)
+		link_move(node->relief, address);
 	link_move(node->link, address);
 }
+
+static const struct link_ops link_events = { on_ready, on_down, on_missed };
 
 /* --- birth and death ---------------------------------------------------------- */
 
@@ -495,6 +648,12 @@ static void
 on_trip_made(void *arg)
 {
 	forget_denials(arg);
+}
+
+static void
+on_trip_stalled(void *arg)
+{
+	seek_relief(arg);
 }
 
 static void
@@ -507,8 +666,6 @@ on_trip_fault(void *arg, enum store_fault fault, const char *detail)
 		link_drop(node->link, fault, detail);
 }
 
-static const struct link_ops link_events = { on_ready, on_down, on_missed };
-
 static struct trips *
 new_trips(struct node *node)
 {
@@ -518,6 +675,7 @@ new_trips(struct node *node)
 		.link = node->link,
 		.max = node->shared->waiting_max,
 		.on_made = on_trip_made,
+		.on_stalled = on_trip_stalled,
 		.on_fault = on_trip_fault,
 		.arg = node,
 	};
@@ -528,15 +686,9 @@ new_trips(struct node *node)
 static bool
 open_parts(struct node *node, const struct address *address)
 {
-	struct link_options options = {
-		.loop = node->shared->loop,
-		.url = node->shared->url,
-		.address = address,
-		.ops = &link_events,
-		.arg = node,
-		.cells = cells_of(node),
-	};
+	struct link_options options;
 
+	set_link_options(node, &options, address);
 	node->timer = loop_timer_new(node->shared->loop, on_deadline, node);
 	if (node->timer)
 		node->link = link_new(&options);
@@ -571,6 +723,7 @@ node_free(struct node *node)
 {
 	if (!node)
 		return;
+	drop_relief(node);
 	link_free(node->link);
 	trips_free(node->trips);
 	while (node->n > 0) {
