@@ -64,6 +64,7 @@ struct config {
 	int64_t write_timeout_ms;
 
 	int64_t workers;
+	int64_t drain_delay_ms;
 	int64_t drain_timeout_ms;
 	int64_t log_level;  /* an enum log_level */
 	int64_t log_format; /* an enum log_style */
