@@ -29,7 +29,7 @@
 #include "net/loop.h"
 
 struct conn;
-struct tls_context;
+struct tls_source;
 
 #define CONN_IN_FAIR 4096 /* bytes of input that each may keep, however full it is */
 
@@ -71,10 +71,8 @@ struct conn_options {
 	int64_t message_ms; /* from the first unconsumed byte to a consume; 0: never */
 	int64_t write_ms;   /* without progress in writing, or for connecting to be
 			       through, and for TLS to be begun; 0: never */
-	/* For conn_connect(), which may let go of both when it returns. */
-	struct tls_context *tls; /* NULL: no TLS */
-	const char *tls_name;    /* asked for, and what the certificate must be for;
-				    NULL or "": the host of the address */
+	struct tls_source *tls; /* for conn_connect(), not needed any longer than that:
+				   with the context of the moment; NULL: no TLS */
 };
 
 /* Takes the connected, non-blocking `fd` (closed also on failure). `options` is

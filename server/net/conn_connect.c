@@ -130,13 +130,10 @@ begin(struct conn *conn, const struct address *to, struct errinfo *ei)
 static int
 begin_tls(struct conn *conn, const struct address *to, struct errinfo *ei)
 {
-	struct conn_options *o = &conn->options;
-	struct tls_context *context = o->tls;
-	const char *name = o->tls_name;
+	struct tls_source *source = conn->options.tls;
 
-	o->tls = NULL;
-	o->tls_name = NULL;
-	return context ? conn_tls_open(conn, to, context, name, ei) : 0;
+	conn->options.tls = NULL;
+	return source ? conn_tls_open(conn, to, source, ei) : 0;
 }
 
 struct conn *

@@ -121,9 +121,9 @@ bool conn_is_held(const struct conn *conn);
 bool conn_must_wait(int error);
 
 /* conn_tls.c */
-/* Makes it a TLS conn. 0, or ERR_NOMEM. */
+/* Makes it a TLS conn. 0, ERR_NOMEM, or ERR_INVALID. */
 int conn_tls_open(struct conn *conn, const struct address *to,
-    struct tls_context *context, const char *name, struct errinfo *ei) MUST_CHECK;
+    struct tls_source *source, struct errinfo *ei) MUST_CHECK;
 void conn_tls_free(struct conn *conn); /* also of one without */
 /* 0: it is through; ERR_AGAIN: conn->blocked says for what to wait; ERR_UNTRUSTED or
  * ERR_IO, with why. */

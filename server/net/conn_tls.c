@@ -59,18 +59,22 @@ open_ssl(struct conn *conn, struct tls_session *session)
 }
 
 int
-conn_tls_open(struct conn *conn, const struct address *to, struct tls_context *context,
-    const char *name, struct errinfo *ei)
+conn_tls_open(struct conn *conn, const struct address *to, struct tls_source *source,
+    struct errinfo *ei)
 {
 	struct tls_session *session = calloc(1, sizeof(*session));
+	const char *name;
 
-	if (!name || !name[0])
-		name = to->host[0] ? to->host : "localhost";
 	if (!session)
 		return err_set(ei, ERR_NOMEM, "out of memory");
 	conn->tls = session;
 	conn->transport = &transport_tls;
-	session->context = tls_context_ref(context);
+	session->context = tls_source_get(source);
+	if (!session->context)
+		return err_set(ei, ERR_INVALID, "there is no TLS to connect with");
+	name = session->context->name;
+	if (!name)
+		name = to->host[0] ? to->host : "localhost";
 	snprintf(session->place, sizeof(session->place), "%s", to->text);
 	snprintf(session->name, sizeof(session->name), "%s", name);
 	ERR_clear_error();

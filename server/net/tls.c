@@ -75,9 +75,6 @@ load_ca(struct tls_context *context, const char *file, struct errinfo *ei)
 			return true;
 		return no_memory(ei);
 	}
-	context->ca_file = strdup(file);
-	if (!context->ca_file)
-		return no_memory(ei);
 	if (!is_readable(file, ei))
 		return false;
 	if (SSL_CTX_load_verify_file(context->ctx, file) != 1)
@@ -137,9 +134,14 @@ no_password(char *buf, int size, int rwflag, void *arg)
 	return -1;
 }
 
+/* False: out of memory. */
 static bool
-open_ctx(struct tls_context *context)
+open_ctx(struct tls_context *context, const struct tls_options *o)
 {
+	if (o->name && !(context->name = strdup(o->name)))
+		return false;
+	if (o->ca_file && !(context->ca_file = strdup(o->ca_file)))
+		return false;
 	context->socket = tls_bio_method_new();
 	context->ctx = SSL_CTX_new(TLS_client_method());
 	if (!context->socket || !context->ctx ||
@@ -167,7 +169,7 @@ tls_context_load(const struct tls_options *options, struct errinfo *ei)
 		return NULL;
 	}
 	context->refs = 1;
-	if (!open_ctx(context))
+	if (!open_ctx(context, options))
 		(void)no_memory(ei);
 	else if (load_ca(context, options->ca_file, ei) &&
 	    load_cert(context, options, ei))
@@ -193,6 +195,7 @@ tls_context_unref(struct tls_context *context)
 	SSL_CTX_free(context->ctx);
 	BIO_meth_free(context->socket);
 	free(context->ca_file);
+	free(context->name);
 	free(context);
 }
 

@@ -2,10 +2,11 @@
 /*
  * What TLS connections are made with: whom to trust, and the certificate to show. The
  * other side is verified, always: its chain, its dates and its name; TLS 1.2 at least.
- * conn_connect() takes a context; bytes are net/conn's matter.
+ * conn_connect() takes a source; bytes are net/conn's matter.
  *
- * Ownership: a context is immutable and shared by reference. Connections keep what they
- * need of it: a change of a source is for those that begin later.
+ * Ownership: a context is immutable and shared by reference; connections keep theirs. A
+ * source is where the context of the moment is found: another one is for connections
+ * that begin later.
  * Threads: all functions in any.
  */
 #ifndef NET_TLS_H
@@ -20,6 +21,8 @@ struct tls_options {
 	const char *ca_file;   /* PEM; NULL: the CAs that this system trusts */
 	const char *cert_file; /* PEM, the chain behind it; NULL: none is shown */
 	const char *key_file;  /* PEM, not encrypted; with cert_file, else NULL */
+	const char *name; /* asked for (SNI), and what the other side's certificate must
+			     be for; NULL: the host that is connected to */
 };
 
 /* Reads the files; blocks. NULL: ei->file names the file and the text says what is wrong
@@ -30,7 +33,6 @@ struct tls_context *tls_context_load(
 struct tls_context *tls_context_ref(struct tls_context *context); /* NULL is fine */
 void tls_context_unref(struct tls_context *context);              /* NULL is fine */
 
-/* Where the context of the moment is found. */
 struct tls_source;
 
 /* Empty. NULL: out of memory. */

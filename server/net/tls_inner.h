@@ -14,6 +14,7 @@ struct tls_context {
 	SSL_CTX *ctx;
 	BIO_METHOD *socket; /* reads and writes a conn's descriptor */
 	char *ca_file;      /* for messages; NULL: the system's */
+	char *name;         /* to be verified; NULL: the host */
 	bool shows_cert;
 };
 
