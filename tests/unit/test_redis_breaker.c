@@ -74,8 +74,7 @@ test_pauses_grow(void **state)
 		now_us = b.until_us;
 		assert_true(breaker_admits(&b, now_us));
 		breaker_on_sent(&b);
-		assert_true(
-		    breaker_on_failure(&b, now_us, i % 2 ? RANDOM_MAX : 12345));
+		assert_true(breaker_on_failure(&b, now_us, i % 2 ? RANDOM_MAX : 12345));
 		expected *= 2;
 		if (expected > BREAKER_PAUSE_MAX_US)
 			expected = BREAKER_PAUSE_MAX_US;
