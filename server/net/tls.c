@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <openssl/err.h>
-#include <openssl/pem.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,11 +31,11 @@ static bool PRINTF_LIKE(4, 5)
 	return false;
 }
 
-/* OpenSSL's own word on its last error. */
+/* OpenSSL's own word on what it met first. */
 static const char *
 reason(void)
 {
-	const char *text = ERR_reason_error_string(ERR_peek_last_error());
+	const char *text = ERR_reason_error_string(ERR_peek_error());
 
 	return text ? text : "no reason is given";
 }
@@ -93,6 +92,39 @@ warn_of_expiry(const struct tls_context *context, const char *file)
 		log_warn("tls", "%s: this certificate has expired", file);
 }
 
+/* Asked for the password of an encrypted key; without this OpenSSL asks the terminal. */
+static int
+no_password(char *buf, int size, int rwflag, void *arg)
+{
+	(void)buf;
+	(void)size;
+	(void)rwflag;
+	*(bool *)arg = true;
+	return -1;
+}
+
+static bool
+load_key(struct tls_context *context, const struct tls_options *o, struct errinfo *ei)
+{
+	bool asked = false;
+	int why;
+
+	SSL_CTX_set_default_passwd_cb(context->ctx, no_password);
+	SSL_CTX_set_default_passwd_cb_userdata(context->ctx, &asked);
+	if (SSL_CTX_use_PrivateKey_file(context->ctx, o->key_file, SSL_FILETYPE_PEM) ==
+	    1)
+		return true;
+	why = ERR_GET_REASON(ERR_peek_error());
+	if (asked)
+		return fault(ei, ERR_INVALID, o->key_file,
+		    "is encrypted; there is nobody to ask for its password");
+	if (why == X509_R_KEY_VALUES_MISMATCH || why == X509_R_KEY_TYPE_MISMATCH)
+		return fault(ei, ERR_INVALID, o->key_file,
+		    "is not the key of the certificate in %s", o->cert_file);
+	return fault(ei, ERR_INVALID, o->key_file,
+	    "holds no private key in PEM that can be used: %s", reason());
+}
+
 static bool
 load_cert(struct tls_context *context, const struct tls_options *o, struct errinfo *ei)
 {
@@ -103,35 +135,11 @@ load_cert(struct tls_context *context, const struct tls_options *o, struct errin
 	if (SSL_CTX_use_certificate_chain_file(context->ctx, o->cert_file) != 1)
 		return fault(ei, ERR_INVALID, o->cert_file,
 		    "holds no certificate in PEM that can be used: %s", reason());
-	if (SSL_CTX_use_PrivateKey_file(context->ctx, o->key_file, SSL_FILETYPE_PEM) !=
-	    1) {
-		int why = ERR_GET_REASON(ERR_peek_last_error());
-
-		if (why == X509_R_KEY_VALUES_MISMATCH ||
-		    why == X509_R_KEY_TYPE_MISMATCH)
-			return fault(ei, ERR_INVALID, o->key_file,
-			    "is not the key of the certificate in %s", o->cert_file);
-		if (why == PEM_R_BAD_PASSWORD_READ)
-			return fault(ei, ERR_INVALID, o->key_file,
-			    "the key is encrypted; there is nobody to ask for its "
-			    "password");
-		return fault(ei, ERR_INVALID, o->key_file,
-		    "holds no private key in PEM that can be used: %s", reason());
-	}
+	if (!load_key(context, o, ei))
+		return false;
 	context->shows_cert = true;
 	warn_of_expiry(context, o->cert_file);
 	return true;
-}
-
-/* Asked for the password of an encrypted key; without this OpenSSL asks the terminal. */
-static int
-no_password(char *buf, int size, int rwflag, void *arg)
-{
-	(void)buf;
-	(void)size;
-	(void)rwflag;
-	(void)arg;
-	return -1;
 }
 
 /* False: out of memory. */
@@ -154,7 +162,6 @@ open_ctx(struct tls_context *context, const struct tls_options *o)
 		SSL_MODE_RELEASE_BUFFERS);
 	SSL_CTX_set_options(context->ctx, SSL_OP_NO_RENEGOTIATION);
 	SSL_CTX_set_session_cache_mode(context->ctx, SSL_SESS_CACHE_OFF);
-	SSL_CTX_set_default_passwd_cb(context->ctx, no_password);
 	SSL_CTX_set_verify(context->ctx, SSL_VERIFY_PEER, tls_on_verify);
 	return true;
 }
