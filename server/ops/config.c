@@ -532,8 +532,10 @@ config_load(struct config *config, int argc, char *const *argv, char *const *env
 	check_spellings(&r);
 	if (config->help || config->version)
 		return EXIT_CODE_OK;
-	if (errors->n == 0)
+	if (errors->n == 0) {
 		check_listeners(&r);
+		config_check_tls(&r);
+	}
 	if (errors->n == 0 && errors->more == 0)
 		return EXIT_CODE_OK;
 	return r.usage ? EXIT_CODE_USAGE : EXIT_CODE_CONFIG;

@@ -100,6 +100,10 @@ bool config_assign(struct config_reader *r, const struct config_key *key,
 void config_fault_unknown(struct config_reader *r, const struct config_place *place,
     const char *what, struct slice name, enum config_spelling as);
 
+/* A certificate has a key, and keys for TLS have no meaning without it: whoever gives one
+ * believes to have TLS. */
+void config_check_tls(struct config_reader *r);
+
 /* Reads the JSON file. */
 void config_file_read(struct config_reader *r, const char *file);
 

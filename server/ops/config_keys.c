@@ -10,6 +10,7 @@
 #include "redis/url.h"
 
 #define KEY_PREFIX_MAX 64
+#define TLS_NAME_MAX 253
 
 static int
 check_address(const char *text, struct errinfo *ei)
@@ -33,9 +34,10 @@ check_store(const char *text, struct errinfo *ei)
 		return err_set(ei, ERR_INVALID,
 		    "is neither \"memory\" nor a URL such as redis://127.0.0.1:6379");
 	rc = redis_url_parse(text, &url, ei);
-	if (rc == 0 && (url.kind != REDIS_ONE || url.tls))
+	if (rc == 0 && url.kind != REDIS_ONE)
 		rc = err_set(ei, ERR_UNSUPPORTED,
-		    "Sentinel, Cluster and TLS are not supported yet; redis:// and "
+		    "Sentinel and Cluster are not supported yet; redis://, rediss:// "
+		    "and "
 		    "redis+unix:// are");
 	explicit_bzero(&url, sizeof(url));
 	return rc;
@@ -52,6 +54,18 @@ check_prefix(const char *text, struct errinfo *ei)
 		return 0;
 	return err_set(ei, ERR_INVALID,
 	    "a key prefix is 1 to %d characters of A-Z a-z 0-9 _ . -", KEY_PREFIX_MAX);
+}
+
+static int
+check_tls_name(const char *text, struct errinfo *ei)
+{
+	static const char allowed[] = "abcdefghijklmnopqrstuvwxyz"
+				      "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-:";
+	size_t len = strlen(text);
+
+	if (len >= 1 && len <= TLS_NAME_MAX && strspn(text, allowed) == len)
+		return 0;
+	return err_set(ei, ERR_INVALID, "is not a host's name or address");
 }
 
 static int
@@ -89,8 +103,9 @@ const struct config_key config_keys[] = {
 	    .where = CONFIG_EVERYWHERE,
 	    .offset = IN_CONFIG(watch),
 	    .def = "true",
-	    .help = "Read the policies and the token file again when one of them "
-		    "changes; --watch=false: only on SIGHUP." },
+	    .help = "Read the policies, the token file and those of --store-tls-* "
+		    "again when one of them changes; --watch=false: only on "
+		    "SIGHUP." },
 	{ .name = "store",
 	    .type = CONFIG_STRING,
 	    .where = CONFIG_EVERYWHERE,
@@ -101,6 +116,37 @@ const struct config_key config_keys[] = {
 	    .help = "Where counters live: memory (this process), "
 		    "redis://[[user]:pass@]host[:port][/db] or "
 		    "redis+unix://[[user]:pass@]/path[?db=N]." },
+	{ .name = "store-tls-ca",
+	    .type = CONFIG_STRING,
+	    .where = CONFIG_EVERYWHERE,
+	    .offset = IN_CONFIG(store_tls_ca),
+	    .metavar = "FILE",
+	    .check = check_path,
+	    .help = "With rediss: the CAs, in PEM, that may sign the certificates of "
+		    "Redis; without it those that this system trusts." },
+	{ .name = "store-tls-cert",
+	    .type = CONFIG_STRING,
+	    .where = CONFIG_EVERYWHERE,
+	    .offset = IN_CONFIG(store_tls_cert),
+	    .metavar = "FILE",
+	    .check = check_path,
+	    .help = "With rediss: the certificate to show, in PEM, with its chain "
+		    "behind it; needs --store-tls-key." },
+	{ .name = "store-tls-key",
+	    .type = CONFIG_STRING,
+	    .where = CONFIG_EVERYWHERE,
+	    .offset = IN_CONFIG(store_tls_key),
+	    .metavar = "FILE",
+	    .check = check_path,
+	    .help = "The private key of that certificate, in PEM, not encrypted." },
+	{ .name = "store-tls-name",
+	    .type = CONFIG_STRING,
+	    .where = CONFIG_EVERYWHERE,
+	    .offset = IN_CONFIG(store_tls_name),
+	    .metavar = "NAME",
+	    .check = check_tls_name,
+	    .help = "With rediss: the name that is asked for (SNI) and that the "
+		    "certificate must be for, where it is not the host's." },
 	{ .name = "key-prefix",
 	    .type = CONFIG_STRING,
 	    .where = CONFIG_EVERYWHERE,

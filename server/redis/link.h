@@ -18,6 +18,7 @@
 #include "base/err.h"
 #include "base/metric.h"
 #include "net/loop.h"
+#include "net/tls.h"
 #include "redis/reply.h"
 #include "redis/url.h"
 #include "store/store.h"
@@ -40,6 +41,7 @@ struct link_ops {
 struct link_options {
 	struct loop *loop;
 	const struct redis_url *url;   /* borrowed: who we are, database, TLS */
+	struct tls_source *tls;        /* borrowed; NULL without TLS */
 	const struct address *address; /* copied: of this server */
 	const struct link_ops *ops;
 	void *arg;

@@ -180,6 +180,7 @@ set_link_options(
 	*options = (struct link_options){
 		.loop = node->shared->loop,
 		.url = node->shared->url,
+		.tls = node->shared->tls,
 		.address = address,
 		.ops = &link_events,
 		.arg = node,

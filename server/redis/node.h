@@ -18,6 +18,7 @@
 
 #include "base/attr.h"
 #include "net/loop.h"
+#include "net/tls.h"
 #include "redis/url.h"
 #include "store/deny_cache.h"
 #include "store/store.h"
@@ -29,6 +30,7 @@ struct node_shared {
 	struct loop *loop;
 	struct store *store;          /* fails takes, and has the metric cells */
 	const struct redis_url *url;  /* who we are; borrowed */
+	struct tls_source *tls;       /* borrowed; NULL without TLS */
 	size_t waiting_max;           /* takes of all nodes; more is FAULT_OVERLOAD */
 	size_t waiting;               /* takes not done yet */
 	struct deny_cache *denials;   /* NULL: refusals are not remembered */
