@@ -11,8 +11,8 @@ RUN cmake -S . -B /build -G Ninja -DCMAKE_BUILD_TYPE=Release -DRATION_TESTS=OFF 
 FROM debian:12-slim
 RUN apt-get update \
 	&& DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
-		libevent-core-2.1-7 libhiredis0.14 libjansson4 libpcre2-8-0 libsodium23 \
-		tzdata \
+		ca-certificates libevent-core-2.1-7 libhiredis0.14 libjansson4 \
+		libpcre2-8-0 libsodium23 libssl3 tzdata \
 	&& rm -rf /var/lib/apt/lists/* \
 	&& useradd --system --uid 7480 --no-create-home --shell /usr/sbin/nologin ration
 COPY --from=build /build/rationd /build/ration /usr/bin/

@@ -15,7 +15,7 @@ ration_room(policy room_limit room_base PkgConfig::JANSSON
 ration_room(store room_limit room_base Threads::Threads)
 ration_room(check room_policy room_store room_limit room_base)
 ration_room(wire room_check room_limit room_base PkgConfig::JANSSON)
-ration_room(net room_base PkgConfig::LIBEVENT Threads::Threads)
+ration_room(net room_base PkgConfig::LIBEVENT PkgConfig::OPENSSL Threads::Threads)
 ration_room(redis room_store room_net room_limit room_base PkgConfig::HIREDIS)
 target_sources(room_redis PRIVATE ${RATION_SCRIPTS_C})
 ration_room(front room_wire room_check room_net room_limit room_base)

@@ -64,3 +64,7 @@ add_test(NAME vectors COMMAND run_vectors --backend all ${vector_files})
 # The same answers from all backends, whatever they are asked; scripts/test runs more.
 add_test(NAME property COMMAND run_property 1)
 add_test(NAME crowds COMMAND run_crowds 1)
+
+# The steady load of the system tests (tests/system/load.py starts it).
+add_executable(pacer ${PROJECT_SOURCE_DIR}/tests/system/pacer.c)
+target_link_libraries(pacer PRIVATE ration_flags)

@@ -46,11 +46,12 @@ is_same_file(const char *one, const char *other)
 static bool
 is_read_too(const struct config *config, const char *file)
 {
-	for (size_t i = 0; i < config->policy.n; i++)
-		if (is_same_file(file, config->policy.items[i]))
+	const char *other;
+
+	for (size_t i = 0; (other = documents_file_at(config, i)); i++)
+		if (is_same_file(file, other))
 			return true;
-	return is_same_file(file, config->token_file) ||
-	    is_same_file(file, config->config);
+	return is_same_file(file, config->config);
 }
 
 static void
@@ -117,13 +118,17 @@ server_load(struct server *s, const struct config *config, struct errlist *error
 	memset(s, 0, sizeof(*s));
 	s->config = config;
 	s->started_us = clock_real_us();
-	if (crew_init(&s->crew, (size_t)config->workers) < 0 || hash_start() < 0) {
+	s->tls = tls_source_new();
+	if (!s->tls || crew_init(&s->crew, (size_t)config->workers) < 0 ||
+	    hash_start() < 0) {
 		err_set(&ei, ERR_NOMEM, "out of memory, or libsodium does not start");
 		errlist_add_info(errors, "rationd", &ei);
 		return EXIT_CODE_DEPENDENCY;
 	}
 	documents_load(&s->documents, config, errors);
 	load_store(s, errors);
+	if (s->documents.tls)
+		tls_source_set(s->tls, s->documents.tls);
 	check_listeners(s, &config->listen_http, "--listen-http", errors);
 	check_listeners(s, &config->listen_resp, "--listen-resp", errors);
 	open_decision_log(s, errors);
@@ -159,6 +164,12 @@ server_summary(const struct server *s, struct buf *out)
 		    policy_hash(p));
 	}
 	buf_printf(out, "store: %s\n", s->memory ? "memory" : s->redis.shown);
+	if (s->documents.tls)
+		buf_printf(out, "store tls: %s, %s\n",
+		    s->config->store_tls_ca ? s->config->store_tls_ca
+					    : "the CAs that this system trusts",
+		    s->config->store_tls_cert ? s->config->store_tls_cert
+					      : "no certificate of ours");
 	add_list(out, "http", &s->config->listen_http);
 	add_list(out, "resp", &s->config->listen_resp);
 	buf_printf(out, "token: %s\n", s->documents.tokens ? "asked for" : "none");
@@ -247,9 +258,15 @@ swap_documents(void *arg, struct documents *next)
 {
 	struct server *s = arg;
 
+	if (next->tls_stamp != s->documents.tls_stamp)
+		log_info("server",
+		    "the files of TLS to the store changed: connections that begin now "
+		    "go by them");
 	documents_fini(&s->documents);
 	s->documents = *next;
 	*next = (struct documents){ 0 };
+	if (s->documents.tls)
+		tls_source_set(s->tls, s->documents.tls);
 	return crew_take(&s->crew, &s->documents);
 }
 
@@ -275,6 +292,7 @@ open_workers(struct server *s, struct errinfo *ei)
 		.policies = s->documents.policies,
 		.memory = s->memory,
 		.redis = s->memory ? NULL : &s->redis,
+		.tls = s->documents.tls ? s->tls : NULL,
 		.denials = &s->denials,
 		.tokens = s->documents.tokens,
 		.started_us = s->started_us,
@@ -336,6 +354,7 @@ server_close(struct server *s)
 	crew_fini(&s->crew);
 	log_writer_close(s->decision_log);
 	memory_free(s->memory);
+	tls_source_free(s->tls);
 	documents_fini(&s->documents);
 	if (s->is_open)
 		in_force_fini(&s->in_force);

@@ -26,6 +26,7 @@ struct server {
 	struct in_force in_force;    /* by what all of them judge */
 	struct memory *memory;       /* NULL with Redis */
 	struct redis_url redis;      /* valid when memory is NULL */
+	struct tls_source *tls;      /* of the workers' stores; empty without TLS */
 	struct deny_epoch denials;   /* of the workers' stores */
 	int64_t started_us;
 

@@ -67,6 +67,7 @@ open_store(struct worker *w)
 	if (w->shared.memory)
 		return memory_store_new(w->shared.memory, w->cells);
 	options.url = *w->shared.redis;
+	options.tls = w->shared.tls;
 	options.deny_cache_ms = w->shared.config->deny_cache_ms;
 	options.denials = w->shared.denials;
 	return redis_store_new(w->loop, &options, w->cells);

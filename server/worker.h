@@ -19,6 +19,7 @@
 #include "check/settlement.h"
 #include "front/front.h"
 #include "net/loop.h"
+#include "net/tls.h"
 #include "ops/admin.h"
 #include "ops/config.h"
 #include "ops/decision_log.h"
@@ -37,6 +38,7 @@ struct worker_shared {
 	struct policy_set *policies;
 	struct memory *memory;             /* the embedded store; else NULL */
 	const struct redis_url *redis;     /* the Redis store; else NULL */
+	struct tls_source *tls;            /* over TLS; else NULL */
 	struct deny_epoch *denials;        /* of the Redis stores */
 	struct token_set *tokens;          /* NULL without */
 	struct metric_cells *const *cells; /* one block per worker */

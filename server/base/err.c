@@ -21,6 +21,7 @@ static const char *const names[] = {
 	[-ERR_IO] = "system error",
 	[-ERR_INUSE] = "address in use",
 	[-ERR_UNAVAILABLE] = "unavailable",
+	[-ERR_UNTRUSTED] = "not trusted",
 };
 
 const char *

@@ -16,16 +16,18 @@
 #include "base/attr.h"
 
 enum err {
-	ERR_NOMEM = -1,       /* out of memory */
-	ERR_INVALID = -2,     /* the input says something that is not allowed */
-	ERR_SYNTAX = -3,      /* the input cannot be read at all */
-	ERR_UNSUPPORTED = -4, /* named by the documents, not built yet */
-	ERR_TOOBIG = -5,      /* over a documented limit */
-	ERR_AGAIN = -6,       /* more bytes are needed */
-	ERR_NOTFOUND = -7,    /* no such thing */
-	ERR_IO = -8,          /* a system call failed; text carries strerror */
-	ERR_INUSE = -9,       /* an address is taken */
-	ERR_UNAVAILABLE = -10 /* the store cannot answer */
+	ERR_NOMEM = -1,        /* out of memory */
+	ERR_INVALID = -2,      /* the input says something that is not allowed */
+	ERR_SYNTAX = -3,       /* the input cannot be read at all */
+	ERR_UNSUPPORTED = -4,  /* named by the documents, not built yet */
+	ERR_TOOBIG = -5,       /* over a documented limit */
+	ERR_AGAIN = -6,        /* more bytes are needed */
+	ERR_NOTFOUND = -7,     /* no such thing */
+	ERR_IO = -8,           /* a system call failed; text carries strerror */
+	ERR_INUSE = -9,        /* an address is taken */
+	ERR_UNAVAILABLE = -10, /* the store cannot answer */
+	ERR_UNTRUSTED = -11    /* the other side is not who it should be, or does not
+				 take us for who we should be */
 };
 
 /* A short lower-case name of a code ("invalid input"); never NULL. */

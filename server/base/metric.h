@@ -93,6 +93,10 @@
 	    "Store answers that came after the check's deadline.")                     \
 	X(STORE_GIVEN_BACK, "ration_store_given_back_total", COUNTER, "",              \
 	    "Late charges that were given back.")                                      \
+	X(STORE_LOST, "ration_store_lost_total", COUNTER, "",                          \
+	    "Checks whose answer was lost with its connection.")                       \
+	X(STORE_BREAKER_OPENED, "ration_store_breaker_opened_total", COUNTER, "",      \
+	    "Times that the store was not asked any more.")                            \
 	X(STORE_RECONNECTS, "ration_store_reconnects_total", COUNTER, "",              \
 	    "Attempts to connect to the store.")                                       \
 	X(STORE_SCRIPT_LOADS, "ration_store_script_loads_total", COUNTER, "",          \
@@ -109,10 +113,21 @@
 	    "")                                                                        \
 	X(FAULT_MASTERDOWN, "ration_store_faults_total", COUNTER,                      \
 	    "class=\"masterdown\"", "")                                                \
-	X(FAULT_CLUSTER, "ration_store_faults_total", COUNTER, "class=\"cluster\"",    \
+	X(FAULT_CLUSTER, "ration_store_faults_total", COUNTER,                         \
+	    "class=\"clusterdown\"", "")                                               \
+	X(FAULT_TRYAGAIN, "ration_store_faults_total", COUNTER, "class=\"tryagain\"",  \
 	    "")                                                                        \
+	X(FAULT_MOVED, "ration_store_faults_total", COUNTER, "class=\"moved\"", "")    \
 	X(FAULT_BUSY, "ration_store_faults_total", COUNTER, "class=\"busy\"", "")      \
 	X(FAULT_MEMORY, "ration_store_faults_total", COUNTER, "class=\"memory\"", "")  \
+	X(FAULT_MISCONF, "ration_store_faults_total", COUNTER, "class=\"misconf\"",    \
+	    "")                                                                        \
+	X(FAULT_NOREPLICAS, "ration_store_faults_total", COUNTER,                      \
+	    "class=\"noreplicas\"", "")                                                \
+	X(FAULT_MAXCLIENTS, "ration_store_faults_total", COUNTER,                      \
+	    "class=\"maxclients\"", "")                                                \
+	X(FAULT_BREAKER, "ration_store_faults_total", COUNTER, "class=\"breaker\"",    \
+	    "")                                                                        \
 	X(FAULT_CONFIG, "ration_store_faults_total", COUNTER,                          \
 	    "class=\"configuration\"", "")                                             \
 	X(FAULT_WRONGTYPE, "ration_store_faults_total", COUNTER,                       \

@@ -14,8 +14,8 @@
 #define SWEEP_EVERY_US 100000
 #define SWEEP_LEAST 256 /* conns looked at each time; or an eighth of all */
 
-static const char *const state_names[] = { "connecting", "open", "flushing",
-	"lingering", "closed" };
+static const char *const state_names[] = { "connecting", "handshaking", "open",
+	"flushing", "lingering", "closed" };
 
 struct conn *
 conn_of(void *arg)
@@ -145,6 +145,7 @@ conn_reclaim(struct loop_garbage *garbage)
 	loop_buf_return(conn->loop, &conn->in);
 	loop_buf_return(conn->loop, &conn->out);
 	conn_targets_free(conn->targets);
+	conn_tls_free(conn);
 	conn->magic = 0;
 	free(conn);
 }
@@ -160,6 +161,8 @@ conn_retire(struct conn *conn)
 		event_del(&conn->write_event);
 	conn->reading = conn->writing = false;
 	conn_stop_lookup(conn);
+	if (conn->state == CONN_OPEN && conn->transport->say_end)
+		conn->transport->say_end(conn);
 	conn_set_state(conn, CONN_CLOSED);
 	if (conn->fd >= 0)
 		close(conn->fd);
@@ -263,7 +266,7 @@ conn_close(struct conn *conn)
 void
 conn_close_after_write(struct conn *conn)
 {
-	if (conn->state == CONN_CONNECTING) {
+	if (conn->state < CONN_OPEN) {
 		conn_retire(conn);
 	} else if (conn->state == CONN_OPEN) {
 		conn_set_state(conn, CONN_FLUSHING);
@@ -311,9 +314,10 @@ sweep_one(struct conn *conn, int64_t now_us)
 
 	switch (conn->state) {
 	case CONN_CONNECTING:
+	case CONN_HANDSHAKING:
 		if (!expired(now_us, conn->out_us, write_ms))
 			break;
-		err_set(&why, ERR_IO, "no connection after %d ms", (int)write_ms);
+		conn_tell_wait(conn, &why);
 		conn_end(conn, CONN_END_FAILED, &why);
 		break;
 	case CONN_OPEN:

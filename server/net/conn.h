@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * One byte stream, accepted or connected: TCP or Unix, later TLS. Owners see events in
+ * One byte stream, accepted or connected: TCP, Unix, or TLS. Owners see events in
  * the domain's words, never descriptors or EV_ flags.
  *
  * Reading: bytes arrive in on_data; what the owner does not consume is kept and shown
@@ -29,6 +29,7 @@
 #include "net/loop.h"
 
 struct conn;
+struct tls_source;
 
 #define CONN_IN_FAIR 4096 /* bytes of input that each may keep, however full it is */
 
@@ -37,7 +38,9 @@ enum conn_end {
 	CONN_END_IDLE,   /* nothing came for idle_ms, and nothing was owed */
 	CONN_END_SLOW,   /* a message took longer than message_ms to arrive, or what we
 			    wrote was not read for write_ms */
-	CONN_END_FAILED, /* could not connect, or a system error; `why` says it */
+	CONN_END_FAILED, /* could not connect, or a system error; `why` says it. Its
+			    code is ERR_UNTRUSTED where TLS found the other side to be
+			    the wrong one, or was found so itself */
 	CONN_END_TOOBIG, /* a message is longer than in_max */
 	CONN_END_CROWDED /* the loop keeps too much input already, and this one would
 			    keep more than CONN_IN_FAIR bytes; only accepted ones */
@@ -67,7 +70,9 @@ struct conn_options {
 			       more than 256 conns every 800 ms */
 	int64_t message_ms; /* from the first unconsumed byte to a consume; 0: never */
 	int64_t write_ms;   /* without progress in writing, or for connecting to be
-			       through; 0: never */
+			       through, and for TLS to be begun; 0: never */
+	struct tls_source *tls; /* for conn_connect(), not needed any longer than that:
+				   with the context of the moment; NULL: no TLS */
 };
 
 /* Takes the connected, non-blocking `fd` (closed also on failure). `options` is
@@ -75,7 +80,9 @@ struct conn_options {
 struct conn *conn_accept(struct loop *loop, int fd, const struct conn_options *options,
     const struct conn_ops *ops, void *arg) MUST_CHECK;
 
-/* Connects; on_open or on_end follows, never before the return. A host name is looked
+/* Connects; on_open or on_end follows, never before the return. With TLS on_open comes
+ * once the other side is verified; that it does not take our certificate may show
+ * later. A host name is looked
  * up by getaddrinfo in a thread of its own: the loop never waits for a name server.
  * NULL: ei says why. */
 struct conn *conn_connect(struct loop *loop, const struct address *to,
@@ -108,6 +115,9 @@ void conn_close(struct conn *conn);
  * write_ms, or 2 s). No callback runs any more. What still arrives is thrown away for
  * up to a second, so that a reset does not overtake the last answer. */
 void conn_close_after_write(struct conn *conn);
+
+/* While on_open has not come: what is waited for, as a fault. */
+void conn_tell_wait(const struct conn *conn, struct errinfo *why);
 
 /* The far end, for logs; a view that the next call on the same loop overwrites. */
 const char *conn_peer(const struct conn *conn);

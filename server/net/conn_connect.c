@@ -126,6 +126,16 @@ begin(struct conn *conn, const struct address *to, struct errinfo *ei)
 	return 0;
 }
 
+/* Where it is wanted. */
+static int
+begin_tls(struct conn *conn, const struct address *to, struct errinfo *ei)
+{
+	struct tls_source *source = conn->options.tls;
+
+	conn->options.tls = NULL;
+	return source ? conn_tls_open(conn, to, source, ei) : 0;
+}
+
 struct conn *
 conn_connect(struct loop *loop, const struct address *to,
     const struct conn_options *options, const struct conn_ops *ops, void *arg,
@@ -137,7 +147,7 @@ conn_connect(struct loop *loop, const struct address *to,
 		conn->targets = calloc(1, sizeof(*conn->targets));
 	if (!conn || !conn->targets)
 		err_set(ei, ERR_NOMEM, "out of memory");
-	else if (begin(conn, to, ei) == 0)
+	else if (begin_tls(conn, to, ei) == 0 && begin(conn, to, ei) == 0)
 		return conn;
 	if (conn)
 		conn_retire(conn);
@@ -162,6 +172,29 @@ give_up_socket(struct conn *conn)
 	conn->fd = -1;
 }
 
+static void
+opened(struct conn *conn)
+{
+	conn_set_state(conn, CONN_OPEN);
+	conn_mark_dirty(conn);
+	if (conn->ops->on_open)
+		conn->ops->on_open(conn->arg);
+}
+
+void
+conn_shake(struct conn *conn)
+{
+	struct errinfo why;
+	int rc = conn_tls_handshake(conn, &why);
+
+	if (rc == 0)
+		opened(conn);
+	else if (rc == ERR_AGAIN)
+		conn_mark_dirty(conn); /* so that the event it waits for is added */
+	else
+		conn_end(conn, CONN_END_FAILED, &why);
+}
+
 void
 conn_finish_connect(struct conn *conn)
 {
@@ -179,8 +212,22 @@ conn_finish_connect(struct conn *conn)
 	}
 	conn_targets_free(conn->targets);
 	conn->targets = NULL;
-	conn_set_state(conn, CONN_OPEN);
-	conn_mark_dirty(conn);
-	if (conn->ops->on_open)
-		conn->ops->on_open(conn->arg);
+	if (conn->tls) {
+		conn_set_state(conn, CONN_HANDSHAKING);
+		conn_shake(conn);
+	} else {
+		opened(conn);
+	}
+}
+
+void
+conn_tell_wait(const struct conn *conn, struct errinfo *why)
+{
+	if (conn->state == CONN_HANDSHAKING)
+		conn_tls_tell_wait(conn, why);
+	else if (conn->targets->lookup)
+		err_set(why, ERR_IO, "the name server does not tell where %s is",
+		    conn->targets->name);
+	else
+		err_set(why, ERR_IO, "%s does not answer", conn->targets->name);
 }

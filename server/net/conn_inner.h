@@ -16,6 +16,7 @@
 /* Only forwards, and from any state straight to the last; set by conn_set_state(). */
 enum conn_state {
 	CONN_CONNECTING,
+	CONN_HANDSHAKING, /* with TLS */
 	CONN_OPEN,
 	CONN_FLUSHING,  /* the owner is through with it; the rest is being written */
 	CONN_LINGERING, /* all is written and said; input is thrown away until EOF */
@@ -23,13 +24,19 @@ enum conn_state {
 };
 
 /* How bytes get to the other side. As recv(2) and send(2): -1 and errno, EAGAIN when
- * the kernel must be waited for. */
+ * the kernel must be waited for. Where that is for the other direction than one would
+ * think, recv says so in conn->recv_wants_write, and send in conn->send_wants_read. */
 struct transport {
 	ssize_t (*recv)(struct conn *conn, void *data, size_t len);
 	ssize_t (*send)(struct conn *conn, const void *data, size_t len);
+	/* We send no more. NULL: nothing is to be said of it. */
+	void (*say_end)(struct conn *conn);
+	/* What there is to say of recv's or send's errno. NULL: strerror. */
+	void (*explain)(const struct conn *conn, int error, struct errinfo *why);
 };
 
 extern const struct transport transport_plain;
+extern const struct transport transport_tls;
 
 /* The addresses that a connecting conn has not tried yet. */
 struct conn_targets;
@@ -46,7 +53,8 @@ struct conn {
 	bool stalled; /* kept input waits for a resume or for room in `out` */
 	bool eof;     /* the peer sends no more */
 	bool blocked; /* the kernel took less than there was; wait for EV_WRITE */
-	bool reading, writing; /* which events are added */
+	bool recv_wants_write, send_wants_read; /* see struct transport */
+	bool reading, writing;                  /* which events are added */
 	bool is_dirty, is_again;
 
 	struct loop *loop;
@@ -55,6 +63,7 @@ struct conn {
 	void *arg;
 	struct conn_options options;
 	struct conn_targets *targets;
+	struct tls_session *tls; /* NULL: none */
 
 	struct buf in;     /* what the owner did not consume */
 	size_t in_counted; /* of its memory, in loop->in_bytes */
@@ -108,9 +117,25 @@ void conn_count_kept(struct conn *conn, size_t now);
 /* Whether the owner, or unsent output, keeps input from being shown. */
 bool conn_is_held(const struct conn *conn);
 
+/* Whether recv or send failed only for now. */
+bool conn_must_wait(int error);
+
+/* conn_tls.c */
+/* Makes it a TLS conn. 0, ERR_NOMEM, or ERR_INVALID. */
+int conn_tls_open(struct conn *conn, const struct address *to,
+    struct tls_source *source, struct errinfo *ei) MUST_CHECK;
+void conn_tls_free(struct conn *conn); /* also of one without */
+/* 0: it is through; ERR_AGAIN: conn->blocked says for what to wait; ERR_UNTRUSTED or
+ * ERR_IO, with why. */
+int conn_tls_handshake(struct conn *conn, struct errinfo *why) MUST_CHECK;
+/* It takes too long. */
+void conn_tls_tell_wait(const struct conn *conn, struct errinfo *why);
+
 /* conn_connect.c */
 /* The socket of a connecting conn became writable: it is through or has failed. */
 void conn_finish_connect(struct conn *conn);
+/* Goes on with the TLS handshake; opens the conn, or ends it. */
+void conn_shake(struct conn *conn);
 void conn_targets_free(struct conn_targets *targets);
 /* No event of a look-up reaches the conn any more. */
 void conn_stop_lookup(struct conn *conn);

@@ -18,10 +18,10 @@ plain_send(struct conn *conn, const void *data, size_t len)
 	return send(conn->fd, data, len, MSG_NOSIGNAL);
 }
 
-const struct transport transport_plain = { plain_recv, plain_send };
+const struct transport transport_plain = { plain_recv, plain_send, NULL, NULL };
 
-static bool
-must_wait(int error)
+bool
+conn_must_wait(int error)
 {
 	return error == EAGAIN || error == EWOULDBLOCK || error == EINTR;
 }
@@ -32,7 +32,10 @@ end_with_errno(struct conn *conn, int error)
 	struct errinfo why;
 	bool gone = error == EPIPE || error == ECONNRESET;
 
-	err_set(&why, ERR_IO, "%s", strerror(error));
+	if (conn->transport->explain)
+		conn->transport->explain(conn, error, &why);
+	else
+		err_set(&why, ERR_IO, "%s", strerror(error));
 	conn_end(conn, gone ? CONN_END_PEER : CONN_END_FAILED, &why);
 }
 
@@ -72,8 +75,9 @@ conn_is_held(const struct conn *conn)
 	    conn_out_pending(conn) > conn->options.out_high;
 }
 
+/* Whether input would be taken if there were any. */
 static bool
-wants_read(const struct conn *conn)
+takes_input(const struct conn *conn)
 {
 	if (conn->state == CONN_LINGERING)
 		return true;
@@ -81,10 +85,23 @@ wants_read(const struct conn *conn)
 }
 
 static bool
+wants_read(const struct conn *conn)
+{
+	if (conn->state == CONN_HANDSHAKING)
+		return !conn->blocked;
+	if (conn->blocked && conn->send_wants_read)
+		return true;
+	return takes_input(conn) && !conn->recv_wants_write;
+}
+
+static bool
 wants_write(const struct conn *conn)
 {
 	/* Without a socket its name is still being looked up. */
-	return (conn->state == CONN_CONNECTING && conn->fd >= 0) || conn->blocked;
+	if (conn->state == CONN_CONNECTING)
+		return conn->fd >= 0;
+	return (conn->blocked && !conn->send_wants_read) ||
+	    (conn->recv_wants_write && takes_input(conn));
 }
 
 static int
@@ -201,7 +218,7 @@ take_input(struct conn *conn, const char *data, size_t len)
 static void
 read_lingering(struct conn *conn, ssize_t n)
 {
-	if (n == 0 || (n < 0 && !must_wait(errno)))
+	if (n == 0 || (n < 0 && !conn_must_wait(errno)))
 		conn_retire(conn);
 }
 
@@ -211,7 +228,7 @@ read_once(struct conn *conn)
 {
 	ssize_t n;
 
-	if (!wants_read(conn)) {
+	if (!takes_input(conn)) {
 		conn_mark_dirty(conn); /* paused in this very turn */
 		return false;
 	}
@@ -223,18 +240,36 @@ read_once(struct conn *conn)
 	} else if (n == 0) {
 		conn->eof = true;
 		conn_mark_dirty(conn);
-	} else if (!must_wait(errno)) {
+	} else if (!conn_must_wait(errno)) {
 		end_with_errno(conn, errno);
+	} else if (conn->recv_wants_write) {
+		conn_mark_dirty(conn);
 	}
 	return n > 0;
+}
+
+/* What could not be sent is tried again at the end of the turn. */
+static void
+unblock(struct conn *conn)
+{
+	conn->blocked = false;
+	conn_mark_dirty(conn);
 }
 
 void
 conn_on_readable(evutil_socket_t fd, short what, void *arg)
 {
+	struct conn *conn = conn_of(arg);
+
 	(void)fd;
 	(void)what;
-	read_once(conn_of(arg));
+	if (conn->state == CONN_HANDSHAKING) {
+		conn_shake(conn);
+		return;
+	}
+	if (conn->send_wants_read)
+		unblock(conn);
+	read_once(conn);
 }
 
 void
@@ -254,10 +289,13 @@ conn_on_writable(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	if (conn->state == CONN_CONNECTING) {
 		conn_finish_connect(conn);
-		return;
+	} else if (conn->state == CONN_HANDSHAKING) {
+		conn_shake(conn);
+	} else {
+		unblock(conn);
+		if (conn->recv_wants_write)
+			read_once(conn);
 	}
-	conn->blocked = false;
-	conn_mark_dirty(conn);
 }
 
 /* Returns false when the conn is gone. */
@@ -268,7 +306,7 @@ send_output(struct conn *conn)
 	ssize_t n =
 	    conn->transport->send(conn, conn->out.data + conn->out_sent, pending);
 
-	if (n < 0 && !must_wait(errno)) {
+	if (n < 0 && !conn_must_wait(errno)) {
 		if (conn->state == CONN_OPEN)
 			end_with_errno(conn, errno);
 		else
@@ -304,6 +342,8 @@ static void
 settle(struct conn *conn)
 {
 	if (conn->state == CONN_FLUSHING && conn_out_pending(conn) == 0) {
+		if (conn->transport->say_end)
+			conn->transport->say_end(conn);
 		if (conn->eof || shutdown(conn->fd, SHUT_WR) < 0) {
 			conn_retire(conn);
 			return;

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: ISC */
 #include "ops/config.h"
 
+#include <assert.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/duration.h"
 #include "base/num.h"
 #include "net/address.h"
 #include "ops/config_key.h"
@@ -99,6 +101,26 @@ set_choice(const struct config_key *key, struct config *config, const char *text
 }
 
 static int
+set_duration(const struct config_key *key, struct config *config, const char *text,
+    struct errinfo *ei)
+{
+	int64_t *at = member(key, config);
+	char min[DURATION_TEXT_MAX];
+	char max[DURATION_TEXT_MAX];
+	int64_t value;
+	int rc = duration_parse(slice_str(text), &value);
+
+	if (rc == 0 && value >= key->min && value <= key->max) {
+		*at = value;
+		return 0;
+	}
+	return err_set(ei, rc == ERR_SYNTAX ? ERR_SYNTAX : ERR_INVALID,
+	    "\"%.64s\" is not a time from %s to %s, such as 5s, 500ms, 2m, or 5 for "
+	    "seconds",
+	    text, duration_format(key->min, min), duration_format(key->max, max));
+}
+
+static int
 set_later(const struct config_key *key, struct config *config, const char *text,
     struct errinfo *ei)
 {
@@ -114,6 +136,7 @@ static int (*const setters[])(
 	[CONFIG_NUMBER] = set_number,
 	[CONFIG_BOOL] = set_bool,
 	[CONFIG_CHOICE] = set_choice,
+	[CONFIG_DURATION] = set_duration,
 	[CONFIG_LATER] = set_later,
 };
 
@@ -184,6 +207,8 @@ config_assign(struct config_reader *r, const struct config_key *key, const char 
 	char spelt[CONFIG_NAME_MAX];
 	int rc = config_key_set(key, r->config, text, &ei);
 
+	assert(key - config_keys < CONFIG_KEYS_MAX);
+	r->given[key - config_keys] = true;
 	/* Only what cannot be read is a usage error; see enum config_exit. */
 	if (rc == ERR_SYNTAX && strncmp(place->where, "--", 2) == 0)
 		r->usage = true;
@@ -207,6 +232,7 @@ read_defaults(struct config_reader *r)
 	for (const struct config_key *key = config_keys; key->name; key++)
 		if (key->def)
 			config_assign(r, key, key->def, &place);
+	memset(r->given, 0, sizeof(r->given));
 }
 
 /* Names that container platforms give to a service called "ration", and those of its
@@ -463,11 +489,30 @@ check_listeners(struct config_reader *r)
 	check_twice(r);
 }
 
+/* Which of two spellings would win would depend on where they stand. */
+static void
+check_spellings(struct config_reader *r)
+{
+	for (const struct config_key *key = config_keys; key->name; key++) {
+		const struct config_key *newer =
+		    key->newer ? config_key_find(slice_str(key->newer)) : NULL;
+		char where[CONFIG_NAME_MAX];
+		struct config_place place = { where, 0, 0 };
+
+		if (!newer || !r->given[key - config_keys] ||
+		    !r->given[newer - config_keys])
+			continue;
+		config_key_spell(key->name, CONFIG_AS_FLAG, where);
+		config_fault(r, &place, ERR_INVALID,
+		    "is the older spelling of --%s; give one of the two", newer->name);
+	}
+}
+
 int
 config_load(struct config *config, int argc, char *const *argv, char *const *env,
     struct errlist *errors)
 {
-	struct config_reader r = { config, errors, false };
+	struct config_reader r = { .config = config, .errors = errors };
 	struct flag *flags = calloc((size_t)argc + 1, sizeof(*flags));
 	const char *file;
 	size_t n;
@@ -484,10 +529,13 @@ config_load(struct config *config, int argc, char *const *argv, char *const *env
 	read_env(&r, env);
 	assign_flags(&r, flags, n);
 	free(flags);
+	check_spellings(&r);
 	if (config->help || config->version)
 		return EXIT_CODE_OK;
-	if (errors->n == 0)
+	if (errors->n == 0) {
 		check_listeners(&r);
+		config_check_tls(&r);
+	}
 	if (errors->n == 0 && errors->more == 0)
 		return EXIT_CODE_OK;
 	return r.usage ? EXIT_CODE_USAGE : EXIT_CODE_CONFIG;

@@ -44,7 +44,11 @@ struct config {
 	char *config; /* NULL without a file */
 	struct config_list policy;
 	bool watch;
-	char *store; /* "memory" or a URL that redis_url_parse() takes */
+	char *store;          /* "memory" or a URL that redis_url_parse() takes */
+	char *store_tls_ca;   /* these four only with a store of TLS; else NULL */
+	char *store_tls_cert; /* with store_tls_key, or both NULL */
+	char *store_tls_key;
+	char *store_tls_name;
 	char *key_prefix;
 	int64_t store_max_counters;
 	int64_t deadline_ms;
@@ -64,6 +68,7 @@ struct config {
 	int64_t write_timeout_ms;
 
 	int64_t workers;
+	int64_t drain_delay_ms;
 	int64_t drain_timeout_ms;
 	int64_t log_level;  /* an enum log_level */
 	int64_t log_format; /* an enum log_style */
@@ -84,6 +89,9 @@ struct config {
 int config_load(struct config *config, int argc, char *const *argv, char *const *env,
     struct errlist *errors) MUST_CHECK;
 void config_fini(struct config *config);
+
+/* Whether the store is reached over TLS. */
+bool config_store_is_tls(const struct config *config);
 
 /* Whether a listener list is switched off. */
 bool config_list_is_none(const struct config_list *list);

@@ -39,6 +39,13 @@ value_text(const struct config_key *key, const json_t *value, const char **text,
 		num_format(json_integer_value(value), number);
 		*text = number;
 		return true;
+	case CONFIG_DURATION:
+		*text = json_string_value(value);
+		if (json_is_integer(value)) {
+			num_format(json_integer_value(value), number);
+			*text = number;
+		}
+		return *text != NULL;
 	case CONFIG_BOOL:
 		*text = json_is_true(value) ? "true" : "false";
 		return json_is_boolean(value);
@@ -56,7 +63,8 @@ read_value(const struct config_file *f, const struct config_key *key,
     const json_t *value, const char *pointer)
 {
 	static const char *const wanted[] = { "a string", "a whole number",
-		"true or false", "a string", "" };
+		"true or false", "a string",
+		"a whole number of seconds, or a string such as \"500ms\"", "" };
 	struct config_place place = place_of(f, pointer);
 	char number[NUM_TEXT_MAX];
 	const char *text;

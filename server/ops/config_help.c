@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/duration.h"
 #include "ops/config.h"
 #include "ops/config_key.h"
 
@@ -35,12 +36,18 @@ add_key(struct buf *out, const struct config_key *key)
 {
 	char left[CONFIG_NAME_MAX];
 	char right[512];
+	char min[DURATION_TEXT_MAX];
+	char max[DURATION_TEXT_MAX];
 	int n = snprintf(left, sizeof(left), "  --%s%s%s", key->name,
 	    key->metavar ? " " : "", key->metavar ? key->metavar : "");
 
-	if (key->type == CONFIG_NUMBER)
+	if (key->type == CONFIG_NUMBER && key->def)
 		snprintf(right, sizeof(right), "%s %lld to %lld. [%s]", key->help,
 		    (long long)key->min, (long long)key->max, key->def);
+	else if (key->type == CONFIG_DURATION)
+		snprintf(right, sizeof(right), "%s %s to %s. [%s]", key->help,
+		    duration_format(key->min, min), duration_format(key->max, max),
+		    key->def);
 	else if (key->def && key->type != CONFIG_BOOL)
 		snprintf(right, sizeof(right), "%s [%s]", key->help, key->def);
 	else

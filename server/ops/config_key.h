@@ -13,11 +13,12 @@
 #include "base/slice.h"
 
 enum config_type {
-	CONFIG_STRING, /* char *, or struct config_list when it repeats */
-	CONFIG_NUMBER, /* int64_t */
-	CONFIG_BOOL,   /* bool; as a flag without a value */
-	CONFIG_CHOICE, /* int64_t: index into `choices` */
-	CONFIG_LATER   /* named by the documents, refused as not supported yet */
+	CONFIG_STRING,   /* char *, or struct config_list when it repeats */
+	CONFIG_NUMBER,   /* int64_t */
+	CONFIG_BOOL,     /* bool; as a flag without a value */
+	CONFIG_CHOICE,   /* int64_t: index into `choices` */
+	CONFIG_DURATION, /* int64_t: milliseconds; `min` and `max` are, too */
+	CONFIG_LATER     /* named by the documents, refused as not supported yet */
 };
 
 /* Where a key may stand. */
@@ -36,6 +37,8 @@ struct config_key {
 	unsigned where;
 	size_t offset; /* in struct config */
 	int64_t min, max;
+	const char *newer;   /* name of the row that this is an older spelling of;
+				both have one member. NULL: it is none */
 	const char *def;     /* as text; NULL: none */
 	const char *choices; /* "auto|text|json" */
 	const char *metavar;
@@ -52,6 +55,8 @@ extern const struct config_key config_keys[];
 const struct config_key *config_key_find(struct slice name);
 /* The nearest key's name, or NULL when none is near. */
 const char *config_key_guess(struct slice name);
+
+#define CONFIG_KEYS_MAX 128
 
 /* The three spellings. */
 #define CONFIG_NAME_MAX 64
@@ -81,7 +86,8 @@ struct config_place {
 struct config_reader {
 	struct config *config;
 	struct errlist *errors;
-	bool usage; /* the command line itself is wrong */
+	bool usage;                  /* the command line itself is wrong */
+	bool given[CONFIG_KEYS_MAX]; /* by any source; by the row's place */
 };
 
 /* Adds a fault at a place. */
@@ -93,6 +99,10 @@ bool config_assign(struct config_reader *r, const struct config_key *key,
 /* "unknown ..., did you mean ...?" */
 void config_fault_unknown(struct config_reader *r, const struct config_place *place,
     const char *what, struct slice name, enum config_spelling as);
+
+/* A certificate has a key, and keys for TLS have no meaning without it: whoever gives one
+ * believes to have TLS. */
+void config_check_tls(struct config_reader *r);
 
 /* Reads the JSON file. */
 void config_file_read(struct config_reader *r, const char *file);

@@ -10,6 +10,7 @@
 #include "redis/url.h"
 
 #define KEY_PREFIX_MAX 64
+#define TLS_NAME_MAX 253
 
 static int
 check_address(const char *text, struct errinfo *ei)
@@ -33,9 +34,9 @@ check_store(const char *text, struct errinfo *ei)
 		return err_set(ei, ERR_INVALID,
 		    "is neither \"memory\" nor a URL such as redis://127.0.0.1:6379");
 	rc = redis_url_parse(text, &url, ei);
-	if (rc == 0 && (url.kind == REDIS_SENTINEL || url.tls))
+	if (rc == 0 && url.kind == REDIS_SENTINEL)
 		rc = err_set(ei, ERR_UNSUPPORTED,
-		    "Sentinel and TLS are not supported yet; redis://, redis+unix:// "
+		    "Sentinel is not supported yet; redis://, rediss://, redis+unix:// "
 		    "and redis+cluster:// are");
 	explicit_bzero(&url, sizeof(url));
 	return rc;
@@ -52,6 +53,18 @@ check_prefix(const char *text, struct errinfo *ei)
 		return 0;
 	return err_set(ei, ERR_INVALID,
 	    "a key prefix is 1 to %d characters of A-Z a-z 0-9 _ . -", KEY_PREFIX_MAX);
+}
+
+static int
+check_tls_name(const char *text, struct errinfo *ei)
+{
+	static const char allowed[] = "abcdefghijklmnopqrstuvwxyz"
+				      "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-:";
+	size_t len = strlen(text);
+
+	if (len >= 1 && len <= TLS_NAME_MAX && strspn(text, allowed) == len)
+		return 0;
+	return err_set(ei, ERR_INVALID, "is not a host's name or address");
 }
 
 static int
@@ -89,8 +102,9 @@ const struct config_key config_keys[] = {
 	    .where = CONFIG_EVERYWHERE,
 	    .offset = IN_CONFIG(watch),
 	    .def = "true",
-	    .help = "Read the policies and the token file again when one of them "
-		    "changes; --watch=false: only on SIGHUP." },
+	    .help = "Read the policies, the token file and those of --store-tls-* "
+		    "again when one of them changes; --watch=false: only on "
+		    "SIGHUP." },
 	{ .name = "store",
 	    .type = CONFIG_STRING,
 	    .where = CONFIG_EVERYWHERE,
@@ -102,6 +116,37 @@ const struct config_key config_keys[] = {
 		    "redis://[[user]:pass@]host[:port][/db], "
 		    "redis+unix://[[user]:pass@]/path[?db=N] or "
 		    "redis+cluster://[[user]:pass@]host[:port],..." },
+	{ .name = "store-tls-ca",
+	    .type = CONFIG_STRING,
+	    .where = CONFIG_EVERYWHERE,
+	    .offset = IN_CONFIG(store_tls_ca),
+	    .metavar = "FILE",
+	    .check = check_path,
+	    .help = "With rediss: the CAs, in PEM, that may sign the certificates of "
+		    "Redis; without it those that this system trusts." },
+	{ .name = "store-tls-cert",
+	    .type = CONFIG_STRING,
+	    .where = CONFIG_EVERYWHERE,
+	    .offset = IN_CONFIG(store_tls_cert),
+	    .metavar = "FILE",
+	    .check = check_path,
+	    .help = "With rediss: the certificate to show, in PEM, with its chain "
+		    "behind it; needs --store-tls-key." },
+	{ .name = "store-tls-key",
+	    .type = CONFIG_STRING,
+	    .where = CONFIG_EVERYWHERE,
+	    .offset = IN_CONFIG(store_tls_key),
+	    .metavar = "FILE",
+	    .check = check_path,
+	    .help = "The private key of that certificate, in PEM, not encrypted." },
+	{ .name = "store-tls-name",
+	    .type = CONFIG_STRING,
+	    .where = CONFIG_EVERYWHERE,
+	    .offset = IN_CONFIG(store_tls_name),
+	    .metavar = "NAME",
+	    .check = check_tls_name,
+	    .help = "With rediss: the name that is asked for (SNI) and that the "
+		    "certificate must be for, where it is not the host's." },
 	{ .name = "key-prefix",
 	    .type = CONFIG_STRING,
 	    .where = CONFIG_EVERYWHERE,
@@ -270,16 +315,34 @@ const struct config_key config_keys[] = {
 	    .metavar = "N",
 	    .help = "Threads that serve, each with a connection of its own to the "
 		    "store." },
+	{ .name = "drain-delay",
+	    .type = CONFIG_DURATION,
+	    .where = CONFIG_EVERYWHERE,
+	    .offset = IN_CONFIG(drain_delay_ms),
+	    .min = 0,
+	    .max = 3600000,
+	    .def = "0s",
+	    .metavar = "TIME",
+	    .help = "After SIGTERM or SIGINT, how long to go on serving, not ready, "
+		    "so that balancers send nobody any more." },
+	{ .name = "drain-timeout",
+	    .type = CONFIG_DURATION,
+	    .where = CONFIG_EVERYWHERE,
+	    .offset = IN_CONFIG(drain_timeout_ms),
+	    .min = 0,
+	    .max = 3600000,
+	    .def = "10s",
+	    .metavar = "TIME",
+	    .help = "Then, how long to answer what is under way." },
 	{ .name = "drain-timeout-ms",
 	    .type = CONFIG_NUMBER,
 	    .where = CONFIG_EVERYWHERE,
 	    .offset = IN_CONFIG(drain_timeout_ms),
 	    .min = 0,
 	    .max = 3600000,
-	    .def = "10000",
+	    .newer = "drain-timeout",
 	    .metavar = "MS",
-	    .help = "After SIGTERM or SIGINT, how long to answer what is under way." },
-	{ .name = "drain-delay", .type = CONFIG_LATER, .where = CONFIG_EVERYWHERE },
+	    .help = "The older spelling of --drain-timeout." },
 	{ .name = "log-level",
 	    .type = CONFIG_CHOICE,
 	    .where = CONFIG_EVERYWHERE,

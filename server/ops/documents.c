@@ -53,6 +53,39 @@ load_tokens(const char *file, struct errlist *errors)
 	return tokens;
 }
 
+static struct tls_context *
+load_tls(const struct config *config, struct errlist *errors)
+{
+	struct tls_options options = { .ca_file = config->store_tls_ca,
+		.cert_file = config->store_tls_cert,
+		.key_file = config->store_tls_key,
+		.name = config->store_tls_name };
+	struct tls_context *context;
+	struct errinfo ei;
+
+	if (config->store_tls_key)
+		warn_of_readers(config->store_tls_key);
+	context = tls_context_load(&options, &ei);
+	if (!context)
+		errlist_add_info(errors, ei.file[0] ? ei.file : "--store", &ei);
+	return context;
+}
+
+const char *
+documents_file_at(const struct config *config, size_t i)
+{
+	const char *const others[] = { config->token_file, config->store_tls_ca,
+		config->store_tls_cert, config->store_tls_key };
+
+	if (i < config->policy.n)
+		return config->policy.items[i];
+	i -= config->policy.n;
+	for (size_t k = 0; k < ARRAY_LEN(others); k++)
+		if (others[k] && i-- == 0)
+			return others[k];
+	return NULL;
+}
+
 /* Chains what tells a file and its content from others. */
 static uint64_t
 add_stamp(uint64_t before, const char *file)
@@ -72,14 +105,28 @@ add_stamp(uint64_t before, const char *file)
 	return hash_bytes(all, sizeof(all));
 }
 
+static uint64_t
+stamp_from(const struct config *config, size_t first)
+{
+	uint64_t stamp = 0;
+	const char *file;
+
+	for (size_t i = first; (file = documents_file_at(config, i)); i++)
+		stamp = add_stamp(stamp, file);
+	return stamp;
+}
+
 uint64_t
 documents_stamp(const struct config *config)
 {
-	uint64_t stamp = 0;
+	return stamp_from(config, 0);
+}
 
-	for (size_t i = 0; i < config->policy.n; i++)
-		stamp = add_stamp(stamp, config->policy.items[i]);
-	return config->token_file ? add_stamp(stamp, config->token_file) : stamp;
+/* The last in the order of documents_file_at(). */
+static uint64_t
+tls_stamp(const struct config *config)
+{
+	return stamp_from(config, config->policy.n + (config->token_file != NULL));
 }
 
 void
@@ -90,6 +137,8 @@ documents_load(
 	docs->policies = load_policies(config, errors);
 	docs->tokens =
 	    config->token_file ? load_tokens(config->token_file, errors) : NULL;
+	docs->tls_stamp = tls_stamp(config);
+	docs->tls = config_store_is_tls(config) ? load_tls(config, errors) : NULL;
 }
 
 void
@@ -97,5 +146,6 @@ documents_fini(struct documents *docs)
 {
 	policy_set_unref(docs->policies);
 	token_set_unref(docs->tokens);
+	tls_context_unref(docs->tls);
 	*docs = (struct documents){ 0 };
 }

@@ -279,15 +279,13 @@ watch_one(struct reload *reload, const char *path)
 static int
 watch_all(struct reload *reload)
 {
-	const struct config *config = reload->options.config;
+	const char *file;
 
 	reload->watch = watch_new(reload->options.loop, on_changed, reload);
 	if (!reload->watch)
 		return ERR_NOMEM;
-	for (size_t i = 0; i < config->policy.n; i++)
-		watch_one(reload, config->policy.items[i]);
-	if (config->token_file)
-		watch_one(reload, config->token_file);
+	for (size_t i = 0; (file = documents_file_at(reload->options.config, i)); i++)
+		watch_one(reload, file);
 	return 0;
 }
 

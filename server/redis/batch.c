@@ -60,6 +60,12 @@ batch_keys(const struct batch *batch)
 	return batch->keys;
 }
 
+size_t
+batch_asked(const struct batch *batch)
+{
+	return batch->asked;
+}
+
 struct deny_moment *
 batch_moment(struct batch *batch)
 {
@@ -127,8 +133,8 @@ find_run(struct batch *batch, const struct take *take)
 			return &batch->runs[i - 1];
 	if (batch->n_runs == SHAPES_MAX ||
 	    (batch->n_runs == batch->runs_cap &&
-		!grow((void **)&batch->runs, &batch->runs_cap, 1,
-		    sizeof(*batch->runs))))
+		!grow(
+		    (void **)&batch->runs, &batch->runs_cap, 1, sizeof(*batch->runs))))
 		return NULL;
 	batch->runs[batch->n_runs] = (struct run){ 0 };
 	return &batch->runs[batch->n_runs++];
@@ -431,6 +437,7 @@ batch_format(struct batch *batch, struct slice sha, int64_t around_us, struct bu
 	each_stretch(batch, out, add_run_args);
 	fill_entries(batch);
 	batch->sent = true;
+	batch->asked = batch->live;
 	return true;
 }
 

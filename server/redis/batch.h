@@ -38,12 +38,14 @@ struct twins;
 /* `twins` is borrowed scratch space that many batches may share: batch_format() alone
  * uses it. NULL: out of memory. */
 struct batch *batch_new(struct twins *twins) MUST_CHECK;
-void batch_free(struct batch *batch);     /* holds no takes */
+void batch_free(struct batch *batch); /* holds no takes */
 
 /* Takes; once it was sent its entries, also of takes that left. */
 size_t batch_size(const struct batch *batch);
 size_t batch_live(const struct batch *batch); /* takes that are still in it */
 size_t batch_keys(const struct batch *batch); /* of the takes, or of the call */
+/* Takes that the call asked for, also those that left since. */
+size_t batch_asked(const struct batch *batch);
 bool batch_has_room(const struct batch *batch, const struct take *take);
 
 /* 0, or ERR_NOMEM and the take is not in it. */

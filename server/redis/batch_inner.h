@@ -39,8 +39,9 @@ struct batch {
 	bool sent;
 	int64_t around_us; /* the server's clock when it was sent, about */
 	struct deny_moment moment;
-	size_t n;    /* takes gathered, or entries once sent */
-	size_t live; /* takes that did not leave */
+	size_t n;     /* takes gathered, or entries once sent */
+	size_t live;  /* takes that did not leave */
+	size_t asked; /* live, when it was sent */
 	size_t keys;
 	struct run *runs; /* grown, at most SHAPES_MAX */
 	size_t n_runs, runs_cap;

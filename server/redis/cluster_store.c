@@ -43,8 +43,7 @@ parked_push(struct cluster *cluster, const struct parked *parked)
 {
 	if (cluster->n_parked == cluster->parked_cap) {
 		size_t cap = cluster->parked_cap ? cluster->parked_cap * 2 : 64;
-		struct parked *grown =
-		    realloc(cluster->parked, cap * sizeof(*grown));
+		struct parked *grown = realloc(cluster->parked, cap * sizeof(*grown));
 
 		if (!grown)
 			return false;
@@ -58,8 +57,8 @@ parked_push(struct cluster *cluster, const struct parked *parked)
 static int64_t
 pause_us(unsigned moves)
 {
-	int64_t pause =
-	    PAUSE_FIRST_US << (moves < PAUSE_DOUBLINGS ? moves : PAUSE_DOUBLINGS);
+	int64_t pause = PAUSE_FIRST_US
+	    << (moves < PAUSE_DOUBLINGS ? moves : PAUSE_DOUBLINGS);
 
 	return pause / 2 + hash_random((uint32_t)(pause / 2 + 1));
 }
@@ -87,7 +86,7 @@ wake_take(struct cluster *cluster, struct take *take, int64_t now_us)
 	if (take->deadline_us > now_us && !cluster->closing)
 		cluster_send_take(cluster, take);
 	else
-		store_fail(&cluster->store, take, FAULT_CLUSTER, moving_text);
+		store_fail(&cluster->store, take, FAULT_TRYAGAIN, moving_text);
 }
 
 static void
@@ -105,14 +104,14 @@ wake(struct cluster *cluster, const struct parked *parked, int64_t now_us)
 			cluster_send_settle(cluster, settle);
 		else
 			store_fail_settle(
-			    &cluster->store, settle, FAULT_CLUSTER, moving_text);
+			    &cluster->store, settle, FAULT_TRYAGAIN, moving_text);
 		break;
 	case PARKED_RESET:
 		if (reset->deadline_us > now_us && !cluster->closing)
 			cluster_send_reset(cluster, reset);
 		else
 			store_fail_reset(
-			    &cluster->store, reset, FAULT_CLUSTER, moving_text);
+			    &cluster->store, reset, FAULT_TRYAGAIN, moving_text);
 		break;
 	case PARKED_ERRAND:
 		errand_send(parked->what);
@@ -198,8 +197,7 @@ member_for(struct cluster *cluster, unsigned slot, const char **why, bool *later
 	}
 	if (node_ready(member->node)) {
 		member->was_up = true;
-	} else if (!member->was_up &&
-	    clock_mono_us() - member->born_us < NEW_NODE_US) {
+	} else if (!member->was_up && clock_mono_us() - member->born_us < NEW_NODE_US) {
 		*later = true;
 		return NULL;
 	}
@@ -239,8 +237,7 @@ cluster_send_settle(struct cluster *cluster, struct settle *settle)
 {
 	const char *why;
 	bool later;
-	struct member *member =
-	    member_for(cluster, slot_of(settle->key), &why, &later);
+	struct member *member = member_for(cluster, slot_of(settle->key), &why, &later);
 
 	if (member)
 		node_settle(member->node, settle, 0);
@@ -264,8 +261,7 @@ cluster_send_reset(struct cluster *cluster, struct reset *reset)
 	else if (!later ||
 	    !cluster_park(
 		cluster, PARKED_RESET, reset, reset->moves, reset->deadline_us))
-		store_fail_reset(
-		    &cluster->store, reset, no_member_fault(cluster), why);
+		store_fail_reset(&cluster->store, reset, no_member_fault(cluster), why);
 }
 
 /* --- redirections --------------------------------------------------------------- */
@@ -572,8 +568,7 @@ open_parts(struct cluster *cluster, const struct redis_store_options *options)
 	}
 	cluster->timer = loop_timer_new(shared->loop, on_timer, cluster);
 	if (cluster->timer)
-		cluster->scout = scout_new(shared->loop, &cluster->url,
-		    cluster->store.cells, &scout_events, cluster);
+		cluster->scout = scout_new(shared, &scout_events, cluster);
 	return cluster->scout != NULL;
 }
 
@@ -595,6 +590,7 @@ cluster_store_new(struct loop *loop, const struct redis_store_options *options,
 		.loop = loop,
 		.store = &cluster->store,
 		.url = &cluster->url,
+		.tls = options->tls,
 		.waiting_max =
 		    options->waiting_max ? options->waiting_max : REDIS_WAITING_DEFAULT,
 	};

@@ -28,8 +28,8 @@ park(struct errand *errand)
 		errand->give_up_us))
 		return;
 	if (!errand->cluster->closing)
-		log_warn("redis",
-		    "could not give back late charges: no node takes them");
+		log_warn(
+		    "redis", "could not give back late charges: no node takes them");
 	errand_free(errand);
 }
 
@@ -39,7 +39,8 @@ static void
 send_to(struct errand *errand, struct member *member, uint32_t lane)
 {
 	if (!member ||
-	    !node_call(member->node, lane, buf_slice(&errand->command), on_done, errand))
+	    !node_call(
+		member->node, lane, buf_slice(&errand->command), on_done, errand))
 		park(errand);
 }
 

@@ -45,13 +45,15 @@ struct link {
 	struct reply_reader *reader;
 	struct loop_timer *timer; /* the pause, or the connect timeout */
 	int64_t pause_us;
+	int64_t heard_us;      /* when something last came */
 	struct expected *owed; /* a ring of replies to come */
 	size_t owed_head, owed_n, owed_cap;
 	char take_sha[SHA_LEN + 1];
 	char settle_sha[SHA_LEN + 1];
 	enum store_fault fault; /* why it is not ready */
-	char why[256];
-	bool told; /* this trouble was logged */
+	char why[512];
+	bool told;  /* this trouble was logged */
+	bool heard; /* bytes came over this connection */
 };
 
 static void
@@ -450,6 +452,13 @@ on_open(void *arg)
 		return;
 }
 
+/* How a server that speaks TLS refuses what is none: an alert, of TLS 1.0 to 1.3. */
+static bool
+is_tls_alert(const char *data, size_t len)
+{
+	return len >= 2 && data[0] == 0x15 && data[1] == 0x03;
+}
+
 static size_t
 on_data(void *arg, const char *data, size_t len)
 {
@@ -457,6 +466,13 @@ on_data(void *arg, const char *data, size_t len)
 	const struct reply *reply;
 	int rc;
 
+	if (!link->heard && is_tls_alert(data, len)) {
+		link_drop(link, FAULT_CONFIG,
+		    "it answers in TLS; for this port use rediss://");
+		return len;
+	}
+	link->heard = true;
+	link->heard_us = clock_mono_us();
 	if (reply_reader_feed(link->reader, data, len) < 0) {
 		link_drop(link, FAULT_OTHER, "out of memory");
 		return len;
@@ -481,11 +497,16 @@ static void
 on_end(void *arg, enum conn_end end, const struct errinfo *why)
 {
 	struct link *link = arg;
+	const char *text = why && why->text[0] ? why->text : "the connection was lost";
+	bool refused = why && why->code == ERR_UNTRUSTED;
 
-	(void)end;
 	link->conn = NULL;
-	link_drop(link, FAULT_DISCONNECTED,
-	    why && why->text[0] ? why->text : "the connection was lost");
+	/* Redis closes a TLS port so to whoever does not begin with TLS. */
+	if (end == CONN_END_PEER && link->state == LINK_GREETING && !link->heard &&
+	    !link->options.tls)
+		text = "it closed the connection without a word; a port with TLS does "
+		       "that: for one, use rediss://";
+	link_drop(link, refused ? FAULT_CONFIG : FAULT_DISCONNECTED, text);
 }
 
 static const struct conn_ops conn_events = { on_open, on_data, on_end };
@@ -493,12 +514,15 @@ static const struct conn_ops conn_events = { on_open, on_data, on_end };
 static void
 connect_now(struct link *link)
 {
-	struct conn_options options = { .in_max = 1 << 20, .out_high = SIZE_MAX };
+	struct conn_options options = {
+		.in_max = 1 << 20, .out_high = SIZE_MAX, .tls = link->options.tls
+	};
 	struct errinfo ei = { 0 };
 
 	if (!link->options.asks_only)
 		metric_add(link->options.cells, METRIC_STORE_RECONNECTS, 1);
 	set_state(link, LINK_CONNECTING);
+	link->heard = false;
 	loop_timer_set(link->timer, CONNECT_TIMEOUT_US);
 	link->reader = reply_reader_new();
 	if (link->reader)
@@ -513,12 +537,17 @@ static void
 on_timer(void *arg)
 {
 	struct link *link = arg;
+	struct errinfo why;
 
-	if (link->state == LINK_WAITING)
+	if (link->state == LINK_WAITING) {
 		connect_now(link);
-	else if (link->state != LINK_READY)
+	} else if (link->state == LINK_CONNECTING) {
+		conn_tell_wait(link->conn, &why);
+		link_drop(link, FAULT_TIMEOUT, why.text);
+	} else if (link->state == LINK_GREETING) {
 		link_drop(
 		    link, FAULT_TIMEOUT, "no answer to the introduction within 2 s");
+	}
 }
 
 /* --- birth and death ---------------------------------------------------------- */
@@ -573,6 +602,12 @@ link_move(struct link *link, const struct address *address)
 	set_address(link, address);
 	link->pause_us = PAUSE_FIRST_US;
 	loop_timer_set(link->timer, 0);
+}
+
+int64_t
+link_heard_us(const struct link *link)
+{
+	return link->heard_us;
 }
 
 const struct address *

@@ -18,11 +18,12 @@
 #include "base/err.h"
 #include "base/metric.h"
 #include "net/loop.h"
+#include "net/tls.h"
 #include "redis/reply.h"
 #include "redis/url.h"
 #include "store/store.h"
 
-/* A connection that owes a reply for so long is half dead: its owner drops it. */
+/* A connection that owes a reply for so long may be lost: its owner makes another. */
 #define LINK_STALL_US INT64_C(3000000)
 
 struct link;
@@ -40,11 +41,13 @@ struct link_ops {
 struct link_options {
 	struct loop *loop;
 	const struct redis_url *url;   /* borrowed: who we are, database, TLS */
+	struct tls_source *tls;        /* borrowed; NULL without TLS */
 	const struct address *address; /* copied: of this server */
 	const struct link_ops *ops;
 	void *arg;
 	struct metric_cells *cells;
-	bool asks_only; /* takes no charges: neither its role nor the scripts matter, and
+	bool
+	    asks_only; /* takes no charges: neither its role nor the scripts matter, and
 	                   its owner tells people what is wrong */
 };
 
@@ -59,6 +62,9 @@ void link_free(struct link *link);
 /* The server is at another address from now on: what is there is dropped, and the new
  * one is tried at once. Nothing happens if it is the same. */
 void link_move(struct link *link, const struct address *address);
+
+/* clock_mono_us() when something last came from the server. */
+int64_t link_heard_us(const struct link *link);
 
 const struct address *link_address(const struct link *link);
 

@@ -36,8 +36,7 @@ member_new(struct members *members, const struct address *address)
 	member = calloc(1, sizeof(*member));
 	if (!member)
 		return NULL;
-	member->node =
-	    node_new(members->shared, address, members->ops, members->arg);
+	member->node = node_new(members->shared, address, members->ops, members->arg);
 	if (!member->node) {
 		free(member);
 		return NULL;
@@ -54,7 +53,8 @@ members_get(struct members *members, const struct address *address)
 	struct member *member = NULL;
 
 	for (size_t i = 0; i < members->n && !member; i++)
-		if (strcmp(node_address(members->at[i]->node)->text, address->text) == 0)
+		if (strcmp(node_address(members->at[i]->node)->text, address->text) ==
+		    0)
 			member = members->at[i];
 	if (!member)
 		member = member_new(members, address);

@@ -21,8 +21,8 @@
 /* Read by others, changed here. */
 struct member {
 	struct node *node;
-	size_t slots;     /* that it serves */
-	bool was_up;      /* it was ready when it was last looked at, or ever */
+	size_t slots; /* that it serves */
+	bool was_up;  /* it was ready when it was last looked at, or ever */
 	int64_t born_us;
 	int64_t named_us; /* when it was last named */
 };

@@ -6,8 +6,10 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/hash.h"
 #include "base/log.h"
 #include "redis/batch.h"
+#include "redis/breaker.h"
 #include "redis/fault.h"
 #include "redis/link.h"
 #include "redis/trip.h"
@@ -22,6 +24,8 @@
  * one call is in it only below that. */
 #define CALL_KEYS 32
 #define FLIGHT_KEYS_MAX (CALL_KEYS + BATCH_CHECKS_MAX)
+/* Calls that nobody waits for any more, unanswered for so long: the server is silent. */
+#define SILENCE_US INT64_C(250000)
 /* The same fault of script calls is logged so often at most. */
 #define TELL_AGAIN_US INT64_C(60000000)
 
@@ -36,12 +40,18 @@ struct node {
 	const struct node_ops *ops;
 	void *arg;
 	struct link *link;
+	/* Where the link owes replies for long nobody can tell a frozen server, which
+	 * will give them, from a lost connection, which never will. So another one is
+	 * made beside it, and takes its place if it gets through first. */
+	struct link *relief; /* NULL: none is wanted */
 	struct trips *trips; /* settlements and resets */
+	struct breaker breaker;
+	char trouble[TAKE_DETAIL_MAX]; /* why the breaker is not closed */
 	struct gather gather;
 	struct call *ring; /* calls in flight, in the order of sending */
 	size_t head, n, cap;
 	size_t n_flights;
-	int64_t loaded_us; /* when the script was last sent again */
+	int64_t loaded_us;        /* when the script was last sent again */
 	struct loop_timer *timer; /* the earliest deadline */
 	int64_t timer_us;         /* when it will fire; INT64_MAX: not armed */
 	int64_t progress_us;      /* when a reply last came, or the first call went */
@@ -146,6 +156,80 @@ is_stalled(const struct node *node, int64_t now_us)
 	    now_us - node->progress_us > LINK_STALL_US;
 }
 
+static const struct link_ops link_events;
+
+static void
+set_link_options(
+    struct node *node, struct link_options *options, const struct address *address)
+{
+	*options = (struct link_options){
+		.loop = node->shared->loop,
+		.url = node->shared->url,
+		.tls = node->shared->tls,
+		.address = address,
+		.ops = &link_events,
+		.arg = node,
+		.cells = cells_of(node),
+	};
+}
+
+static void
+log_breaker(struct node *node, const char *state)
+{
+	log_warn("redis", "%s: %s (%s)", link_shown(node->link), state, node->trouble);
+}
+
+/* Not every late answer is a silence: what is asked meanwhile may still be in time. */
+static void
+tell_silence(struct node *node, int64_t now_us)
+{
+	if (node->n == 0 || batch_live(ring_at(node, 0)->batch) > 0 ||
+	    now_us - node->progress_us < SILENCE_US ||
+	    !breaker_on_silence(&node->breaker))
+		return;
+	snprintf(node->trouble, sizeof(node->trouble), "no reply for %d ms",
+	    (int)(SILENCE_US / 1000));
+	metric_add(cells_of(node), METRIC_STORE_BREAKER_OPENED, 1);
+	log_breaker(node, "silent: nothing is asked until it answers");
+}
+
+/* What the link owes has not come, and on the relief it would: it never will. */
+static void
+relieve(struct node *node)
+{
+	struct link *lost = node->link;
+	struct link *relief = node->relief;
+
+	node->relief = NULL;
+	link_drop(lost, FAULT_TIMEOUT, "no reply for 3 s, but on a new connection");
+	node->link = relief;
+	trips_set_link(node->trips, relief);
+	link_free(lost);
+}
+
+static void
+seek_relief(struct node *node)
+{
+	struct link_options options;
+
+	if (node->relief && link_ready(node->relief)) {
+		relieve(node);
+	} else if (!node->relief) {
+		log_warn("redis", "%s: no reply for 3 s; trying another connection",
+		    link_shown(node->link));
+		set_link_options(node, &options, link_address(node->link));
+		/* Without memory the next deadline tries again. */
+		node->relief = link_new(&options);
+	}
+}
+
+static void
+drop_relief(struct node *node)
+{
+	link_free(node->relief);
+	node->relief = NULL;
+}
+
 /* Returns the earliest deadline that is left. */
 static int64_t
 expire_all(struct node *node, int64_t now_us)
@@ -154,8 +238,8 @@ expire_all(struct node *node, int64_t now_us)
 	int64_t next;
 
 	for (size_t i = 0; i < node->n; i++) {
-		next = batch_expire(
-		    ring_at(node, i)->batch, now_us, keep_expired, node);
+		next =
+		    batch_expire(ring_at(node, i)->batch, now_us, keep_expired, node);
 		if (next < earliest)
 			earliest = next;
 	}
@@ -175,8 +259,9 @@ on_deadline(void *arg)
 	int64_t earliest = expire_all(node, now_us);
 
 	node->timer_us = INT64_MAX;
+	tell_silence(node, now_us);
 	if (is_stalled(node, now_us))
-		link_drop(node->link, FAULT_TIMEOUT, "no reply for 3 s");
+		seek_relief(node);
 	else if (node->n > 0 && earliest > node->progress_us + LINK_STALL_US &&
 	    node->progress_us + LINK_STALL_US > now_us)
 		earliest = node->progress_us + LINK_STALL_US + 1;
@@ -256,6 +341,7 @@ send_batch(struct node *node)
 	if (node->shared->epoch)
 		batch_moment(batch)->epoch = deny_epoch_now(node->shared->epoch);
 	metric_add(cells_of(node), METRIC_STORE_BATCHES, 1);
+	breaker_on_sent(&node->breaker);
 	return link_expect(node->link, on_reply, node) == 0;
 }
 
@@ -371,6 +457,25 @@ tell_fault(struct node *node, enum store_fault fault, const char *detail)
 }
 
 static void
+note_failure(struct node *node, const char *detail)
+{
+	if (!breaker_on_failure(
+		&node->breaker, clock_mono_us(), hash_random(UINT32_MAX)))
+		return;
+	snprintf(node->trouble, sizeof(node->trouble), "%s", detail);
+	metric_add(cells_of(node), METRIC_STORE_BREAKER_OPENED, 1);
+	if (node->breaker.pause_us == BREAKER_PAUSE_FIRST_US)
+		log_breaker(node, "its calls keep failing: asked now and then only");
+}
+
+static void
+note_success(struct node *node)
+{
+	if (breaker_on_success(&node->breaker))
+		log_info("redis", "%s: answers again", link_shown(node->link));
+}
+
+static void
 fail_batch(struct node *node, struct batch *batch, struct slice text)
 {
 	enum store_fault fault = redis_fault_of(text);
@@ -381,6 +486,7 @@ fail_batch(struct node *node, struct batch *batch, struct slice text)
 	batch_fail(batch, node->shared->store, fault, detail);
 	gather_put(&node->gather, batch);
 	tell_fault(node, fault, detail);
+	note_failure(node, detail);
 	if (fault == FAULT_CLUSTER && node->ops->on_cluster_down)
 		node->ops->on_cluster_down(node->arg);
 	/* A master that became a replica: the introduction finds out, and waits. */
@@ -424,9 +530,9 @@ redirected(struct node *node, struct batch *batch, struct slice text)
 	struct redirect where;
 	struct refused refused = { 0 };
 
-	if (!node->ops->on_refused ||
-	    !redirect_parse(text, node_address(node), &where))
+	if (!node->ops->on_refused || !redirect_parse(text, node_address(node), &where))
 		return false;
+	note_success(node);
 	node->shared->waiting -= batch_live(batch);
 	refused.takes = batch_take_back(batch);
 	gather_put(&node->gather, batch);
@@ -447,7 +553,7 @@ hand_astray(struct node *node, struct take *takes)
 		struct take *take = takes;
 
 		takes = take->next;
-		store_fail(node->shared->store, take, FAULT_CLUSTER, NULL);
+		store_fail(node->shared->store, take, FAULT_MOVED, NULL);
 	}
 }
 
@@ -456,6 +562,7 @@ apply_reply(struct node *node, struct batch *batch, const struct reply *reply)
 {
 	struct batch_outcome *outcome = &node->outcome;
 
+	note_success(node);
 	node->shared->waiting -= batch_live(batch);
 	outcome->answered_us = node->progress_us;
 	if (batch_apply(batch, reply, node->shared->store, outcome) < 0)
@@ -479,6 +586,7 @@ on_reply(void *arg, const struct reply *reply)
 	if (!reply)
 		return; /* on_down fails all batches at once */
 	node->progress_us = clock_mono_us();
+	drop_relief(node);
 	batch = ring_pop(node);
 	node->lane = gather_lane(batch);
 	if (reply->kind != REPLY_ERROR)
@@ -494,6 +602,13 @@ on_ready(void *arg)
 {
 	struct node *node = arg;
 
+	if (node->relief && link_ready(node->relief)) {
+		/* It may have been heard of meanwhile; then the relief waits. */
+		if (clock_mono_us() - link_heard_us(node->link) < LINK_STALL_US)
+			return;
+		relieve(node);
+	}
+	breaker_close(&node->breaker);
 	if (node->ops->on_up)
 		node->ops->on_up(node->arg);
 }
@@ -508,7 +623,8 @@ on_missed(void *arg)
 }
 
 static void
-fail_and_put(struct node *node, struct batch *batch, enum store_fault fault, const char *why)
+fail_and_put(
+    struct node *node, struct batch *batch, enum store_fault fault, const char *why)
 {
 	node->shared->waiting -= batch_live(batch);
 	batch_fail(batch, node->shared->store, fault, why);
@@ -533,6 +649,12 @@ on_down(void *arg)
 	const char *why;
 	enum store_fault fault = link_fault(node->link, &why);
 
+	if (link_ready(node->link))
+		return; /* it is the relief that waited */
+	drop_relief(node);
+	for (size_t i = 0; i < node->n; i++)
+		metric_add(cells_of(node), METRIC_STORE_LOST,
+		    (int64_t)batch_asked(ring_at(node, i)->batch));
 	node_forget_denials(node); /* who knows what it will hold when it is back */
 	fail_all(node, fault, why);
 	if (node->ops->on_down)
@@ -541,13 +663,32 @@ on_down(void *arg)
 
 /* --- the contract ------------------------------------------------------------- */
 
+enum store_fault
+node_fault(const struct node *node, const char **text)
+{
+	if (!link_ready(node->link))
+		return link_fault(node->link, text);
+	if (text)
+		*text = node->trouble;
+	return FAULT_BREAKER;
+}
+
+/* Whether something can be asked now. */
+static inline bool
+is_open_to(struct node *node)
+{
+	return link_ready(node->link) &&
+	    (breaker_is_closed(&node->breaker) ||
+		breaker_admits(&node->breaker, clock_mono_us()));
+}
+
 void
 node_take(struct node *node, struct take *take, uint32_t lane)
 {
 	const char *why;
 
-	if (!link_ready(node->link)) {
-		enum store_fault fault = link_fault(node->link, &why);
+	if (UNLIKELY(!is_open_to(node))) {
+		enum store_fault fault = node_fault(node, &why);
 
 		store_fail(node->shared->store, take, fault, why);
 		return;
@@ -583,13 +724,29 @@ node_address(const struct node *node)
 void
 node_settle(struct node *node, struct settle *settle, uint32_t lane)
 {
-	trips_settle(node->trips, settle, is_asking(lane));
+	const char *why;
+	enum store_fault fault;
+
+	if (is_open_to(node)) {
+		trips_settle(node->trips, settle, is_asking(lane));
+		return;
+	}
+	fault = node_fault(node, &why);
+	store_fail_settle(node->shared->store, settle, fault, why);
 }
 
 void
 node_reset(struct node *node, struct reset *reset, uint32_t lane)
 {
-	trips_reset(node->trips, reset, is_asking(lane));
+	const char *why;
+	enum store_fault fault;
+
+	if (is_open_to(node)) {
+		trips_reset(node->trips, reset, is_asking(lane));
+		return;
+	}
+	fault = node_fault(node, &why);
+	store_fail_reset(node->shared->store, reset, fault, why);
 }
 
 void
@@ -601,20 +758,18 @@ node_flush(struct node *node)
 bool
 node_ready(const struct node *node)
 {
-	return link_ready(node->link);
-}
-
-enum store_fault
-node_fault(const struct node *node, const char **text)
-{
-	return link_fault(node->link, text);
+	return link_ready(node->link) && breaker_is_closed(&node->breaker);
 }
 
 void
 node_move(struct node *node, const struct address *address)
 {
+	if (node->relief)
+		link_move(node->relief, address);
 	link_move(node->link, address);
 }
+
+static const struct link_ops link_events = { on_ready, on_down, on_missed };
 
 /* --- birth and death ---------------------------------------------------------- */
 
@@ -622,6 +777,12 @@ static void
 on_trip_made(void *arg)
 {
 	node_forget_denials(arg);
+}
+
+static void
+on_trip_stalled(void *arg)
+{
+	seek_relief(arg);
 }
 
 static void
@@ -636,21 +797,19 @@ on_trip_fault(void *arg, enum store_fault fault, const char *detail)
 
 /* A redirected settlement or reset is the owner's again. */
 static bool
-on_trip_refused(void *arg, struct settle *settle, struct reset *reset, struct slice text)
+on_trip_refused(
+    void *arg, struct settle *settle, struct reset *reset, struct slice text)
 {
 	struct node *node = arg;
 	struct redirect where;
 	const struct refused refused = { .settle = settle, .reset = reset };
 
-	if (!node->ops->on_refused ||
-	    !redirect_parse(text, node_address(node), &where))
+	if (!node->ops->on_refused || !redirect_parse(text, node_address(node), &where))
 		return false;
 	if (settle || reset)
 		node->ops->on_refused(node->arg, &refused, &where);
 	return true;
 }
-
-static const struct link_ops link_events = { on_ready, on_down, on_missed };
 
 static struct trips *
 new_trips(struct node *node)
@@ -661,6 +820,7 @@ new_trips(struct node *node)
 		.link = node->link,
 		.max = node->shared->waiting_max,
 		.on_made = on_trip_made,
+		.on_stalled = on_trip_stalled,
 		.on_fault = on_trip_fault,
 		.on_refused = on_trip_refused,
 		.arg = node,
@@ -672,15 +832,9 @@ new_trips(struct node *node)
 static bool
 open_parts(struct node *node, const struct address *address)
 {
-	struct link_options options = {
-		.loop = node->shared->loop,
-		.url = node->shared->url,
-		.address = address,
-		.ops = &link_events,
-		.arg = node,
-		.cells = cells_of(node),
-	};
+	struct link_options options;
 
+	set_link_options(node, &options, address);
 	node->timer = loop_timer_new(node->shared->loop, on_deadline, node);
 	if (node->timer)
 		node->link = link_new(&options);
@@ -718,6 +872,7 @@ node_free(struct node *node)
 {
 	if (!node)
 		return;
+	drop_relief(node);
 	link_free(node->link);
 	trips_free(node->trips);
 	fail_all(node, FAULT_DISCONNECTED, "shutting down");

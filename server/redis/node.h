@@ -18,6 +18,7 @@
 
 #include "base/attr.h"
 #include "net/loop.h"
+#include "net/tls.h"
 #include "redis/gather.h"
 #include "redis/link.h"
 #include "redis/redirect.h"
@@ -33,6 +34,7 @@ struct node_shared {
 	struct loop *loop;
 	struct store *store;          /* fails takes, and has the metric cells */
 	const struct redis_url *url;  /* who we are; borrowed */
+	struct tls_source *tls;       /* borrowed; NULL without TLS */
 	size_t waiting_max;           /* takes of all nodes; more is FAULT_OVERLOAD */
 	size_t waiting;               /* takes not done yet */
 	struct deny_cache *denials;   /* NULL: refusals are not remembered */
@@ -56,8 +58,8 @@ struct node_ops {
 	/* It could not be reached, or is a replica. NULL: nobody asks. */
 	void (*on_missed)(void *arg);
 	/* All is the owner's again. NULL: it fails, as the call of a single server. */
-	void (*on_refused)(void *arg, const struct refused *refused,
-	    const struct redirect *where);
+	void (*on_refused)(
+	    void *arg, const struct refused *refused, const struct redirect *where);
 	/* Gives back what a late check was charged: one command, a view, of which all
 	 * keys are in the lane's slot. NULL: the node sends it itself. */
 	void (*on_late)(void *arg, uint32_t lane, struct slice command);

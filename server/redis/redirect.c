@@ -45,8 +45,7 @@ read_place(struct slice place, const struct address *asked, struct address *out)
 	if (!colon)
 		return false;
 	host = slice_make(place.ptr, (size_t)(colon - place.ptr));
-	if (num_parse(
-		slice_make(colon + 1, place.len - host.len - 1), &port) < 0)
+	if (num_parse(slice_make(colon + 1, place.len - host.len - 1), &port) < 0)
 		return false;
 	if (host.len == 0 || slice_eq_str(host, "?"))
 		host = slice_str(asked->host);

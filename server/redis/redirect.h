@@ -26,8 +26,8 @@ struct redirect {
 
 /* Reads the text of an error that `asked` has answered with. A host that is left out is
  * that of `asked`. False: it is none of these. */
-bool redirect_parse(struct slice text, const struct address *asked,
-    struct redirect *out) MUST_CHECK;
+bool redirect_parse(
+    struct slice text, const struct address *asked, struct redirect *out) MUST_CHECK;
 
 /* Whether it is the error of a script that met a key which has moved while it ran. */
 bool redirect_is_astray(struct slice text);

@@ -112,6 +112,7 @@ redis_store_new(struct loop *loop, const struct redis_store_options *options,
 		.loop = loop,
 		.store = &rs->store,
 		.url = &rs->url,
+		.tls = options->tls,
 		.waiting_max =
 		    options->waiting_max ? options->waiting_max : REDIS_WAITING_DEFAULT,
 	};

@@ -7,15 +7,17 @@
 #define REDIS_REDIS_STORE_H
 
 #include "net/loop.h"
+#include "net/tls.h"
 #include "redis/url.h"
 #include "store/deny_cache.h"
 #include "store/store.h"
 
 struct redis_store_options {
 	struct redis_url url;
-	size_t waiting_max;    /* takes gathered or in flight; more is FAULT_OVERLOAD.
+	struct tls_source *tls; /* borrowed; needed where the URL says TLS, else NULL */
+	size_t waiting_max;     /* takes gathered or in flight; more is FAULT_OVERLOAD.
 	                       0: REDIS_WAITING_DEFAULT */
-	int64_t deny_cache_ms; /* how long a refusal is remembered; 0: not at all */
+	int64_t deny_cache_ms;  /* how long a refusal is remembered; 0: not at all */
 	struct deny_epoch *denials; /* borrowed, shared by all stores of the process;
 	                               with deny_cache_ms */
 };

@@ -14,7 +14,6 @@
 #define HOP_MAX_US INT64_C(1000000)
 
 struct scout {
-	struct loop *loop;
 	const struct scout_ops *ops;
 	void *arg;
 	struct link *link;
@@ -178,30 +177,29 @@ scout_hurry(struct scout *scout)
 static const struct link_ops link_events = { on_ready, on_gone, on_gone };
 
 struct scout *
-scout_new(struct loop *loop, const struct redis_url *url, struct metric_cells *cells,
-    const struct scout_ops *ops, void *arg)
+scout_new(const struct node_shared *shared, const struct scout_ops *ops, void *arg)
 {
 	struct scout *scout = calloc(1, sizeof(*scout));
 	struct link_options options = {
-		.loop = loop,
-		.url = url,
+		.loop = shared->loop,
+		.url = shared->url,
+		.tls = shared->tls,
 		.address = ops->address(arg, 0),
 		.ops = &link_events,
 		.arg = scout,
-		.cells = cells,
+		.cells = shared->store->cells,
 		.asks_only = true,
 	};
 
 	if (!scout)
 		return NULL;
-	*scout = (struct scout){ .loop = loop,
-		.ops = ops,
+	*scout = (struct scout){ .ops = ops,
 		.arg = arg,
 		.turn = 1,
 		.timer_us = INT64_MAX,
 		.hop_us = INT64_MAX,
 		.pause_us = HOP_FIRST_US };
-	scout->timer = loop_timer_new(loop, on_timer, scout);
+	scout->timer = loop_timer_new(shared->loop, on_timer, scout);
 	if (scout->timer)
 		scout->link = link_new(&options);
 	if (!scout->link) {

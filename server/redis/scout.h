@@ -13,7 +13,7 @@
 #include <stdint.h>
 
 #include "base/attr.h"
-#include "redis/link.h"
+#include "redis/node.h"
 
 struct scout;
 
@@ -29,8 +29,8 @@ struct scout_ops {
 };
 
 /* All is borrowed. Begins at the next turn. NULL when out of memory. */
-struct scout *scout_new(struct loop *loop, const struct redis_url *url,
-    struct metric_cells *cells, const struct scout_ops *ops, void *arg) MUST_CHECK;
+struct scout *scout_new(const struct node_shared *shared, const struct scout_ops *ops,
+    void *arg) MUST_CHECK;
 void scout_free(struct scout *scout); /* NULL is fine */
 
 /* What is known is out of date: asks soon, a few times a second at most. */

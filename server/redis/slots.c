@@ -72,7 +72,8 @@ find_ip(const struct reply *reply, size_t at)
 	for (int64_t n = reply->values[at++].number; n > 1 && at < reply->n; n -= 2) {
 		size_t value = skip(reply, at);
 
-		if (is_kind(reply, at, REPLY_TEXT) && is_kind(reply, value, REPLY_TEXT) &&
+		if (is_kind(reply, at, REPLY_TEXT) &&
+		    is_kind(reply, value, REPLY_TEXT) &&
 		    slice_eq_str(reply_text(reply, at), "ip"))
 			return reply_text(reply, value);
 		at = skip(reply, value);
@@ -103,8 +104,8 @@ read_node(const struct reply *reply, size_t at, const struct address *asked,
 
 /* A range is [first, last, master, replicas...]. */
 bool
-slots_parse(const struct reply *reply, const struct address *asked, slots_fn *fn,
-    void *arg)
+slots_parse(
+    const struct reply *reply, const struct address *asked, slots_fn *fn, void *arg)
 {
 	size_t at = 0;
 

@@ -194,7 +194,7 @@ on_timer(void *arg)
 	if (next_us != INT64_MAX)
 		arm(trips, next_us);
 	if (stalled && link_ready(link))
-		link_drop(link, FAULT_TIMEOUT, "no reply for 3 s");
+		trips->options.on_stalled(trips->options.arg);
 	tell_overdue(trips->options.store, &overdue);
 }
 
@@ -508,6 +508,12 @@ trips_new(const struct trips_options *options)
 		return NULL;
 	}
 	return trips;
+}
+
+void
+trips_set_link(struct trips *trips, struct link *link)
+{
+	trips->options.link = link;
 }
 
 void

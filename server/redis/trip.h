@@ -27,6 +27,8 @@ struct trips_options {
 	struct store *store; /* for failures */
 	struct link *link;
 	size_t max; /* trips under way; one more is FAULT_OVERLOAD */
+	/* The link has owed a reply for LINK_STALL_US, and nobody waits for it. */
+	void (*on_stalled)(void *arg);
 	/* A command that may have changed counters is over; before it is told. */
 	void (*on_made)(void *arg);
 	/* What went wrong with a command, for those who can mend it. */
@@ -42,6 +44,10 @@ struct trips_options {
 struct trips *trips_new(const struct trips_options *options) MUST_CHECK;
 /* After link_free(), which has ended every trip. NULL is fine. */
 void trips_free(struct trips *trips);
+
+/* Another link from now on; the one before is to be dropped at once, by which its trips
+ * end. */
+void trips_set_link(struct trips *trips, struct link *link);
 
 /* Done may run before the return. asking: each command goes behind ASKING. */
 void trips_settle(struct trips *trips, struct settle *settle, bool asking);

@@ -32,9 +32,15 @@ enum store_fault {
 	FAULT_LOADING,      /* LOADING: reading its data set */
 	FAULT_READONLY,     /* READONLY: a replica */
 	FAULT_MASTERDOWN,   /* MASTERDOWN */
-	FAULT_CLUSTER,      /* CLUSTERDOWN, TRYAGAIN, MOVED, ASK, CROSSSLOT */
+	FAULT_CLUSTER,      /* CLUSTERDOWN */
+	FAULT_TRYAGAIN,     /* TRYAGAIN: a slot that moves has only some of the keys */
+	FAULT_MOVED,        /* MOVED, ASK, CROSSSLOT: another node's keys */
 	FAULT_BUSY,         /* BUSY: a script does not end */
-	FAULT_MEMORY,       /* OOM, MISCONF, or the embedded store is full */
+	FAULT_MEMORY,       /* OOM, or the embedded store is full */
+	FAULT_MISCONF,      /* MISCONF: it cannot save, and takes no writes */
+	FAULT_NOREPLICAS,   /* NOREPLICAS: too few replicas follow */
+	FAULT_MAXCLIENTS,   /* it has no room for another connection */
+	FAULT_BREAKER,      /* not asked, since it keeps failing */
 	FAULT_CONFIG,       /* NOAUTH, WRONGPASS, NOPERM, too old */
 	FAULT_WRONGTYPE,    /* a key holds something that is not a count */
 	FAULT_OTHER,        /* anything else it said */

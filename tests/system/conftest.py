@@ -6,6 +6,7 @@ import pytest
 
 import cluster
 import harness
+from fault_proxy import FaultProxy
 
 
 def pytest_configure(config):
@@ -51,6 +52,22 @@ def redis_server(redis_factory):
     return redis_factory()
 
 
+@pytest.fixture
+def proxy_factory():
+    """Relays that fail on command: proxy_factory(redis_server) -> FaultProxy; or for
+    any (host, port)."""
+    started = []
+
+    def start(target):
+        if isinstance(target, harness.Redis):
+            target = (target.host, target.port)
+        started.append(FaultProxy(target))
+        return started[-1]
+    yield start
+    for proxy in started:
+        proxy.close()
+
+
 def daemons(request):
     started = []
 
@@ -74,13 +91,13 @@ def daemons(request):
 
 
 @pytest.fixture
-def rationd(request, redis_factory, cluster_factory):
+def rationd(request, redis_factory, cluster_factory, proxy_factory):
     """Starts daemons: rationd(policies, store=..., flags=[...]) -> harness.Rationd.
 
     Those still running at the end are stopped, which has to go well: exit code 0, no
     word of a sanitizer in the log. The logs of a test that failed are printed.
     """
-    # The factories are asked for so that Redis outlives the daemons.
+    # The factories are asked for so that Redis and proxies outlive the daemons.
     yield from daemons(request)
 
 

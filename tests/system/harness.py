@@ -131,9 +131,10 @@ class Process:
         self.log_path = self.dir / "log"
         self.process = None
 
-    def spawn(self, argv, **kw):
+    def spawn(self, argv, inside=(), **kw):
+        """inside: words of a command in front, which it is run by (netns.py)."""
         with open(self.log_path, "ab") as log:
-            self.process = subprocess.Popen(tied(argv), stdin=subprocess.DEVNULL,
+            self.process = subprocess.Popen(tied([*inside, *argv]), stdin=subprocess.DEVNULL,
                                             stdout=log, stderr=log, **kw)
 
     @property
@@ -199,12 +200,14 @@ class Redis(Process):
 
     options: lines of redis.conf, e.g. {"requirepass": "secret", "appendonly": "yes"}.
     acl: lines of an ACL file. admin: (user, password) for client(), where needed.
-    env: for an LD_PRELOAD, say. Starts at once; what start() and restart() bring up
+    env: for an LD_PRELOAD, say. space: a netns.Space to run in; client() reaches it all
+    the same. Starts at once; what start() and restart() bring up
     later has the same addresses and data.
     """
 
-    def __init__(self, options=None, acl=None, admin=None, env=None):
+    def __init__(self, options=None, acl=None, admin=None, env=None, space=None):
         super().__init__("redis")
+        self.space = space
         self.options = dict(options or {})
         self.env = {**os.environ, **(env or {})}
         self.admin = admin or (None, self.options.get("requirepass"))
@@ -216,7 +219,8 @@ class Redis(Process):
             self.options["aclfile"] = str(self.dir / "users.acl")
         # Of the 127.0.0.0/8 an address that nobody else connects from or to, so that
         # a restart finds its port free.
-        self.host = "127." + ".".join(str(random.randint(2, 250)) for _ in range(3))
+        self.host = space.address if space else "127." + ".".join(
+            str(random.randint(2, 250)) for _ in range(3))
         self.port = None
         try:
             self._first_start()
@@ -226,8 +230,7 @@ class Redis(Process):
 
     def _first_start(self):
         for _ in range(20):
-            with bound_socket(self.host) as probe:
-                self.port = probe.getsockname()[1]
+            self.port = self._free_port()
             self._spawn()
             if self._up():
                 return
@@ -235,13 +238,21 @@ class Redis(Process):
                 break
         raise AssertionError(f"redis-server does not start:\n{self.log}")
 
+    def _free_port(self):
+        if self.space:
+            return 6379  # nobody else is in there
+        with bound_socket(self.host) as probe:
+            return probe.getsockname()[1]
+
     def _spawn(self):
         conf = {"bind": self.host, "port": self.port, "unixsocket": self.path,
                 "dir": self.data, "save": '""', "appendonly": "no",
-                "enable-debug-command": "yes", **self.options}
+                "enable-debug-command": "yes",
+                "protected-mode": "no" if self.space else "yes", **self.options}
         text = "".join(f"{key} {value}\n" for key, value in conf.items())
         (self.dir / "redis.conf").write_text(text)
-        self.spawn(["redis-server", str(self.dir / "redis.conf")], env=self.env)
+        self.spawn(["redis-server", str(self.dir / "redis.conf")], env=self.env,
+                   inside=self.space.inside if self.space else ())
 
     def _up(self):
         """Whether it serves; False when it ended instead."""
@@ -308,11 +319,15 @@ class Rationd(Process):
     list of files; a document may also be str or bytes, written as it is.
     flags: further words of its command line. env: further variables.
     wait: "ready" (answers /readyz with 200), "live" (answers /livez) or None.
+    space: a netns.Space from where it connects; callers reach it all the same, since its
+    listeners are the test's.
     """
 
     def __init__(self, policies=EXAMPLE, store="memory", flags=(), env=None,
-                 http_host="127.0.0.1", resp_host="127.0.0.1", wait="ready"):
+                 http_host="127.0.0.1", resp_host="127.0.0.1", wait="ready",
+                 space=None):
         super().__init__("rationd")
+        self.space = space
         self._local = threading.local()
         self._sessions = []
         try:
@@ -345,6 +360,7 @@ class Rationd(Process):
             # machine may take its time.
             patience = {"RATION_DEADLINE_MS": "1000", **(env or {})}
             self.spawn(self.command, env=clean_env(patience),
+                       inside=self.space.inside if self.space else (),
                        pass_fds=(http.fileno(), resp.fileno()))
         # Only rationd holds the sockets now: when it dies, callers are refused.
 

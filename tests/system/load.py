@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: ISC
 """Callers for the fault, window and drain tests: paced checks whose every answer and
-waiting time is kept, and plain pipelines over RESP."""
+waiting time is kept, and plain pipelines over RESP. pacer.py has those for thousands of
+checks a second."""
 import collections
 import contextlib
 import os
@@ -75,7 +76,36 @@ def kind_of(answer):
     return "allow" if answer.verdict == 1 else "deny"
 
 
-class Load:
+class Samples:
+    """What became of checks: .samples has one Sample for each that was answered, in the
+    order of the answers; .errors what went wrong otherwise."""
+
+    samples = errors = ()
+    noise_ms = 0.0
+
+    def count(self, kind, tool=None, grant=None, since=0.0, until=float("inf")):
+        """Answers of one kind to checks that began in [since, until)."""
+        return sum(1 for s in self.samples if s.kind == kind and
+                   tool in (None, s.tool) and grant in (None, s.grant) and
+                   since <= s.begun < until)
+
+    def wait_for_one(self, kind, since, seconds=5.0):
+        """Waits for an answer of this kind to a check begun since; its end's time."""
+        def found():
+            assert not self.errors, self.errors[:3]
+            return next((s.begun + s.took_ms / 1000 for s in reversed(self.samples)
+                         if s.kind == kind and s.begun >= since), None)
+        return harness.wait_for(found, seconds, f"an answer {kind}", every=0.002)
+
+    def assert_in_time(self, deadline_ms=50):
+        """Every check was answered within the deadline and 20 ms."""
+        most = deadline_ms + 20 + slack_ms() + self.noise_ms
+        late = [s for s in self.samples if s.took_ms > most]
+        assert not late, (f"{len(late)} of {len(self.samples)} answers took more than "
+                          f"{most:.0f} ms (noise {self.noise_ms:.1f}): {late[:3]}")
+
+
+class Load(Samples):
     """Threads that check at a steady rate until told to stop, most over RESP, one over
     HTTP. Each thread has one check under way at a time.
 
@@ -152,29 +182,6 @@ class Load:
 
     def _keep(self, begun, took, *rest):
         self.samples.append(Sample(begun, took * 1000, *rest))
-
-    # --- what came of it
-
-    def count(self, kind, tool=None, grant=None, since=0.0, until=float("inf")):
-        """Answers of one kind to checks that began in [since, until)."""
-        return sum(1 for s in self.samples if s.kind == kind and
-                   tool in (None, s.tool) and grant in (None, s.grant) and
-                   since <= s.begun < until)
-
-    def wait_for_one(self, kind, since, seconds=5.0):
-        """Waits for an answer of this kind to a check begun since; its end's time."""
-        def found():
-            assert not self.errors, self.errors[:3]
-            return next((s.begun + s.took_ms / 1000 for s in reversed(self.samples)
-                         if s.kind == kind and s.begun >= since), None)
-        return harness.wait_for(found, seconds, f"an answer {kind}", every=0.002)
-
-    def assert_in_time(self, deadline_ms=50):
-        """Every check was answered within the deadline and 20 ms."""
-        most = deadline_ms + 20 + slack_ms() + self.noise_ms
-        late = [s for s in self.samples if s.took_ms > most]
-        assert not late, (f"{len(late)} of {len(self.samples)} answers took more than "
-                          f"{most:.0f} ms (noise {self.noise_ms:.1f}): {late[:3]}")
 
 
 def counter_key(tool_counter, window, prefix="ration:default", **scope):

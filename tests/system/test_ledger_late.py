@@ -133,12 +133,12 @@ def test_the_scripts_are_forgotten(redis_server, rationd):
 
 
 def test_a_frozen_redis(redis_server, rationd):
-    """What has no answer in time is 503; what is owed one for long is given up."""
+    """What has no answer in time is 503; it may be made all the same."""
     daemon = rationd(MIX, store=redis_server.url, flags=["--deadline-ms", 2000])
     held = reserve(daemon)
     redis_server.pause()
     assert post(daemon, "commit", held, cost=4)[0] == 503
-    wait_for(lambda: "no reply for 3 s" in daemon.log, 15, "the connection to be given up")
+    wait_for(lambda: "no reply for 3 s" in daemon.log, 15, "the end of its patience")
     assert post(daemon, "commit", held, cost=4)[0] == 503
     redis_server.resume()
     daemon.wait("ready")

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/duration.h"
 #include "base/log.h"
 #include "ops/config.h"
 #include "ops/config_key.h"
@@ -91,6 +92,7 @@ test_defaults(void **state)
 	assert_int_equal(config.max_request_bytes, 262144);
 	assert_int_equal(config.idle_timeout_ms, 600000);
 	assert_int_equal(config.request_timeout_ms, 10000);
+	assert_int_equal(config.drain_delay_ms, 0);
 	assert_int_equal(config.drain_timeout_ms, 10000);
 	assert_int_equal(config.log_level, LOG_INFO);
 	assert_int_equal(config.log_format, LOG_AUTO);
@@ -121,6 +123,32 @@ test_flags_of_every_type(void **state)
 }
 
 /* flag > environment > file > default, for single values and for whole lists. */
+static void
+test_durations(void **state)
+{
+	(void)state;
+	write_file("{\"drain_delay\": 5, \"drain_timeout\": \"2m\"}");
+	char flag[80];
+
+	snprintf(flag, sizeof(flag), "--config=%s", file_path);
+	assert_int_equal(load(ARGS(flag), NULL), 0);
+	assert_int_equal(config.drain_delay_ms, 5000);
+	assert_int_equal(config.drain_timeout_ms, 120000);
+	done(NULL);
+	assert_int_equal(load(ARGS("--drain-delay=500ms"),
+			     ENV("RATION_DRAIN_DELAY=3", "RATION_DRAIN_TIMEOUT=7s")),
+	    0);
+	assert_int_equal(config.drain_delay_ms, 500);
+	assert_int_equal(config.drain_timeout_ms, 7000);
+	done(NULL);
+	assert_int_equal(load(ARGS("--drain-timeout-ms", "250"), NULL), 0);
+	assert_int_equal(config.drain_timeout_ms, 250);
+	done(NULL);
+	/* In whatever sources. */
+	assert_int_equal(
+	    load(ARGS("--drain-timeout=1"), ENV("RATION_DRAIN_TIMEOUT_MS=5")), 78);
+}
+
 static void
 test_precedence(void **state)
 {
@@ -217,7 +245,15 @@ static const struct bad bad_flags[] = {
 	    "--deny-cache-ms: \"10001\" is not a whole number from 0 to "
 	    "10000" },
 	{ { "--local-share=1" }, 78, "--local-share: not supported yet; leave it out" },
-	{ { "--drain-delay=1" }, 78, "--drain-delay: not supported yet; leave it out" },
+	{ { "--drain-delay=soon" }, 64,
+	    "--drain-delay: \"soon\" is not a time from 0s to 1h, such as 5s, 500ms, "
+	    "2m, or 5 for seconds" },
+	{ { "--drain-timeout=61m" }, 78,
+	    "--drain-timeout: \"61m\" is not a time from 0s to 1h, such as 5s, 500ms, "
+	    "2m, or 5 for seconds" },
+	{ { "--drain-timeout-ms=5", "--drain-timeout=5" }, 78,
+	    "--drain-timeout-ms: is the older spelling of --drain-timeout; give one of "
+	    "the two" },
 	{ { "--token-file=" }, 78, "--token-file: is empty; a file's path is needed" },
 	{ { "--listen-http=none", "--listen-http=127.0.0.1:1" }, 78,
 	    "--listen-http: \"none\" stands beside other addresses" },
@@ -330,8 +366,14 @@ test_bad_files(void **state)
 		    { "FILE:1:2: \"config\" cannot stand in a file; it is --config" } },
 		{ "{\"help\": true}", 1,
 		    { "FILE:1:2: \"help\" cannot stand in a file; it is --help" } },
-		{ "{\"drain_delay\": \"1\"}", 1,
-		    { "FILE:1:2: drain_delay: not supported yet; leave it out" } },
+		{ "{\"local_share\": \"1\"}", 1,
+		    { "FILE:1:2: local_share: not supported yet; leave it out" } },
+		{ "{\"drain_delay\": true}", 1,
+		    { "FILE:1:2: drain_delay must be a whole number of seconds, or a "
+		      "string such as \"500ms\"" } },
+		{ "{\"drain_delay\": 0.5}", 1,
+		    { "FILE:1:2: drain_delay must be a whole number of seconds, or a "
+		      "string such as \"500ms\"" } },
 		{ "[]", 1,
 		    { "FILE:1:1: the file must be a JSON object, such as {\"store\": "
 		      "\"memory\"}" } },
@@ -447,6 +489,8 @@ test_documents(void **state)
 {
 	struct buf text = { 0 };
 	struct errinfo ei;
+	char min[DURATION_TEXT_MAX];
+	char max[DURATION_TEXT_MAX];
 	const char *doc;
 
 	(void)state;
@@ -458,7 +502,15 @@ test_documents(void **state)
 	for (const struct config_key *key = config_keys; key->name; key++) {
 		char row[128];
 
-		if (key->type == CONFIG_NUMBER)
+		if (key->newer)
+			snprintf(row, sizeof(row),
+			    "| `%s` | – | older spelling of `%s`", key->name,
+			    key->newer);
+		else if (key->type == CONFIG_DURATION)
+			snprintf(row, sizeof(row), "| `%s` | `%s` | %s to %s; ",
+			    key->name, key->def, duration_format(key->min, min),
+			    duration_format(key->max, max));
+		else if (key->type == CONFIG_NUMBER)
 			snprintf(row, sizeof(row), "| `%s` | `%s` | %lld to %lld; ",
 			    key->name, key->def, (long long)key->min,
 			    (long long)key->max);
@@ -482,6 +534,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_teardown(test_defaults, done),
 		cmocka_unit_test_teardown(test_flags_of_every_type, done),
+		cmocka_unit_test_teardown(test_durations, done),
 		cmocka_unit_test_teardown(test_precedence, done),
 		cmocka_unit_test_teardown(test_config_file_from_environment, done),
 		cmocka_unit_test_teardown(test_bad_flags, done),

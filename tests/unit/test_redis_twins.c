@@ -49,7 +49,8 @@ setup(void **state)
 {
 	static struct fixture f;
 
-	f = (struct fixture){ .batch = batch_new(&scratch), .reader = reply_reader_new() };
+	f = (struct fixture){ .batch = batch_new(&scratch),
+		.reader = reply_reader_new() };
 	n_done = 0;
 	*state = &f;
 	return 0;

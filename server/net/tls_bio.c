@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: ISC */
+/* OpenSSL's way to a connection's socket. Its own would raise SIGPIPE, and forget errno. */
+#include <errno.h>
+#include <sys/socket.h>
+
+#include "net/tls_inner.h"
+
+static int
+bio_write(BIO *bio, const char *data, int len)
+{
+	struct conn *conn = BIO_get_data(bio);
+	ssize_t n = send(conn->fd, data, (size_t)len, MSG_NOSIGNAL);
+
+	BIO_clear_retry_flags(bio);
+	if (n >= 0)
+		return (int)n;
+	if (conn_must_wait(errno))
+		BIO_set_retry_write(bio);
+	else
+		conn->tls->error = errno;
+	return -1;
+}
+
+static int
+bio_read(BIO *bio, char *data, int len)
+{
+	struct conn *conn = BIO_get_data(bio);
+	ssize_t n = recv(conn->fd, data, (size_t)len, 0);
+
+	BIO_clear_retry_flags(bio);
+	conn->tls->eof = n == 0;
+	if (n >= 0)
+		return (int)n;
+	if (conn_must_wait(errno))
+		BIO_set_retry_read(bio);
+	else
+		conn->tls->error = errno;
+	return -1;
+}
+
+static long
+bio_ctrl(BIO *bio, int command, long number, void *arg)
+{
+	struct conn *conn = BIO_get_data(bio);
+
+	(void)number;
+	(void)arg;
+	if (command == BIO_CTRL_EOF)
+		return conn->tls->eof;
+	return command == BIO_CTRL_FLUSH; /* nothing is held back */
+}
+
+BIO_METHOD *
+tls_bio_method_new(void)
+{
+	BIO_METHOD *method = BIO_meth_new(BIO_TYPE_SOURCE_SINK, "conn");
+
+	if (!method || BIO_meth_set_write(method, bio_write) != 1 ||
+	    BIO_meth_set_read(method, bio_read) != 1 ||
+	    BIO_meth_set_ctrl(method, bio_ctrl) != 1) {
+		BIO_meth_free(method);
+		return NULL;
+	}
+	return method;
+}

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * A circuit breaker: whether a store that keeps failing is asked at all. Pure.
+ *
+ *	closed     every call goes. After BREAKER_FAILURES failures in a row: open.
+ *	open       none goes for a pause, half to the whole of pause_us, which doubles
+ *	           from BREAKER_PAUSE_FIRST_US to BREAKER_PAUSE_MAX_US. Then: half-open.
+ *	half-open  what is asked now is gathered for one call, the probe.
+ *	probing    the probe is under way and none else goes. A success closes the
+ *	           breaker, a failure opens it again.
+ *	silent     calls are owed an answer for too long. None goes; the first answer
+ *	           decides, as that of a probe.
+ */
+#ifndef REDIS_BREAKER_H
+#define REDIS_BREAKER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define BREAKER_FAILURES 5
+#define BREAKER_PAUSE_FIRST_US INT64_C(50000)
+#define BREAKER_PAUSE_MAX_US INT64_C(1000000)
+
+enum breaker_state {
+	BREAKER_CLOSED,
+	BREAKER_OPEN,
+	BREAKER_HALF_OPEN,
+	BREAKER_PROBING,
+	BREAKER_SILENT
+};
+
+struct breaker {
+	enum breaker_state state;
+	unsigned failures; /* in a row */
+	int64_t pause_us;
+	int64_t until_us; /* BREAKER_OPEN: the end of the pause */
+};
+
+/* Closed, as at birth (all zero is the same). */
+void breaker_close(struct breaker *b);
+
+/* Whether something may be asked now. */
+bool breaker_admits(struct breaker *b, int64_t now_us);
+/* Whether breaker_admits() would say so without asking the time; the common case. */
+static inline bool
+breaker_is_closed(const struct breaker *b)
+{
+	return b->state == BREAKER_CLOSED;
+}
+
+/* A call left. */
+void breaker_on_sent(struct breaker *b);
+
+/* A call was answered. True: the breaker has opened, or closed, by that. */
+bool breaker_on_success(struct breaker *b);
+/* `random` is any number of 0 ... UINT32_MAX, for the pause. */
+bool breaker_on_failure(struct breaker *b, int64_t now_us, uint32_t random);
+
+/* Answers are overdue. True: the breaker was not silent before. */
+bool breaker_on_silence(struct breaker *b);
+
+#endif

@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: ISC
+"""Thousands of checks a second beside a fault, every one of them timed: the program of
+pacer.c, which is built beside rationd.
+
+    with Pacer([daemon], [("tool", "grant"), ...], rate=5000) as load:
+        load.wait_for_one("allow", 0)
+        ... the fault ...
+        healed = time.monotonic()
+        load.wait_for_recovery(healed)
+    load.assert_all_answered()
+    load.assert_in_time(50)
+    print(load.story(), load.recovery_ms(healed))
+
+An open loop: checks are sent when it is their time, whatever became of those before. So
+a daemon that stalls is seen to; a closed loop would just ask less.
+"""
+import collections
+import pathlib
+import subprocess
+import threading
+
+from harness import RATIOND, built, patience, tied, wait_for
+from load import Sample, Samples, slack_ms
+
+# Of a Sample. "store": refused since the store was unavailable, "open": allowed all the
+# same; both are degraded. The last four are no verdicts; the last three no answers.
+KINDS = {("a", 0): "allow", ("d", 0): "deny", ("p", 0): "approval",
+         ("a", 1): "open", ("d", 1): "store", ("e", 0): "error",
+         ("l", 0): "lost", ("r", 0): "refused", ("t", 0): "silent"}
+FAILED = {"error", "lost", "refused", "silent"}
+DEGRADED = {"store", "open"}
+
+
+def address(pair):
+    return f"{pair[0]}:{pair[1]}"
+
+
+class Pacer(Samples):
+    """See the top of this file. daemons: harness.Rationd, or anything else that has
+    http_address and resp_address (None: that protocol is left out)."""
+
+    def __init__(self, daemons, calls, rate=1000, resp=True, http=True, pipeline=64,
+                 conns=4, timeout_ms=5000):
+        self.calls = calls
+        self.samples, self.stalls = [], []
+        self.messages = {}
+        words = ["--rate", rate, "--pipeline", pipeline, "--conns", conns,
+                 "--timeout-ms", timeout_ms]
+        for daemon in daemons:
+            if resp and daemon.resp_address:
+                words += ["--resp", address(daemon.resp_address)]
+            if http and daemon.http_address:
+                words += ["--http", address(daemon.http_address)]
+        for tool, grant in calls:
+            words += ["--call", f"{tool} {grant}"]
+        program = built(str(pathlib.Path(RATIOND).with_name("pacer")))
+        self.process = subprocess.Popen(tied([program, *words]), stdin=subprocess.PIPE,
+                                        stdout=subprocess.PIPE, text=True)
+        self._thread = threading.Thread(target=self._read)
+
+    def __enter__(self):
+        self._thread.start()
+        return self
+
+    def __exit__(self, *fault):
+        self.process.stdin.close()
+        self._thread.join()
+        code = self.process.wait(patience(10))
+        self.process.stdout.close()
+        if not any(fault):
+            assert code == 0, f"pacer ended with {code}"
+
+    def _read(self):
+        for line in self.process.stdout:
+            letter, _, rest = line.rstrip("\n").partition(" ")
+            {"c": self._keep, "m": self._message, "n": self._stall}[letter](rest)
+
+    def _keep(self, rest):
+        start, took, kind, degraded, call, _, message = rest.split(" ")
+        tool, grant = self.calls[int(call)]
+        kind = KINDS[kind, int(degraded)]
+        self.samples.append(Sample(int(start) / 1e6, int(took) / 1e3, kind, tool,
+                                   grant, self.messages[message]))
+
+    def _message(self, rest):
+        index, _, text = rest.partition(" ")
+        self.messages[index] = text
+
+    def _stall(self, rest):
+        start, took = rest.split(" ")
+        self.stalls.append((int(start) / 1e6, int(took) / 1e3))
+
+    # --- what came of it
+
+    def noise_of(self, sample):
+        """Milliseconds of the time of a sample in which pacer itself was kept from
+        running: its turns came late, on a machine that had other things to do."""
+        end = sample.begun + sample.took_ms / 1000
+        return sum(took for start, took in self.stalls
+                   if start < end and start + took / 1000 > sample.begun)
+
+    def assert_in_time(self, deadline_ms=50):
+        """Every check was answered within the deadline and 20 ms."""
+        most = deadline_ms + 20 + slack_ms()
+        late = [s for s in self.samples if s.took_ms > most and
+                s.took_ms > most + self.noise_of(s)]
+        assert not late, (f"{len(late)} of {len(self.samples)} answers took more than "
+                          f"{most:.0f} ms: {late[:3]}")
+
+    def assert_all_answered(self):
+        """Every check has a verdict."""
+        failed = [s for s in self.samples if s.kind in FAILED]
+        assert not failed, f"{len(failed)} of {len(self.samples)}: {failed[:3]}"
+
+    def kinds(self, since=0.0, until=float("inf")):
+        """{kind: how many} of the checks that began in [since, until)."""
+        return collections.Counter(s.kind for s in self.samples
+                                   if since <= s.begun < until)
+
+    def recovery_ms(self, healed):
+        """From `healed` to the first of the undegraded answers after which all are;
+        None: the last answer is degraded, or there is none."""
+        bad = max((s.begun for s in self.samples
+                   if s.kind in DEGRADED | FAILED), default=0.0)
+        good = [s.begun + s.took_ms / 1000 for s in self.samples
+                if s.begun > bad and s.begun + s.took_ms / 1000 > healed and
+                s.kind not in DEGRADED | FAILED]
+        return (min(good) - healed) * 1000 if good else None
+
+    def wait_for_recovery(self, healed, quiet_s=0.3, seconds=5.0):
+        """Waits until checks have been undegraded for a while."""
+        def found():
+            last = self.samples[-1].begun if self.samples else 0.0
+            took = self.recovery_ms(healed)
+            return took is not None and last > healed + took / 1000 + quiet_s
+        wait_for(found, seconds, "undegraded checks", every=0.05)
+
+    def story(self):
+        """One line for the log of a test."""
+        took = sorted(s.took_ms for s in self.samples) or [0.0]
+        worst_stall = max((took for _, took in self.stalls), default=0.0)
+        kinds = ", ".join(f"{n} {kind}" for kind, n in sorted(self.kinds().items()))
+        return (f"{len(self.samples)} checks: {kinds}; p50 {took[len(took) // 2]:.1f} "
+                f"p99 {took[len(took) * 99 // 100]:.1f} max {took[-1]:.1f} ms; pacer's "
+                f"own worst stall {worst_stall:.1f} ms")

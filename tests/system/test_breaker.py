@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: ISC
+"""A Redis that keeps failing is not asked, and found again: the breaker, connections that
+are lost without a word, and many daemons that come back at once."""
+import collections
+import socket
+import time
+
+import pytest
+
+from fault_proxy import FaultProxy
+from harness import limit, policy, wait_for
+from load import counter_key, slack_ms
+from pacer import Pacer
+from test_redis_odd import ScriptedRedis
+
+DEADLINE_MS = 50
+HOUR = policy(much=[limit("much", "hour", 10**9)])
+OPENED = "ration_store_breaker_opened_total"
+
+
+def fault(daemon, name):
+    return daemon.metric(f'ration_store_faults_total{{class="{name}"}}')
+
+
+def test_a_silent_one_is_not_waited_for(redis_server, rationd):
+    """After a quarter of a second without a reply nobody waits for the deadline."""
+    daemon = rationd(HOUR, store=redis_server.url, flags=["--deadline-ms", DEADLINE_MS])
+    with Pacer([daemon], [("much", "a")], rate=1000) as load:
+        load.wait_for_one("allow", 0)
+        for _ in range(3):
+            redis_server.pause()
+            opened = daemon.metric(OPENED)
+            wait_for(lambda: daemon.metric(OPENED) > opened, 5, "the breaker")
+            silent = time.monotonic()
+            wait_for(lambda: time.monotonic() > silent + 0.3, 5, "0.3 s of silence")
+            assert daemon.get("/readyz").status_code == 503
+            thawed = time.monotonic()
+            redis_server.resume()
+            load.wait_for_recovery(thawed)
+            quick = [s.took_ms for s in load.samples
+                     if silent < s.begun and s.begun + s.took_ms / 1000 < thawed]
+            assert len(quick) > 100
+            assert sorted(quick)[len(quick) // 2] < 10 + slack_ms()
+            assert load.recovery_ms(thawed) < 1000 + slack_ms()
+    load.assert_all_answered()
+    load.assert_in_time(DEADLINE_MS)
+    key = counter_key("much", "hour", grant="a")
+    assert int(redis_server.client().get(key)) == load.count("allow")
+    assert fault(daemon, "breaker") > 500
+    assert daemon.metric("ration_store_late_total") > 0
+    assert daemon.metric("ration_store_lost_total") == 0
+
+
+class FailingRedis(ScriptedRedis):
+    """Answers every call with the same, or, while that is None, admits it."""
+
+    said = None
+
+    def _answer(self, command):
+        super()._answer(command)
+        if command[0].upper() != b"EVALSHA":
+            return
+        if self.said:
+            self.say(self.said)
+        else:
+            self.admit(-1)
+
+
+BUSY = b"-BUSY Redis is busy running a script. You can only call SCRIPT KILL.\r\n"
+
+
+@pytest.mark.parametrize("said, word, name", [
+    (BUSY, "BUSY", "busy"),
+    (b"-CLUSTERDOWN The cluster is down\r\n", "CLUSTERDOWN", "clusterdown"),
+    (b"-TRYAGAIN Multiple keys request during rehashing of slot\r\n", "TRYAGAIN",
+     "tryagain"),
+    (b"-MOVED 1 127.0.0.1:1\r\n", "redis+cluster://", "moved"),
+    (b"-MISCONF Errors writing to the AOF file: No space left\r\n", "No space",
+     "misconf"),
+    (b"-OOM command not allowed when used memory > 'maxmemory'.\r\n", "maxmemory",
+     "memory"),
+    (b"-NOREPLICAS Not enough good replicas to write.\r\n", "replicas", "noreplicas"),
+    (b"-MASTERDOWN Link with MASTER is down\r\n", "MASTERDOWN", "masterdown"),
+    (b"-LOADING Redis is loading the dataset in memory\r\n", "LOADING", "loading"),
+    (b"-NOPERM this user has no permissions\r\n", "NOPERM", "configuration"),
+])
+def test_one_that_fails_is_asked_now_and_then(rationd, said, word, name):
+    """Each class by its name, and after five failures in a row few calls more."""
+    server = FailingRedis()
+    daemon = rationd(HOUR, store=server.url, flags=["--deadline-ms", 1000])
+    daemon.wait("ready")
+    assert daemon.check("much", "g")[0] == 200
+    server.said = said
+    for _ in range(5):
+        status, body, _ = daemon.check("much", "g")
+        assert status == 503 and word in body["message"], body
+    assert fault(daemon, name) == 5 and daemon.metric(OPENED) == 1
+    begun, calls, refused = time.monotonic(), len(server.calls), 0
+    while time.monotonic() < begun + 1:
+        status, body, _ = daemon.check("much", "g")
+        assert status == 503, body
+        refused += "not asked" in body["message"]
+    # Probes after 25 ... 50 ms, 50 ... 100, 100 ... 200, ...
+    assert 2 <= len(server.calls) - calls <= 6
+    assert refused > 20 and fault(daemon, "breaker") == refused
+    assert daemon.get("/readyz").status_code == 503
+    assert daemon.log.count("keep failing") == 1
+    server.said = None
+    wait_for(lambda: daemon.check("much", "g")[0] == 200, 3, "a probe that is answered")
+    daemon.wait("ready")
+    assert "answers again" in daemon.log
+    server.close()
+
+
+def test_a_connection_that_is_lost_without_a_word(redis_server, rationd):
+    """What went into the hole is gone; another connection takes its place."""
+    with FaultProxy((redis_server.host, redis_server.port)) as proxy:
+        daemon = rationd(HOUR, store=proxy.url, flags=["--deadline-ms", DEADLINE_MS])
+        with Pacer([daemon], [("much", "a")], rate=500) as load:
+            load.wait_for_one("allow", 0)
+            proxy.half_open(up=True, down=True)
+            wait_for(lambda: daemon.metric(OPENED) == 1, 5, "the breaker")
+            proxy.heal()  # for new connections; the one there is has a hole
+            healed = time.monotonic()
+            load.wait_for_recovery(healed, seconds=8)
+            # Silent for 3 s: then another one is made.
+            assert load.recovery_ms(healed) < 4000 + slack_ms()
+        load.assert_all_answered()
+        load.assert_in_time(DEADLINE_MS)
+        key = counter_key("much", "hour", grant="a")
+        assert int(redis_server.client().get(key)) >= load.count("allow")
+        assert daemon.metric("ration_store_lost_total") > 0
+        assert "but on a new connection" in daemon.log
+
+
+LINKS = 64
+
+
+def test_many_do_not_come_at_once(rationd):
+    """Connections that fail together: their next attempts spread out."""
+    came = []
+    with socket.create_server(("127.0.0.1", 0), backlog=1024) as listener:
+        url = "redis://127.0.0.1:%d" % listener.getsockname()[1]
+        rationd(HOUR, store=url, flags=["--workers", LINKS], wait="live")
+        listener.settimeout(1)
+        end = time.monotonic() + 6
+        while time.monotonic() < end:
+            sock, _ = listener.accept()
+            came.append(time.monotonic())
+            sock.close()
+    last = [t for t in came if t > end - 3]
+    # Each waits 0.5 ... 1 s: 1.33 attempts a second, 4 in three.
+    assert 2.5 * LINKS < len(last) < 6.5 * LINKS, len(last)
+    buckets = collections.Counter(int((t - end) * 10) for t in last)
+    assert max(buckets.values()) < 0.5 * LINKS, sorted(buckets.items())
