@@ -272,6 +272,7 @@ learn(struct cluster *cluster, const struct redirect *where, unsigned slot)
 {
 	struct member *member = NULL;
 
+	metric_add(cluster->store.cells, METRIC_STORE_REDIRECTS, 1);
 	if (where->kind != REDIRECT_TRYAGAIN)
 		member = members_get(&cluster->members, &where->to);
 	if (where->kind != REDIRECT_MOVED)
