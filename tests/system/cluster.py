@@ -21,7 +21,8 @@ class Node(harness.Redis):
     def __init__(self, options=None, **kw):
         self.id = None
         super().__init__({"cluster-enabled": "yes", "cluster-config-file": "nodes.conf",
-                          "cluster-node-timeout": 1500, **(options or {})}, **kw)
+                          "cluster-node-timeout": 1500,
+                          "repl-diskless-sync-delay": 0, **(options or {})}, **kw)
         self.id = self.ask("CLUSTER", "MYID")
 
     def _spawn(self):
@@ -140,9 +141,28 @@ class Cluster:
                                        "KEYS", *keys)
         return len(keys)
 
+    def epochs(self, node):
+        """The configuration epoch of each master that serves slots, as one node sees it."""
+        with node.client() as client:
+            client.set_response_callback("CLUSTER NODES", lambda answer, **_: answer)
+            lines = client.execute_command("CLUSTER", "NODES").decode().splitlines()
+        fields = [line.split() for line in lines]
+        return {f[0]: int(f[6]) for f in fields if "master" in f[2] and len(f) > 8}
+
+    def agree(self):
+        """All know who is the newest. A node that takes a slot is believed by its epoch,
+        one more than all that it knows of: too early it would lose the slot again, and
+        its keys with it."""
+        def asked():
+            views = [self.epochs(n) for n in self.masters if n.running]
+            return all(v == views[0] for v in views) and (
+                len(set(views[0].values())) == len(views[0]))
+        wait_for(asked, 20, "one view of all nodes")
+
     def end_move(self, slot, source, target):
         while self.move_keys(slot, source, target):
             pass
+        self.agree()
         target.ask("CLUSTER", "SETSLOT", slot, "NODE", target.id)
         source.ask("CLUSTER", "SETSLOT", slot, "NODE", target.id)
         for node in self.masters:
