@@ -98,7 +98,8 @@
 	X(STORE_BREAKER_OPENED, "ration_store_breaker_opened_total", COUNTER, "",      \
 	    "Times that the store was not asked any more.")                            \
 	X(STORE_REDIRECTS, "ration_store_redirects_total", COUNTER, "",                \
-	    "Checks and commands that a node of the Cluster refused since their slot moves or moved.") \
+	    "Checks and commands that a node of the Cluster refused since their slot " \
+	    "moves or moved.")                                                         \
 	X(STORE_RECONNECTS, "ration_store_reconnects_total", COUNTER, "",              \
 	    "Attempts to connect to the store.")                                       \
 	X(STORE_SCRIPT_LOADS, "ration_store_script_loads_total", COUNTER, "",          \

@@ -27,15 +27,10 @@ test_slot_of(void **state)
 		const char *key;
 		unsigned slot;
 	} cases[] = {
-		{ "123456789", 0x31c3 },
-		{ "", 0 },
-		{ "foo", 12182 },
-		{ "bar", 5061 },
-		{ "hello", 866 },
-		{ "{foo}", 12182 },
-		{ "a{foo}b{bar}", 12182 },
+		{ "123456789", 0x31c3 }, { "", 0 }, { "foo", 12182 }, { "bar", 5061 },
+		{ "hello", 866 }, { "{foo}", 12182 }, { "a{foo}b{bar}", 12182 },
 		{ "{user1000}.following", 3443 },
-		{ "foo{}{bar}", 8363 },   /* an empty tag is none */
+		{ "foo{}{bar}", 8363 },    /* an empty tag is none */
 		{ "foo{{bar}}zap", 4015 }, /* the tag is "{bar" */
 		{ "{foo", 13308 },         /* never closed */
 	};
@@ -44,8 +39,8 @@ test_slot_of(void **state)
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
 		if (slot_of(s(cases[i].key)) != cases[i].slot)
 			fail_msg("%s: %u", cases[i].key, slot_of(s(cases[i].key)));
-	assert_int_equal(slot_of(s("{user1000}.following")),
-	    slot_of(s("ration:{user1000}:x")));
+	assert_int_equal(
+	    slot_of(s("{user1000}.following")), slot_of(s("ration:{user1000}:x")));
 }
 
 struct told {
@@ -106,8 +101,7 @@ test_slots(void **state)
 		/* IPv6; hosts that are not known: nil, empty, "?". */
 		{ "*1\r\n*3\r\n:0\r\n:9\r\n*3\r\n$3\r\n::5\r\n:1\r\n" ID,
 		    "0-9 [::5]:1;" },
-		{ "*1\r\n*3\r\n:0\r\n:9\r\n*3\r\n$-1\r\n:1\r\n" ID,
-		    "0-9 10.0.0.1:1;" },
+		{ "*1\r\n*3\r\n:0\r\n:9\r\n*3\r\n$-1\r\n:1\r\n" ID, "0-9 10.0.0.1:1;" },
 		{ "*1\r\n*3\r\n:0\r\n:9\r\n*3\r\n$0\r\n\r\n:1\r\n" ID,
 		    "0-9 10.0.0.1:1;" },
 		{ "*1\r\n*3\r\n:0\r\n:9\r\n*4\r\n$1\r\n?\r\n:1\r\n" ID
@@ -187,8 +181,9 @@ test_redirect(void **state)
 	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
 		if (redirect_parse(s(others[i]), &asked, &r))
 			fail_msg("taken for a redirection: %s", others[i]);
-	assert_true(redirect_is_astray(s("ERR Script attempted to access a non local key "
-					 "in a cluster node script: 1, on @user_script:1.")));
+	assert_true(
+	    redirect_is_astray(s("ERR Script attempted to access a non local key "
+				 "in a cluster node script: 1, on @user_script:1.")));
 	assert_false(redirect_is_astray(s("ERR something else")));
 }
 
