@@ -13,9 +13,13 @@
 #include "redis/twins.h"
 
 struct batch *
-batch_new(void)
+batch_new(struct twins *twins)
 {
-	return calloc(1, sizeof(struct batch));
+	struct batch *batch = calloc(1, sizeof(*batch));
+
+	if (batch)
+		batch->twins = twins;
+	return batch;
 }
 
 void
@@ -34,6 +38,7 @@ batch_free(struct batch *batch)
 		return;
 	batch_clear(batch);
 	free(batch->entries);
+	free(batch->runs);
 	free(batch);
 }
 
@@ -53,6 +58,12 @@ size_t
 batch_asked(const struct batch *batch)
 {
 	return batch->asked;
+}
+
+size_t
+batch_keys(const struct batch *batch)
+{
+	return batch->keys;
 }
 
 struct deny_moment *
@@ -98,6 +109,20 @@ same_shape(const struct take *a, const struct take *b)
 	return (!a->ledger && !b->ledger) || ledger_alike(a, b);
 }
 
+/* Room for one more of `*cap` items, which double; false when there is no memory. */
+static bool
+grow(void **items, size_t *cap, size_t first, size_t size)
+{
+	size_t more = *cap ? *cap * 2 : first;
+	void *grown = realloc(*items, more * size);
+
+	if (!grown)
+		return false;
+	*items = grown;
+	*cap = more;
+	return true;
+}
+
 /* The run the take belongs to, or a new empty one; NULL when there are too many. */
 static struct run *
 find_run(struct batch *batch, const struct take *take)
@@ -106,7 +131,10 @@ find_run(struct batch *batch, const struct take *take)
 		if (batch->runs[i - 1].single.n > 0 &&
 		    same_shape(batch->runs[i - 1].single.first, take))
 			return &batch->runs[i - 1];
-	if (batch->n_runs == SHAPES_MAX)
+	if (batch->n_runs == SHAPES_MAX ||
+	    (batch->n_runs == batch->runs_cap &&
+		!grow(
+		    (void **)&batch->runs, &batch->runs_cap, 1, sizeof(*batch->runs))))
 		return NULL;
 	batch->runs[batch->n_runs] = (struct run){ 0 };
 	return &batch->runs[batch->n_runs++];
@@ -139,19 +167,20 @@ batch_add(struct batch *batch, struct take *take)
 {
 	struct run *run;
 
-	if (!batch->entries) {
-		batch->entries = calloc(BATCH_CHECKS_MAX, sizeof(*batch->entries));
-		if (!batch->entries)
-			return ERR_NOMEM;
-	}
+	if (batch->n == batch->entries_cap &&
+	    !grow((void **)&batch->entries, &batch->entries_cap, 4,
+		sizeof(*batch->entries)))
+		return ERR_NOMEM;
 	run = find_run(batch, take);
+	if (!run && batch->n_runs == 0)
+		return ERR_NOMEM;
 	if (!run) {
 		/* Shapes mix in the last run; batch_format() cuts it where they change. */
-		run = &batch->runs[SHAPES_MAX - 1];
+		run = &batch->runs[batch->n_runs - 1];
 		run->mixed = true;
 	}
 	list_append(&run->single, take);
-	take->owner = run;
+	take->run = (unsigned)(run - batch->runs);
 	take->n_twins = 0;
 	take->twins = NULL;
 	batch->n++;
@@ -163,7 +192,7 @@ batch_add(struct batch *batch, struct take *take)
 static void
 unlink_take(struct batch *batch, struct take *take)
 {
-	struct run *run = take->owner;
+	struct run *run = &batch->runs[take->run];
 
 	list_remove(&run->single, take);
 	batch->n--;
@@ -205,9 +234,9 @@ find_twins(struct batch *batch, struct run *run)
 
 	if (run->mixed || run->single.n <= TWINS_MIN || !twins_allow(run->single.first))
 		return;
-	twins_start(&batch->twins, run->single.n);
+	twins_start(batch->twins, run->single.n);
 	for (struct take *t = run->single.first; t; t = t->next) {
-		t->leader = twins_find(&batch->twins, t);
+		t->leader = twins_find(batch->twins, t);
 		led += t->leader != NULL;
 	}
 	if (led >= TWINS_MIN && led >= run->single.n / TWINS_SHARE)
@@ -370,6 +399,21 @@ batch_regather(struct batch *batch)
 			if (batch_add(batch, t) < 0)
 				return;
 		}
+}
+
+struct take *
+batch_take_back(struct batch *batch)
+{
+	struct take *first = NULL;
+	struct take **at = &first;
+
+	for (size_t i = 0; i < batch->n; i++) {
+		*at = batch->entries[i].take;
+		while (*at)
+			at = &(*at)->next;
+	}
+	batch_clear(batch);
+	return first;
 }
 
 bool

@@ -33,15 +33,19 @@
 #define BATCH_KEYS_MAX 2048
 
 struct batch;
+struct twins;
 
-struct batch *batch_new(void) MUST_CHECK; /* NULL: out of memory */
-void batch_free(struct batch *batch);     /* holds no takes */
+/* `twins` is borrowed scratch space that many batches may share: batch_format() alone
+ * uses it. NULL: out of memory. */
+struct batch *batch_new(struct twins *twins) MUST_CHECK;
+void batch_free(struct batch *batch); /* holds no takes */
 
 /* Takes; once it was sent its entries, also of takes that left. */
 size_t batch_size(const struct batch *batch);
 size_t batch_live(const struct batch *batch); /* takes that are still in it */
 /* Takes that the call asked for, also those that left since. */
 size_t batch_asked(const struct batch *batch);
+size_t batch_keys(const struct batch *batch); /* of the takes, or of the call */
 bool batch_has_room(const struct batch *batch, const struct take *take);
 
 /* 0, or ERR_NOMEM and the take is not in it. */
@@ -50,6 +54,9 @@ int batch_add(struct batch *batch, struct take *take) MUST_CHECK;
 /* The call was refused before it ran and charged nothing: those that left are gone, the
  * others gather anew. Before anything may be added again. */
 void batch_regather(struct batch *batch);
+
+/* The same, and all that did not leave are the caller's again: a list over next. */
+struct take *batch_take_back(struct batch *batch);
 
 /*
  * Appends the EVALSHA of all takes that are still in it. around_us is what the server's
@@ -75,6 +82,10 @@ void batch_fail(struct batch *batch, struct store *store, enum store_fault fault
 struct batch_outcome {
 	struct deny_cache *denials; /* in: borrowed, learns of refusals; NULL: nobody */
 	int64_t answered_us;        /* in: clock_mono_us() when the reply came */
+	/* in: gets the command that gives back of each late check that was charged, a
+	 * view; NULL: give_back has one for all of them */
+	void (*on_late)(void *arg, struct slice command);
+	void *arg;
 	int64_t ahead_us; /* in and out: how far the server's clock is ahead of
 	                     clock_mono_us(), about; what each reply proves of it is
 	                     held, so that the quickest ones tell best */
@@ -84,6 +95,8 @@ struct batch_outcome {
 	struct buf give_back; /* an EVAL to send when admitted > 0 */
 	struct take *again;   /* list over next: to be added to a batch anew, since the
 	                         dates that were sent did not fit now_us */
+	struct take *astray;  /* the same, since a key of theirs is on another node of
+	                         the Cluster by now */
 	int64_t now_us;       /* the server's clock; 0: the reply made no sense */
 	enum store_fault fault; /* of the first check that met an error, FAULT_NONE */
 	char detail[TAKE_DETAIL_MAX]; /* what Redis said of it */

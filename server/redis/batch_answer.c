@@ -7,6 +7,7 @@
 #include "redis/fault.h"
 #include "redis/form.h"
 #include "redis/ledger.h"
+#include "redis/redirect.h"
 
 /* How often a take may be asked again with other dates. Once is the rule. */
 #define ASK_MAX 3
@@ -123,10 +124,14 @@ static void
 apply_error(struct take *take, struct store *store, struct slice text,
     struct batch_outcome *out)
 {
-	if (slice_eq_str(text, "DATES"))
+	if (slice_eq_str(text, "DATES")) {
 		ask_again(take, store, out);
-	else
+	} else if (redirect_is_astray(text)) {
+		take->next = out->astray;
+		out->astray = take;
+	} else {
 		fail_one(take, store, text, out);
+	}
 }
 
 /* The same with a ledger, whose element stands in front. */
@@ -224,6 +229,19 @@ read_clock(struct batch *batch, struct batch_outcome *out)
 	batch->moment.decided_us = out->now_us - out->ahead_us;
 }
 
+/* Of a Cluster each check's is told apart: of the keys of many some may have moved. */
+static void
+tell_late(struct give_back *gb, struct batch_outcome *out)
+{
+	if (!out->on_late || gb->n_keys == 0)
+		return;
+	give_back_format(gb, &out->give_back);
+	*gb = (struct give_back){ 0 };
+	if (out->give_back.len > 0)
+		out->on_late(out->arg, buf_slice(&out->give_back));
+	buf_clear(&out->give_back);
+}
+
 int
 batch_apply(struct batch *batch, const struct reply *reply, struct store *store,
     struct batch_outcome *out)
@@ -232,7 +250,7 @@ batch_apply(struct batch *batch, const struct reply *reply, struct store *store,
 	size_t at = 1;
 
 	out->late = out->admitted = 0;
-	out->again = NULL;
+	out->again = out->astray = NULL;
 	out->now_us = 0;
 	out->fault = FAULT_NONE;
 	buf_clear(&out->give_back);
@@ -245,6 +263,7 @@ batch_apply(struct batch *batch, const struct reply *reply, struct store *store,
 	read_clock(batch, out);
 	for (size_t i = 0; i < batch->n; i++) {
 		apply_entry(batch, &batch->entries[i], reply, at, store, &gb, out);
+		tell_late(&gb, out);
 		at += batch->entries[i].n;
 	}
 	give_back_format(&gb, &out->give_back);

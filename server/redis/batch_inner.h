@@ -34,6 +34,8 @@ struct run {
 };
 
 struct batch {
+	struct batch *next, *chain; /* redis/gather's, while it gathers or is spare */
+	uint32_t lane;
 	bool sent;
 	int64_t around_us; /* the server's clock when it was sent, about */
 	struct deny_moment moment;
@@ -41,10 +43,11 @@ struct batch {
 	size_t live;  /* takes that did not leave */
 	size_t asked; /* live, when it was sent */
 	size_t keys;
-	struct run runs[SHAPES_MAX];
-	size_t n_runs;
-	struct entry *entries; /* BATCH_CHECKS_MAX, filled by batch_format() */
-	struct twins twins;    /* batch_format()'s */
+	struct run *runs; /* grown, at most SHAPES_MAX */
+	size_t n_runs, runs_cap;
+	struct entry *entries; /* grown; filled by batch_format() */
+	size_t entries_cap;
+	struct twins *twins; /* borrowed */
 };
 
 /* Empties it. */

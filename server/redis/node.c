@@ -14,18 +14,27 @@
 #include "redis/link.h"
 #include "redis/trip.h"
 
-/* One call is being worked on by Redis while the next one is on its way there. The
+/* A flight is what leaves in one write: one call, or many small ones of a Cluster's
+ * slots. One is being worked on by Redis while the next one is on its way there. The
  * second is sent only when it carries so many checks: a small call costs Redis nearly
  * as much as a large one, and soon the first one's reply lets it leave, grown. */
-#define BATCHES_IN_FLIGHT 2
-#define SECOND_BATCH_MIN 64
+#define FLIGHTS_MAX 2
+#define SECOND_FLIGHT_MIN 64
+/* What a call costs Redis beside its keys, in keys; and when a flight is full: more than
+ * one call is in it only below that. */
+#define CALL_KEYS 32
+#define FLIGHT_KEYS_MAX (CALL_KEYS + BATCH_CHECKS_MAX)
 /* Calls that nobody waits for any more, unanswered for so long: the server is silent. */
 #define SILENCE_US INT64_C(250000)
 /* The same fault of script calls is logged so often at most. */
 #define TELL_AGAIN_US INT64_C(60000000)
 
-/* Batches are kept in a ring in the order of their birth: the first n_sent of them are
- * in flight, the last one gathers. */
+/* One call in flight. */
+struct call {
+	struct batch *batch;
+	bool is_last; /* of its flight */
+};
+
 struct node {
 	struct node_shared *shared;
 	const struct node_ops *ops;
@@ -38,15 +47,16 @@ struct node {
 	struct trips *trips; /* settlements and resets */
 	struct breaker breaker;
 	char trouble[TAKE_DETAIL_MAX]; /* why the breaker is not closed */
-	struct batch **ring;
+	struct gather gather;
+	struct call *ring; /* calls in flight, in the order of sending */
 	size_t head, n, cap;
-	size_t n_sent;
-	struct batch *spare[4]; /* for the next gathering */
-	size_t n_spare;
+	size_t n_flights;
+	int64_t loaded_us;        /* when the script was last sent again */
 	struct loop_timer *timer; /* the earliest deadline */
 	int64_t timer_us;         /* when it will fire; INT64_MAX: not armed */
 	int64_t progress_us;      /* when a reply last came, or the first call went */
 	struct batch_outcome outcome;
+	uint32_t lane;        /* of the reply that is being read */
 	struct take *expired; /* takes that left, before they are told */
 };
 
@@ -56,39 +66,24 @@ cells_of(const struct node *node)
 	return node->shared->store->cells;
 }
 
-static struct batch *
+static struct call *
 ring_at(const struct node *node, size_t i)
 {
-	return node->ring[(node->head + i) % node->cap];
+	return &node->ring[(node->head + i) % node->cap];
 }
 
-/* --- batches ------------------------------------------------------------------ */
-
-static struct batch *
-batch_get(struct node *node)
-{
-	return node->n_spare > 0 ? node->spare[--node->n_spare] : batch_new();
-}
-
-static void
-batch_put(struct node *node, struct batch *batch)
-{
-	if (node->n_spare < ARRAY_LEN(node->spare))
-		node->spare[node->n_spare++] = batch;
-	else
-		batch_free(batch);
-}
+/* --- calls in flight ---------------------------------------------------------- */
 
 static bool
 ring_grow(struct node *node)
 {
 	size_t cap = node->cap ? node->cap * 2 : 8;
-	struct batch **ring = malloc(cap * sizeof(*ring));
+	struct call *ring = malloc(cap * sizeof(*ring));
 
 	if (!ring)
 		return false;
 	for (size_t i = 0; i < node->n; i++)
-		ring[i] = ring_at(node, i);
+		ring[i] = *ring_at(node, i);
 	free(node->ring);
 	node->ring = ring;
 	node->cap = cap;
@@ -96,34 +91,24 @@ ring_grow(struct node *node)
 	return true;
 }
 
+static bool
+ring_push(struct node *node, struct batch *batch)
+{
+	if (node->n == node->cap && !ring_grow(node))
+		return false;
+	*ring_at(node, node->n++) = (struct call){ .batch = batch };
+	return true;
+}
+
 static struct batch *
 ring_pop(struct node *node)
 {
-	struct batch *batch = ring_at(node, 0);
+	struct call call = *ring_at(node, 0);
 
 	node->head = (node->head + 1) % node->cap;
 	node->n--;
-	return batch;
-}
-
-/* The batch that gathers, with room for the take; NULL when out of memory. */
-static struct batch *
-gathering(struct node *node, const struct take *take)
-{
-	struct batch *batch;
-
-	if (node->n > node->n_sent) {
-		batch = ring_at(node, node->n - 1);
-		if (batch_has_room(batch, take))
-			return batch;
-	}
-	if (node->n == node->cap && !ring_grow(node))
-		return NULL;
-	batch = batch_get(node);
-	if (!batch)
-		return NULL;
-	node->ring[(node->head + node->n++) % node->cap] = batch;
-	return batch;
+	node->n_flights -= call.is_last;
+	return call.batch;
 }
 
 /* --- deadlines ---------------------------------------------------------------- */
@@ -167,7 +152,7 @@ tell_expired(struct node *node)
 static bool
 is_stalled(const struct node *node, int64_t now_us)
 {
-	return node->n_sent > 0 && batch_live(ring_at(node, 0)) == 0 &&
+	return node->n > 0 && batch_live(ring_at(node, 0)->batch) == 0 &&
 	    now_us - node->progress_us > LINK_STALL_US;
 }
 
@@ -198,7 +183,7 @@ log_breaker(struct node *node, const char *state)
 static void
 tell_silence(struct node *node, int64_t now_us)
 {
-	if (node->n_sent == 0 || batch_live(ring_at(node, 0)) > 0 ||
+	if (node->n == 0 || batch_live(ring_at(node, 0)->batch) > 0 ||
 	    now_us - node->progress_us < SILENCE_US ||
 	    !breaker_on_silence(&node->breaker))
 		return;
@@ -245,25 +230,39 @@ drop_relief(struct node *node)
 	node->relief = NULL;
 }
 
+/* Returns the earliest deadline that is left. */
+static int64_t
+expire_all(struct node *node, int64_t now_us)
+{
+	int64_t earliest = INT64_MAX;
+	int64_t next;
+
+	for (size_t i = 0; i < node->n; i++) {
+		next =
+		    batch_expire(ring_at(node, i)->batch, now_us, keep_expired, node);
+		if (next < earliest)
+			earliest = next;
+	}
+	for (struct batch *b = gather_first(&node->gather); b; b = gather_next(b)) {
+		next = batch_expire(b, now_us, keep_expired, node);
+		if (next < earliest)
+			earliest = next;
+	}
+	return earliest;
+}
+
 static void
 on_deadline(void *arg)
 {
 	struct node *node = arg;
 	int64_t now_us = clock_mono_us();
-	int64_t earliest = INT64_MAX;
+	int64_t earliest = expire_all(node, now_us);
 
 	node->timer_us = INT64_MAX;
-	for (size_t i = 0; i < node->n; i++) {
-		int64_t next =
-		    batch_expire(ring_at(node, i), now_us, keep_expired, node);
-
-		if (next < earliest)
-			earliest = next;
-	}
 	tell_silence(node, now_us);
 	if (is_stalled(node, now_us))
 		seek_relief(node);
-	else if (node->n_sent > 0 && earliest > node->progress_us + LINK_STALL_US &&
+	else if (node->n > 0 && earliest > node->progress_us + LINK_STALL_US &&
 	    node->progress_us + LINK_STALL_US > now_us)
 		earliest = node->progress_us + LINK_STALL_US + 1;
 	if (earliest != INT64_MAX)
@@ -274,8 +273,8 @@ on_deadline(void *arg)
 /* --- refusals that are remembered ------------------------------------------------ */
 
 /* Counters were changed by other than charges. */
-static void
-forget_denials(struct node *node)
+void
+node_forget_denials(struct node *node)
 {
 	if (node->shared->epoch)
 		deny_epoch_end(node->shared->epoch);
@@ -296,53 +295,99 @@ refuse_known(struct node *node, struct take *take)
 
 static void on_reply(void *arg, const struct reply *reply);
 
-/* Sends one batch; false when there was nothing in it to send. */
 static bool
-send_batch(struct node *node, struct batch *batch)
+is_asking(uint32_t lane)
 {
+	return lane & LANE_ASKING;
+}
+
+static void
+on_asking(void *arg, const struct reply *reply)
+{
+	(void)arg;
+	(void)reply;
+}
+
+/* Says that the next command is for a slot that is on its way to this node. */
+static bool
+send_asking(struct node *node)
+{
+	buf_add_str(link_out(node->link), "*1\r\n$6\r\nASKING\r\n");
+	return link_expect(node->link, on_asking, NULL) == 0;
+}
+
+/* Sends the batch that gathers longest. On failure the link is dropped, and on_down()
+ * has failed all batches. */
+static bool
+send_batch(struct node *node)
+{
+	struct batch *batch = gather_first(&node->gather);
 	int64_t now_us = clock_mono_us();
 
-	if (!batch_format(batch, link_take_sha(node->link),
-		now_us + node->outcome.ahead_us, link_out(node->link)))
+	if (batch_live(batch) == 0) { /* all its takes had left */
+		gather_put(&node->gather, gather_pop(&node->gather));
+		return true;
+	}
+	if (is_asking(gather_lane(batch)) && !send_asking(node))
 		return false;
+	if (!ring_push(node, batch)) {
+		link_drop(node->link, FAULT_OTHER, "out of memory");
+		return false;
+	}
+	gather_pop(&node->gather);
+	(void)batch_format(batch, link_take_sha(node->link),
+	    now_us + node->outcome.ahead_us, link_out(node->link));
 	batch_moment(batch)->sent_us = now_us;
 	if (node->shared->epoch)
 		batch_moment(batch)->epoch = deny_epoch_now(node->shared->epoch);
 	metric_add(cells_of(node), METRIC_STORE_BATCHES, 1);
-	if (node->n_sent == 0)
-		node->progress_us = now_us;
-	node->n_sent++;
 	breaker_on_sent(&node->breaker);
-	/* On failure the link is dropped and on_down fails the batch. */
 	return link_expect(node->link, on_reply, node) == 0;
 }
 
-/* Whether the batch behind those in flight may leave. */
+/* Sends as many batches as one flight has room for. False when the link was dropped. */
+static bool
+send_flight(struct node *node)
+{
+	size_t begun = node->n;
+	size_t work = 0;
+	struct batch *batch;
+
+	if (begun == 0)
+		node->progress_us = clock_mono_us();
+	while ((batch = gather_first(&node->gather))) {
+		size_t more = CALL_KEYS + batch_keys(batch);
+
+		if (node->n > begun && work + more > FLIGHT_KEYS_MAX)
+			break;
+		work += more;
+		if (!send_batch(node))
+			return false;
+	}
+	if (node->n > begun) {
+		ring_at(node, node->n - 1)->is_last = true;
+		node->n_flights++;
+	}
+	return true;
+}
+
+/* Whether another flight may leave. */
 static bool
 may_send(const struct node *node)
 {
-	if (!link_ready(node->link) || node->n == node->n_sent)
+	if (!link_ready(node->link) || !gather_first(&node->gather))
 		return false;
-	return node->n_sent == 0 ||
-	    (node->n_sent < BATCHES_IN_FLIGHT &&
-		batch_live(ring_at(node, node->n_sent)) >= SECOND_BATCH_MIN);
+	return node->n_flights == 0 ||
+	    (node->n_flights < FLIGHTS_MAX &&
+		gather_holds(&node->gather, SECOND_FLIGHT_MIN));
 }
 
 static void
 send_gathered(struct node *node)
 {
-	while (may_send(node)) {
-		struct batch *batch = ring_at(node, node->n_sent);
-
-		if (send_batch(node, batch) || !link_ready(node->link))
-			continue;
-		/* All its takes had left. Nothing is behind an empty batch but newer
-		 * ones; they move up. */
-		for (size_t i = node->n_sent; i + 1 < node->n; i++)
-			node->ring[(node->head + i) % node->cap] = ring_at(node, i + 1);
-		node->n--;
-		batch_put(node, batch);
-	}
+	while (may_send(node))
+		if (!send_flight(node))
+			return;
 }
 
 static void
@@ -350,7 +395,7 @@ on_given_back(void *arg, const struct reply *reply)
 {
 	struct node *node = arg;
 
-	forget_denials(node);
+	node_forget_denials(node);
 	if (reply && reply->kind == REPLY_INT)
 		metric_add(
 		    cells_of(node), METRIC_STORE_GIVEN_BACK, reply->values[0].number);
@@ -370,22 +415,28 @@ handle_late(struct node *node)
 		return; /* the link is dropped, and says so */
 }
 
+static void
+on_late(void *arg, struct slice command)
+{
+	struct node *node = arg;
+
+	node->ops->on_late(node->arg, node->lane, command);
+}
+
 /* The script is not there (SCRIPT FLUSH, a restart behind a proxy): nothing ran, so
- * the call is made again, behind a SCRIPT LOAD. */
+ * the call is made again, behind a SCRIPT LOAD; many calls of a flight behind one. */
 static void
 send_again(struct node *node, struct batch *batch)
 {
-	node->n_sent--;
-	if (link_load_take(node->link) < 0)
-		return;
+	bool load = batch_moment(batch)->sent_us >= node->loaded_us;
+
 	batch_regather(batch); /* or a take that joins it now would be lost */
-	/* It was the first in flight and goes behind those in flight; their replies
-	 * come first. */
-	ring_pop(node);
-	for (size_t i = node->n; i > node->n_sent; i--)
-		node->ring[(node->head + i) % node->cap] = ring_at(node, i - 1);
-	node->ring[(node->head + node->n_sent) % node->cap] = batch;
-	node->n++;
+	gather_push(&node->gather, batch);
+	if (load) {
+		node->loaded_us = clock_mono_us() + 1;
+		if (link_load_take(node->link) < 0)
+			return;
+	}
 	send_gathered(node);
 }
 
@@ -433,9 +484,11 @@ fail_batch(struct node *node, struct batch *batch, struct slice text)
 	snprintf(detail, sizeof(detail), "%.*s", SLICE_ARG(text));
 	node->shared->waiting -= batch_live(batch);
 	batch_fail(batch, node->shared->store, fault, detail);
-	batch_put(node, batch);
+	gather_put(&node->gather, batch);
 	tell_fault(node, fault, detail);
 	note_failure(node, detail);
+	if (fault == FAULT_CLUSTER && node->ops->on_cluster_down)
+		node->ops->on_cluster_down(node->arg);
 	/* A master that became a replica: the introduction finds out, and waits. */
 	if (fault == FAULT_READONLY)
 		link_drop(node->link, fault, detail);
@@ -443,10 +496,10 @@ fail_batch(struct node *node, struct batch *batch, struct slice text)
 
 /* A take that is in no batch joins the one that gathers. */
 static void
-gather(struct node *node, struct take *take)
+gather_take(struct node *node, struct take *take, uint32_t lane)
 {
 	struct batch *batch = node->shared->waiting < node->shared->waiting_max
-	    ? gathering(node, take)
+	    ? gather_for(&node->gather, lane, take)
 	    : NULL;
 
 	if (!batch || batch_add(batch, take) < 0) {
@@ -465,8 +518,63 @@ gather_again(struct node *node, struct take *again)
 		struct take *take = again;
 
 		again = take->next;
-		gather(node, take);
+		gather_take(node, take, node->lane);
 	}
+}
+
+/* Whether the call was refused since its keys are on another node; then its takes are
+ * the owner's. */
+static bool
+redirected(struct node *node, struct batch *batch, struct slice text)
+{
+	struct redirect where;
+	struct refused refused = { 0 };
+
+	if (!node->ops->on_refused || !redirect_parse(text, node_address(node), &where))
+		return false;
+	note_success(node); /* it is alive, and knows better */
+	node->shared->waiting -= batch_live(batch);
+	refused.takes = batch_take_back(batch);
+	gather_put(&node->gather, batch);
+	node->ops->on_refused(node->arg, &refused, &where);
+	return true;
+}
+
+/* Keys moved away while the script ran; nothing of these takes was charged. */
+static void
+hand_astray(struct node *node, struct take *takes)
+{
+	const struct redirect where = { .kind = REDIRECT_TRYAGAIN, .slot = -1 };
+	const struct refused refused = { .takes = takes };
+
+	if (takes && node->ops->on_refused)
+		node->ops->on_refused(node->arg, &refused, &where);
+	while (takes && !node->ops->on_refused) {
+		struct take *take = takes;
+
+		takes = take->next;
+		store_fail(node->shared->store, take, FAULT_CLUSTER, NULL);
+	}
+}
+
+static void
+apply_reply(struct node *node, struct batch *batch, const struct reply *reply)
+{
+	struct batch_outcome *outcome = &node->outcome;
+
+	note_success(node);
+	node->shared->waiting -= batch_live(batch);
+	outcome->answered_us = node->progress_us;
+	if (batch_apply(batch, reply, node->shared->store, outcome) < 0)
+		link_drop(node->link, FAULT_OTHER, "a script's answer made no sense");
+	gather_put(&node->gather, batch);
+	gather_again(node, outcome->again);
+	hand_astray(node, outcome->astray);
+	if (outcome->fault != FAULT_NONE)
+		tell_fault(node, outcome->fault, outcome->detail);
+	handle_late(node);
+	if (outcome->fault == FAULT_READONLY)
+		link_drop(node->link, FAULT_READONLY, outcome->detail);
 }
 
 static void
@@ -479,29 +587,14 @@ on_reply(void *arg, const struct reply *reply)
 		return; /* on_down fails all batches at once */
 	node->progress_us = clock_mono_us();
 	drop_relief(node);
-	if (reply->kind == REPLY_ERROR &&
-	    redis_fault_is_noscript(reply_text(reply, 0))) {
-		send_again(node, ring_at(node, 0));
-		return;
-	}
 	batch = ring_pop(node);
-	node->n_sent--;
-	if (reply->kind == REPLY_ERROR) {
+	node->lane = gather_lane(batch);
+	if (reply->kind != REPLY_ERROR)
+		apply_reply(node, batch, reply);
+	else if (redis_fault_is_noscript(reply_text(reply, 0)))
+		send_again(node, batch);
+	else if (!redirected(node, batch, reply_text(reply, 0)))
 		fail_batch(node, batch, reply_text(reply, 0));
-		return;
-	}
-	note_success(node);
-	node->shared->waiting -= batch_live(batch);
-	node->outcome.answered_us = node->progress_us;
-	if (batch_apply(batch, reply, node->shared->store, &node->outcome) < 0)
-		link_drop(node->link, FAULT_OTHER, "a script's answer made no sense");
-	batch_put(node, batch);
-	gather_again(node, node->outcome.again);
-	if (node->outcome.fault != FAULT_NONE)
-		tell_fault(node, node->outcome.fault, node->outcome.detail);
-	handle_late(node);
-	if (node->outcome.fault == FAULT_READONLY)
-		link_drop(node->link, FAULT_READONLY, node->outcome.detail);
 }
 
 static void
@@ -530,6 +623,26 @@ on_missed(void *arg)
 }
 
 static void
+fail_and_put(
+    struct node *node, struct batch *batch, enum store_fault fault, const char *why)
+{
+	node->shared->waiting -= batch_live(batch);
+	batch_fail(batch, node->shared->store, fault, why);
+	gather_put(&node->gather, batch);
+}
+
+/* Done may start takes: they fail at once, since the link is not ready. */
+static void
+fail_all(struct node *node, enum store_fault fault, const char *why)
+{
+	while (node->n > 0)
+		fail_and_put(node, ring_pop(node), fault, why);
+	while (gather_first(&node->gather))
+		fail_and_put(node, gather_pop(&node->gather), fault, why);
+	node->n_flights = 0;
+}
+
+static void
 on_down(void *arg)
 {
 	struct node *node = arg;
@@ -539,19 +652,11 @@ on_down(void *arg)
 	if (link_ready(node->link))
 		return; /* it is the relief that waited */
 	drop_relief(node);
-	for (size_t i = 0; i < node->n_sent; i++)
+	for (size_t i = 0; i < node->n; i++)
 		metric_add(cells_of(node), METRIC_STORE_LOST,
-		    (int64_t)batch_asked(ring_at(node, i)));
-	forget_denials(node); /* who knows what it will hold when it is back */
-	node->n_sent = 0;
-	/* Done may start takes: they fail at once, since the link is not ready. */
-	while (node->n > 0) {
-		struct batch *batch = ring_pop(node);
-
-		node->shared->waiting -= batch_live(batch);
-		batch_fail(batch, node->shared->store, fault, why);
-		batch_put(node, batch);
-	}
+		    (int64_t)batch_asked(ring_at(node, i)->batch));
+	node_forget_denials(node); /* who knows what it will hold when it is back */
+	fail_all(node, fault, why);
 	if (node->ops->on_down)
 		node->ops->on_down(node->arg);
 }
@@ -578,7 +683,7 @@ is_open_to(struct node *node)
 }
 
 void
-node_take(struct node *node, struct take *take)
+node_take(struct node *node, struct take *take, uint32_t lane)
 {
 	const char *why;
 
@@ -590,17 +695,40 @@ node_take(struct node *node, struct take *take)
 	}
 	take->asked = 0;
 	if (!refuse_known(node, take))
-		gather(node, take);
+		gather_take(node, take, lane);
+}
+
+bool
+node_call(struct node *node, uint32_t lane, struct slice command, link_reply_fn *fn,
+    void *arg)
+{
+	if (!link_ready(node->link) || (is_asking(lane) && !send_asking(node)))
+		return false;
+	buf_add_slice(link_out(node->link), command);
+	return link_expect(node->link, fn, arg) == 0;
+}
+
+bool
+node_is_idle(const struct node *node)
+{
+	return node->n == 0 && !gather_first(&node->gather) &&
+	    trips_are_idle(node->trips);
+}
+
+const struct address *
+node_address(const struct node *node)
+{
+	return link_address(node->link);
 }
 
 void
-node_settle(struct node *node, struct settle *settle)
+node_settle(struct node *node, struct settle *settle, uint32_t lane)
 {
 	const char *why;
 	enum store_fault fault;
 
 	if (is_open_to(node)) {
-		trips_settle(node->trips, settle);
+		trips_settle(node->trips, settle, is_asking(lane));
 		return;
 	}
 	fault = node_fault(node, &why);
@@ -608,13 +736,13 @@ node_settle(struct node *node, struct settle *settle)
 }
 
 void
-node_reset(struct node *node, struct reset *reset)
+node_reset(struct node *node, struct reset *reset, uint32_t lane)
 {
 	const char *why;
 	enum store_fault fault;
 
 	if (is_open_to(node)) {
-		trips_reset(node->trips, reset);
+		trips_reset(node->trips, reset, is_asking(lane));
 		return;
 	}
 	fault = node_fault(node, &why);
@@ -648,7 +776,7 @@ static const struct link_ops link_events = { on_ready, on_down, on_missed };
 static void
 on_trip_made(void *arg)
 {
-	forget_denials(arg);
+	node_forget_denials(arg);
 }
 
 static void
@@ -667,6 +795,22 @@ on_trip_fault(void *arg, enum store_fault fault, const char *detail)
 		link_drop(node->link, fault, detail);
 }
 
+/* A redirected settlement or reset is the owner's again. */
+static bool
+on_trip_refused(
+    void *arg, struct settle *settle, struct reset *reset, struct slice text)
+{
+	struct node *node = arg;
+	struct redirect where;
+	const struct refused refused = { .settle = settle, .reset = reset };
+
+	if (!node->ops->on_refused || !redirect_parse(text, node_address(node), &where))
+		return false;
+	if (settle || reset)
+		node->ops->on_refused(node->arg, &refused, &where);
+	return true;
+}
+
 static struct trips *
 new_trips(struct node *node)
 {
@@ -678,6 +822,7 @@ new_trips(struct node *node)
 		.on_made = on_trip_made,
 		.on_stalled = on_trip_stalled,
 		.on_fault = on_trip_fault,
+		.on_refused = on_trip_refused,
 		.arg = node,
 	};
 
@@ -710,7 +855,10 @@ node_new(struct node_shared *shared, const struct address *address,
 	node->ops = ops;
 	node->arg = arg;
 	node->timer_us = INT64_MAX;
+	gather_init(&node->gather, &shared->twins);
 	node->outcome.denials = shared->denials;
+	node->outcome.on_late = ops->on_late ? on_late : NULL;
+	node->outcome.arg = node;
 	node->outcome.ahead_us = clock_real_us() - clock_mono_us();
 	if (!open_parts(node, address)) {
 		node_free(node);
@@ -727,16 +875,8 @@ node_free(struct node *node)
 	drop_relief(node);
 	link_free(node->link);
 	trips_free(node->trips);
-	while (node->n > 0) {
-		struct batch *batch = ring_pop(node);
-
-		node->shared->waiting -= batch_live(batch);
-		batch_fail(
-		    batch, node->shared->store, FAULT_DISCONNECTED, "shutting down");
-		batch_free(batch);
-	}
-	for (size_t i = 0; i < node->n_spare; i++)
-		batch_free(node->spare[i]);
+	fail_all(node, FAULT_DISCONNECTED, "shutting down");
+	gather_fini(&node->gather);
 	loop_timer_free(node->timer);
 	buf_fini(&node->outcome.give_back);
 	free(node->ring);

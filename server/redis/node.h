@@ -19,6 +19,10 @@
 #include "base/attr.h"
 #include "net/loop.h"
 #include "net/tls.h"
+#include "redis/gather.h"
+#include "redis/link.h"
+#include "redis/redirect.h"
+#include "redis/twins.h"
 #include "redis/url.h"
 #include "store/deny_cache.h"
 #include "store/store.h"
@@ -36,6 +40,15 @@ struct node_shared {
 	struct deny_cache *denials;   /* NULL: refusals are not remembered */
 	struct deny_epoch *epoch;     /* of denials; else NULL */
 	int64_t told_us[FAULT_COUNT]; /* when each was last logged; 0: never */
+	struct twins twins;           /* scratch of all batches */
+};
+
+/* What a node of a Cluster has refused before it ran, so that it may be asked for again,
+ * elsewhere: takes as a list over next, or one of the other two. */
+struct refused {
+	struct take *takes;
+	struct settle *settle;
+	struct reset *reset;
 };
 
 struct node_ops {
@@ -44,6 +57,14 @@ struct node_ops {
 	void (*on_down)(void *arg);
 	/* It could not be reached, or is a replica. NULL: nobody asks. */
 	void (*on_missed)(void *arg);
+	/* All is the owner's again. NULL: it fails, as the call of a single server. */
+	void (*on_refused)(
+	    void *arg, const struct refused *refused, const struct redirect *where);
+	/* Gives back what a late check was charged: one command, a view, of which all
+	 * keys are in the lane's slot. NULL: the node sends it itself. */
+	void (*on_late)(void *arg, uint32_t lane, struct slice command);
+	/* CLUSTERDOWN. NULL: nobody asks. */
+	void (*on_cluster_down)(void *arg);
 };
 
 /* `shared`, `ops` and `arg` are borrowed, `address` is copied. Begins to connect at the
@@ -60,11 +81,22 @@ bool node_ready(const struct node *node);
 /* Why it is not ready: the last fault and its text. */
 enum store_fault node_fault(const struct node *node, const char **text);
 
-/* As those of struct store_ops. While the node is ready, done runs before node_take()
- * returns only for what is known to be refused, or is too much. */
-void node_take(struct node *node, struct take *take);
-void node_settle(struct node *node, struct settle *settle);
-void node_reset(struct node *node, struct reset *reset);
+/* As those of struct store_ops, of the lane (redis/gather) that all keys are in; of a
+ * settlement or reset LANE_ASKING alone counts. While the node is ready, done runs before
+ * node_take() returns only for what is known to be refused, or is too much. */
+void node_take(struct node *node, struct take *take, uint32_t lane);
+void node_settle(struct node *node, struct settle *settle, uint32_t lane);
+void node_reset(struct node *node, struct reset *reset, uint32_t lane);
 void node_flush(struct node *node);
+
+/* Sends one whole command. False: it was not sent, and fn is not called. */
+bool node_call(struct node *node, uint32_t lane, struct slice command,
+    link_reply_fn *fn, void *arg) MUST_CHECK;
+/* Counters were changed by what was sent so. */
+void node_forget_denials(struct node *node);
+
+/* Whether nothing is gathered or in flight but what went by node_call(). */
+bool node_is_idle(const struct node *node);
+const struct address *node_address(const struct node *node);
 
 #endif

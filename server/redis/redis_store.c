@@ -22,19 +22,19 @@ self(struct store *store)
 static void
 redis_take(struct store *store, struct take *take)
 {
-	node_take(self(store)->node, take);
+	node_take(self(store)->node, take, 0);
 }
 
 static void
 redis_settle(struct store *store, struct settle *settle)
 {
-	node_settle(self(store)->node, settle);
+	node_settle(self(store)->node, settle, 0);
 }
 
 static void
 redis_reset(struct store *store, struct reset *reset)
 {
-	node_reset(self(store)->node, reset);
+	node_reset(self(store)->node, reset, 0);
 }
 
 static void

@@ -96,15 +96,10 @@ static void *
 on_array(const redisReadTask *task, int n)
 #endif
 {
-	struct reply *reply = task->privdata;
-
-	(void)n;
-	if (task->parent) {
-		reply->failed = true;
-		return reply;
-	}
-	begin(reply, REPLY_ARRAY);
-	return reply;
+	if (task->parent)
+		return put(task, REPLY_ARRAY, (int64_t)n, NULL, 0);
+	begin(task->privdata, REPLY_ARRAY);
+	return task->privdata;
 }
 
 static void

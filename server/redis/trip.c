@@ -23,6 +23,7 @@ struct trip {
 	struct reset *reset;
 	int64_t sent_us;   /* when the command under way was sent */
 	unsigned reads;    /* of the record */
+	bool asking;       /* of a node that the slot is on its way to */
 	struct buf record; /* of a settlement, as it was read */
 };
 
@@ -199,6 +200,21 @@ on_timer(void *arg)
 
 /* --- replies -------------------------------------------------------------------- */
 
+/* Whether the owner begins anew, elsewhere; then the trip is over. */
+static bool
+trip_refused(struct trip *trip, struct slice text)
+{
+	struct trips *trips = trip->trips;
+	struct settle *settle = trip->settle;
+	struct reset *reset = trip->reset;
+
+	if (!trips->options.on_refused ||
+	    !trips->options.on_refused(trips->options.arg, settle, reset, text))
+		return false;
+	trip_free(trip);
+	return true;
+}
+
 /* Whether the reply says that the trip is over, and then it is. */
 static bool
 trip_failed(struct trip *trip, const struct reply *reply)
@@ -217,6 +233,8 @@ trip_failed(struct trip *trip, const struct reply *reply)
 	if (reply->kind != REPLY_ERROR)
 		return false;
 	text = reply_text(reply, 0);
+	if (trip_refused(trip, text))
+		return true;
 	fault = redis_fault_of(text);
 	snprintf(detail, sizeof(detail), "%.*s", SLICE_ARG(text));
 	trip_end_failed(trip, fault, detail);
@@ -224,14 +242,35 @@ trip_failed(struct trip *trip, const struct reply *reply)
 	return true;
 }
 
+static void
+on_asking(void *arg, const struct reply *reply)
+{
+	(void)arg;
+	(void)reply;
+}
+
+/* Where to append a command, followed by trip_expect(). */
+static struct buf *
+trip_out(struct trip *trip)
+{
+	struct buf *out = link_out(trip->trips->options.link);
+
+	if (trip->asking)
+		buf_add_str(out, "*1\r\n$6\r\nASKING\r\n");
+	return out;
+}
+
 /* The command was appended: its reply goes to fn. */
 static void
 trip_expect(struct trip *trip, link_reply_fn *fn)
 {
+	struct link *link = trip->trips->options.link;
+
 	trip->sent_us = clock_mono_us();
 	arm(trip->trips, trip_due_us(trip));
 	/* Without memory the link is dropped, but this reply is not owed. */
-	if (link_expect(trip->trips->options.link, fn, trip) < 0)
+	if ((trip->asking && link_expect(link, on_asking, NULL) < 0) ||
+	    link_expect(link, fn, trip) < 0)
 		trip_end_failed(trip, FAULT_OTHER, "out of memory");
 }
 
@@ -300,7 +339,7 @@ call_script(struct trip *trip, bool whole)
 		    trip, FAULT_WRONGTYPE, "the record of a reservation is none");
 		return;
 	}
-	out = link_out(link);
+	out = trip_out(trip);
 	buf_printf(out, "*%zu\r\n", 4 + record.n + SETTLE_ARGS);
 	form_add_bulk(out, slice_str(whole ? "EVAL" : "EVALSHA"));
 	form_add_bulk(out, whole ? slice_str(lua_settle) : link_settle_sha(link));
@@ -344,7 +383,7 @@ on_record(void *arg, const struct reply *reply)
 static void
 read_record(struct trip *trip)
 {
-	struct buf *out = link_out(trip->trips->options.link);
+	struct buf *out;
 
 	if (!trip->settle) {
 		trip_free(trip);
@@ -354,6 +393,7 @@ read_record(struct trip *trip)
 		trip_end_failed(trip, FAULT_OTHER, "its record keeps changing");
 		return;
 	}
+	out = trip_out(trip);
 	buf_add_str(out, "*2\r\n$3\r\nGET\r\n");
 	form_add_bulk(out, trip->settle->key);
 	trip_expect(trip, on_record);
@@ -387,7 +427,7 @@ on_reset(void *arg, const struct reply *reply)
 static void
 send_reset(struct trip *trip)
 {
-	struct buf *out = link_out(trip->trips->options.link);
+	struct buf *out = trip_out(trip);
 	const struct reset *reset = trip->reset;
 
 	buf_printf(out, "*%zu\r\n", 1 + reset->n);
@@ -416,7 +456,7 @@ trip_begin(struct trips *trips, enum store_fault *fault, const char **detail)
 }
 
 void
-trips_settle(struct trips *trips, struct settle *settle)
+trips_settle(struct trips *trips, struct settle *settle, bool asking)
 {
 	enum store_fault fault;
 	const char *detail;
@@ -427,11 +467,12 @@ trips_settle(struct trips *trips, struct settle *settle)
 		return;
 	}
 	trip->settle = settle;
+	trip->asking = asking;
 	read_record(trip);
 }
 
 void
-trips_reset(struct trips *trips, struct reset *reset)
+trips_reset(struct trips *trips, struct reset *reset, bool asking)
 {
 	enum store_fault fault;
 	const char *detail;
@@ -442,7 +483,14 @@ trips_reset(struct trips *trips, struct reset *reset)
 		return;
 	}
 	trip->reset = reset;
+	trip->asking = asking;
 	send_reset(trip);
+}
+
+bool
+trips_are_idle(const struct trips *trips)
+{
+	return !trips->first;
 }
 
 struct trips *

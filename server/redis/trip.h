@@ -13,6 +13,8 @@
 #ifndef REDIS_TRIP_H
 #define REDIS_TRIP_H
 
+#include <stdbool.h>
+
 #include "base/attr.h"
 #include "net/loop.h"
 #include "redis/link.h"
@@ -31,6 +33,10 @@ struct trips_options {
 	void (*on_made)(void *arg);
 	/* What went wrong with a command, for those who can mend it. */
 	void (*on_fault)(void *arg, enum store_fault fault, const char *detail);
+	/* A command was refused before it ran, with that error. True: what was asked for,
+	 * if anybody still asks, is the owner's again; false: it fails. */
+	bool (*on_refused)(
+	    void *arg, struct settle *settle, struct reset *reset, struct slice text);
 	void *arg;
 };
 
@@ -43,8 +49,10 @@ void trips_free(struct trips *trips);
  * end. */
 void trips_set_link(struct trips *trips, struct link *link);
 
-/* Done may run before the return. */
-void trips_settle(struct trips *trips, struct settle *settle);
-void trips_reset(struct trips *trips, struct reset *reset);
+/* Done may run before the return. asking: each command goes behind ASKING. */
+void trips_settle(struct trips *trips, struct settle *settle, bool asking);
+void trips_reset(struct trips *trips, struct reset *reset, bool asking);
+
+bool trips_are_idle(const struct trips *trips);
 
 #endif

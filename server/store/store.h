@@ -133,7 +133,10 @@ struct take {
 	/* the store's own while the take is under way */
 	struct take *prev, *next;
 	void *owner;
+	unsigned run;   /* of its batch */
 	unsigned asked; /* how often it had to be asked again */
+	unsigned moves; /* how often a Cluster sent it elsewhere */
+	int64_t due_us; /* when it is sent there */
 	unsigned n_twins;
 	struct take *twins, *last_twin; /* takes that ask for the same, told with it */
 	struct take *leader;            /* the one that it is told with */

@@ -11,6 +11,9 @@
 #include <cmocka.h>
 
 #include "redis/batch.h"
+#include "redis/twins.h"
+
+static struct twins scratch;
 
 #define NOW_US INT64_C(1767225601500000) /* 2026-01-01T00:00:01.5Z */
 
@@ -67,7 +70,7 @@ read_reply(struct reply_reader *reader, const char *text)
 static void
 test_runs(void **state)
 {
-	struct batch *b = batch_new();
+	struct batch *b = batch_new(&scratch);
 	struct fixture f[4];
 	struct buf out = { 0 };
 	const char *call;
@@ -97,7 +100,7 @@ static void
 test_limits_alike(void **state)
 {
 	struct limit other, less = minute;
-	struct batch *b = batch_new();
+	struct batch *b = batch_new(&scratch);
 	struct fixture f[3];
 	struct buf out = { 0 };
 
@@ -124,7 +127,7 @@ test_limits_alike(void **state)
 static void
 test_answers(void **state)
 {
-	struct batch *b = batch_new();
+	struct batch *b = batch_new(&scratch);
 	struct reply_reader *reader = reply_reader_new();
 	struct batch_outcome outcome = { 0 };
 	struct buf out = { 0 };
@@ -175,7 +178,7 @@ test_answer_that_does_not_fit(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(replies) / sizeof(replies[0]); i++) {
-		struct batch *b = batch_new();
+		struct batch *b = batch_new(&scratch);
 		struct reply_reader *reader = reply_reader_new();
 		struct batch_outcome outcome = { 0 };
 		struct buf out = { 0 };
@@ -210,7 +213,7 @@ on_left(void *arg, struct take *take)
 static void
 test_leaving(void **state)
 {
-	struct batch *b = batch_new();
+	struct batch *b = batch_new(&scratch);
 	struct reply_reader *reader = reply_reader_new();
 	struct batch_outcome outcome = { 0 };
 	struct buf out = { 0 };
@@ -259,7 +262,7 @@ test_leaving(void **state)
 static void
 test_look(void **state)
 {
-	struct batch *b = batch_new();
+	struct batch *b = batch_new(&scratch);
 	struct reply_reader *reader = reply_reader_new();
 	struct batch_outcome outcome = { 0 };
 	struct buf out = { 0 };
@@ -303,7 +306,7 @@ test_look(void **state)
 static void
 test_shadow(void **state)
 {
-	struct batch *b = batch_new();
+	struct batch *b = batch_new(&scratch);
 	struct reply_reader *reader = reply_reader_new();
 	struct batch_outcome outcome = { 0 };
 	struct buf out = { 0 };
@@ -358,7 +361,7 @@ test_shadow(void **state)
 static void
 test_again(void **state)
 {
-	struct batch *b = batch_new();
+	struct batch *b = batch_new(&scratch);
 	struct buf out = { 0 };
 	struct fixture f[3];
 
@@ -394,7 +397,7 @@ test_many_shapes(void **state)
 	enum { N = 60 };
 	static struct fixture f[N];
 	static char keys[N][8];
-	struct batch *b = batch_new();
+	struct batch *b = batch_new(&scratch);
 	struct reply_reader *reader = reply_reader_new();
 	struct batch_outcome outcome = { 0 };
 	struct buf out = { 0 };
@@ -467,7 +470,7 @@ test_ledger_call(void **state)
 				PRINT) "$6\r\nledger\r\n$1\r\n0\r\n$4\r\n5000\r\n$"
 				       "1\r\n-\r\n"
 				       "$1\r\n1\r\n$1\r\n0\r\n" BULK32(HOLDER);
-	struct batch *b = batch_new();
+	struct batch *b = batch_new(&scratch);
 	struct ledger ledgers[4];
 	struct fixture f[5];
 	struct buf out = { 0 };
@@ -501,7 +504,7 @@ test_ledger_call(void **state)
 static void
 test_ledgers_that_differ(void **state)
 {
-	struct batch *b = batch_new();
+	struct batch *b = batch_new(&scratch);
 	struct ledger ledgers[6];
 	struct fixture f[6];
 	struct buf out = { 0 };
@@ -538,7 +541,7 @@ test_ledger_answers(void **state)
 				     "$9\r\nWRONGTYPE\r\n:0\r\n:0\r\n:0\r\n"
 				     "$27\r\nREPLAYED 1767225600000001 -\r\n"
 				     ":0\r\n";
-	struct batch *b = batch_new();
+	struct batch *b = batch_new(&scratch);
 	struct reply_reader *reader = reply_reader_new();
 	struct batch_outcome outcome = { 0 };
 	struct ledger ledgers[6];
@@ -588,7 +591,7 @@ test_ledger_answers(void **state)
 static void
 test_ledger_look(void **state)
 {
-	struct batch *b = batch_new();
+	struct batch *b = batch_new(&scratch);
 	struct reply_reader *reader = reply_reader_new();
 	struct batch_outcome outcome = { 0 };
 	struct ledger ledgers[2];
@@ -637,7 +640,7 @@ test_ledger_leaving(void **state)
 	static const char *const names[] = { "i0", "h0", "k0", "K0", "i1", "#" HOLDER,
 		"k1", "K1", "i2", "h2", "k2", "K2", "i3", "h3", "k3", "K3", "i4", "h4",
 		"k4", "K4", NULL, "h5", "k5", "K5" };
-	struct batch *b = batch_new();
+	struct batch *b = batch_new(&scratch);
 	struct reply_reader *reader = reply_reader_new();
 	struct batch_outcome outcome = { 0 };
 	struct ledger ledgers[6];
@@ -687,7 +690,7 @@ static void
 test_ledger_leaving_without_reservation(void **state)
 {
 	static const char start[] = "$51\r\n" PRINT " 1767225601500000 -\r\n$0\r\n\r\n";
-	struct batch *b = batch_new();
+	struct batch *b = batch_new(&scratch);
 	struct reply_reader *reader = reply_reader_new();
 	struct batch_outcome outcome = { 0 };
 	struct ledger ledger;

@@ -13,6 +13,8 @@
 #include "redis/batch.h"
 #include "redis/twins.h"
 
+static struct twins scratch;
+
 #define NOW_US INT64_C(1767225601500000) /* 2026-01-01T00:00:01.5Z */
 #define N 10
 
@@ -47,7 +49,8 @@ setup(void **state)
 {
 	static struct fixture f;
 
-	f = (struct fixture){ .batch = batch_new(), .reader = reply_reader_new() };
+	f = (struct fixture){ .batch = batch_new(&scratch),
+		.reader = reply_reader_new() };
 	n_done = 0;
 	*state = &f;
 	return 0;

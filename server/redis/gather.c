@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: ISC */
+#include "redis/gather.h"
+
+#include <string.h>
+
+#include "redis/batch_inner.h"
+
+/* Small batches are cheap to keep and many; a few large ones are enough. */
+#define SPARE_MAX 512
+#define SPARE_LARGE_MAX 4
+#define LARGE_ENTRIES 16
+
+void
+gather_init(struct gather *gather, struct twins *twins)
+{
+	memset(gather, 0, sizeof(*gather));
+	gather->twins = twins;
+}
+
+void
+gather_fini(struct gather *gather)
+{
+	struct batch *batch;
+
+	while ((batch = gather->spare)) {
+		gather->spare = batch->next;
+		batch_free(batch);
+	}
+	gather->n_spare = 0;
+}
+
+static struct batch **
+bucket_of(struct gather *gather, uint32_t lane)
+{
+	return &gather->buckets[(lane ^ lane >> 8) % GATHER_BUCKETS];
+}
+
+/* Where the batch that may grow hangs, of that lane. */
+static struct batch **
+find(struct gather *gather, uint32_t lane)
+{
+	struct batch **at = bucket_of(gather, lane);
+
+	while (*at && (*at)->lane != lane)
+		at = &(*at)->chain;
+	return at;
+}
+
+static void
+hang(struct gather *gather, struct batch *batch)
+{
+	struct batch **bucket = bucket_of(gather, batch->lane);
+
+	batch->chain = *bucket;
+	*bucket = batch;
+}
+
+/* It grows no more. */
+static void
+unhang(struct gather *gather, struct batch *batch)
+{
+	struct batch **at = find(gather, batch->lane);
+
+	if (*at == batch)
+		*at = batch->chain;
+}
+
+static struct batch *
+obtain(struct gather *gather)
+{
+	struct batch *batch = gather->spare;
+
+	if (!batch)
+		return batch_new(gather->twins);
+	gather->spare = batch->next;
+	gather->n_spare--;
+	return batch;
+}
+
+struct batch *
+gather_for(struct gather *gather, uint32_t lane, const struct take *take)
+{
+	struct batch *batch = lane & LANE_ALONE ? NULL : *find(gather, lane);
+
+	if (batch && batch_has_room(batch, take))
+		return batch;
+	if (batch)
+		unhang(gather, batch);
+	batch = obtain(gather);
+	if (!batch)
+		return NULL;
+	batch->lane = lane;
+	batch->next = NULL;
+	if (gather->first)
+		gather->last->next = batch;
+	else
+		gather->first = batch;
+	gather->last = batch;
+	if (!(lane & LANE_ALONE))
+		hang(gather, batch);
+	return batch;
+}
+
+struct batch *
+gather_first(const struct gather *gather)
+{
+	return gather->first;
+}
+
+struct batch *
+gather_next(const struct batch *batch)
+{
+	return batch->next;
+}
+
+struct batch *
+gather_pop(struct gather *gather)
+{
+	struct batch *batch = gather->first;
+
+	gather->first = batch->next;
+	unhang(gather, batch);
+	return batch;
+}
+
+void
+gather_push(struct gather *gather, struct batch *batch)
+{
+	batch->next = gather->first;
+	gather->first = batch;
+	if (!batch->next)
+		gather->last = batch;
+	if (!(batch->lane & LANE_ALONE) && !*find(gather, batch->lane))
+		hang(gather, batch);
+}
+
+void
+gather_put(struct gather *gather, struct batch *batch)
+{
+	bool large = batch->entries_cap > LARGE_ENTRIES;
+
+	if (gather->n_spare >= (large ? SPARE_LARGE_MAX : SPARE_MAX)) {
+		batch_free(batch);
+		return;
+	}
+	batch->next = gather->spare;
+	gather->spare = batch;
+	gather->n_spare++;
+}
+
+uint32_t
+gather_lane(const struct batch *batch)
+{
+	return batch->lane;
+}
+
+bool
+gather_holds(const struct gather *gather, size_t n)
+{
+	size_t held = 0;
+
+	for (struct batch *b = gather->first; b && held < n; b = b->next)
+		held += batch_live(b);
+	return held >= n;
+}
