@@ -3,6 +3,7 @@
 from functools import partial
 
 from bench.rows_alone import embedded_row, http_row, lone_row
+from bench.rows_latency import latency_row
 from bench.rows_memory import connection_row, counter_row, idle_row
 from bench.rows_policy import load_row, tools_row
 from bench.rows_redis import PIPELINES, hot_row, limits_row, pipeline_row
@@ -15,6 +16,8 @@ ROWS = {
     "hot-grant": hot_row,
     "embedded": embedded_row,
     "lone-check": lone_row,
+    "latency": partial(latency_row, pipeline=1),
+    "latency-16": partial(latency_row, pipeline=16),
     "http": http_row,
     "policy-memory": partial(tools_row, store="memory"),
     "policy-redis": partial(tools_row, store="redis"),

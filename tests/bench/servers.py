@@ -86,6 +86,12 @@ class Redis(Server):
     def reset(self):
         self.cli("FLUSHALL")
 
+    def version(self):
+        return re.search(r"^redis_version:(\S+)", self.cli("INFO", "server"), re.M)[1]
+
+    def used_bytes(self):
+        return int(re.search(r"^used_memory:(\d+)", self.cli("INFO", "memory"), re.M)[1])
+
     def total(self):
         """The sum of all counters."""
         return int(float(self.cli("EVAL", SUM, "0")))
@@ -100,13 +106,13 @@ def write_policy(folder, policy):
 
 
 class Rationd(Server):
-    def __init__(self, binary, folder, store, policy):
+    def __init__(self, binary, folder, store, policy, *flags):
         policy = write_policy(folder, policy)
         self.log = open(os.path.join(os.path.dirname(policy), "rationd.log"), "w+")
         self.process = subprocess.Popen(
             [binary, "--policy", policy, "--store", store, "--deadline-ms", "10000",
              "--listen-http", "127.0.0.1:0", "--listen-resp", "127.0.0.1:0",
-             "--log-format", "json"], stderr=self.log)
+             "--log-format", "json", *flags], stderr=self.log)
         self.in_redis = store != "memory"
         wait_until(lambda: self.address("resp") and self.ready(), "rationd", self.process)
         self.port = int(self.address("resp").rsplit(":", 1)[1])
