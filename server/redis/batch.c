@@ -55,6 +55,18 @@ batch_asked(const struct batch *batch)
 	return batch->asked;
 }
 
+size_t
+batch_keys(const struct batch *batch)
+{
+	return batch->keys;
+}
+
+struct pace_call *
+batch_call(struct batch *batch)
+{
+	return &batch->call;
+}
+
 struct deny_moment *
 batch_moment(struct batch *batch)
 {

@@ -12,13 +12,12 @@
 #include "redis/breaker.h"
 #include "redis/fault.h"
 #include "redis/link.h"
+#include "redis/pace.h"
 #include "redis/trip.h"
 
-/* One call is being worked on by Redis while the next one is on its way there. The
- * second is sent only when it carries so many checks: a small call costs Redis nearly
- * as much as a large one, and soon the first one's reply lets it leave, grown. */
-#define BATCHES_IN_FLIGHT 2
-#define SECOND_BATCH_MIN 64
+/* A take is refused at once when it would wait for so many times what its deadline
+ * leaves it. */
+#define HOPELESS 2
 /* Calls that nobody waits for any more, unanswered for so long: the server is silent. */
 #define SILENCE_US INT64_C(250000)
 /* The same fault of script calls is logged so often at most. */
@@ -36,6 +35,7 @@ struct node {
 	 * made beside it, and takes its place if it gets through first. */
 	struct link *relief; /* NULL: none is wanted */
 	struct trips *trips; /* settlements and resets */
+	struct pace pace;
 	struct breaker breaker;
 	char trouble[TAKE_DETAIL_MAX]; /* why the breaker is not closed */
 	struct batch **ring;
@@ -114,7 +114,8 @@ gathering(struct node *node, const struct take *take)
 
 	if (node->n > node->n_sent) {
 		batch = ring_at(node, node->n - 1);
-		if (batch_has_room(batch, take))
+		if (batch_has_room(batch, take) &&
+		    batch_keys(batch) < pace_keys_max(&node->pace))
 			return batch;
 	}
 	if (node->n == node->cap && !ring_grow(node))
@@ -308,6 +309,7 @@ send_batch(struct node *node, struct batch *batch)
 	batch_moment(batch)->sent_us = now_us;
 	if (node->shared->epoch)
 		batch_moment(batch)->epoch = deny_epoch_now(node->shared->epoch);
+	pace_on_send(&node->pace, batch_call(batch), batch_keys(batch), now_us);
 	metric_add(cells_of(node), METRIC_STORE_BATCHES, 1);
 	if (node->n_sent == 0)
 		node->progress_us = now_us;
@@ -323,9 +325,7 @@ may_send(const struct node *node)
 {
 	if (!link_ready(node->link) || node->n == node->n_sent)
 		return false;
-	return node->n_sent == 0 ||
-	    (node->n_sent < BATCHES_IN_FLIGHT &&
-		batch_live(ring_at(node, node->n_sent)) >= SECOND_BATCH_MIN);
+	return pace_allows(&node->pace, batch_keys(ring_at(node, node->n_sent)));
 }
 
 static void
@@ -376,6 +376,7 @@ static void
 send_again(struct node *node, struct batch *batch)
 {
 	node->n_sent--;
+	pace_on_reply(&node->pace, batch_call(batch), 0, node->progress_us);
 	if (link_load_take(node->link) < 0)
 		return;
 	batch_regather(batch); /* or a take that joins it now would be lost */
@@ -441,14 +442,30 @@ fail_batch(struct node *node, struct batch *batch, struct slice text)
 		link_drop(node->link, fault, detail);
 }
 
+/* It would stand behind so many that its deadline passes long before its turn. */
+static bool
+is_hopeless(const struct node *node, const struct take *take)
+{
+	size_t gathered = node->n - node->n_sent;
+	size_t keys;
+
+	/* Nothing but the batch that it joins; the clock need not be asked. */
+	if (LIKELY(gathered < 2))
+		return false;
+	keys = (gathered - 1) * batch_keys(ring_at(node, node->n_sent));
+	return pace_wait_us(&node->pace, keys) >
+	    HOPELESS * (take->deadline_us - loop_now_us(node->shared->loop));
+}
+
 /* A take that is in no batch joins the one that gathers. */
 static void
 gather(struct node *node, struct take *take)
 {
-	struct batch *batch = node->shared->waiting < node->shared->waiting_max
-	    ? gathering(node, take)
-	    : NULL;
+	struct batch *batch = NULL;
 
+	if (node->shared->waiting < node->shared->waiting_max &&
+	    !is_hopeless(node, take))
+		batch = gathering(node, take);
 	if (!batch || batch_add(batch, take) < 0) {
 		store_fail(node->shared->store, take, FAULT_OVERLOAD, NULL);
 		return;
@@ -486,6 +503,8 @@ on_reply(void *arg, const struct reply *reply)
 	}
 	batch = ring_pop(node);
 	node->n_sent--;
+	pace_on_reply(
+	    &node->pace, batch_call(batch), batch_began_us(reply), node->progress_us);
 	if (reply->kind == REPLY_ERROR) {
 		fail_batch(node, batch, reply_text(reply, 0));
 		return;
@@ -544,6 +563,7 @@ on_down(void *arg)
 		    (int64_t)batch_asked(ring_at(node, i)));
 	forget_denials(node); /* who knows what it will hold when it is back */
 	node->n_sent = 0;
+	pace_init(&node->pace);
 	/* Done may start takes: they fail at once, since the link is not ready. */
 	while (node->n > 0) {
 		struct batch *batch = ring_pop(node);
@@ -710,6 +730,7 @@ node_new(struct node_shared *shared, const struct address *address,
 	node->ops = ops;
 	node->arg = arg;
 	node->timer_us = INT64_MAX;
+	pace_init(&node->pace);
 	node->outcome.denials = shared->denials;
 	node->outcome.ahead_us = clock_real_us() - clock_mono_us();
 	if (!open_parts(node, address)) {

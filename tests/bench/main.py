@@ -11,6 +11,7 @@ Rows, all of them unless --rows names some:
   pipeline-1 pipeline-16 pipeline-64  checks through Redis, against a script called directly
   three-limits                        three limits a check against one
   hot-grant                           one grant against 10,000
+  far-redis                           a Redis 4 ms away against a near one
   embedded                            the embedded store against INCR on redis-server
   lone-check                          one at a time, against PING and EVALSHA on Redis
   http                                POST /v1/check against nginx's "return 200"
@@ -32,9 +33,12 @@ import tempfile
 from bench.picture import draw, measure_curves
 from bench.report import show_figures, show_rows
 from bench.rows import ROWS
-from bench.servers import Rationd, Redis, run
+from bench.servers import Rationd, Redis, Relay, run
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+
+FAR_US = 2000  # each way
 
 
 class Bench:
@@ -61,7 +65,11 @@ class Bench:
             self.started.remove(server)
 
     def rationd(self, store, policy):
-        url = store if store == "memory" else f"redis://127.0.0.1:{self.redis.port}"
+        """`store`: "memory", "redis", or "far", Redis behind a relay."""
+        server = self.redis
+        if store == "far":
+            server = self.start(Relay, self.redis, FAR_US)
+        url = store if store == "memory" else f"redis://127.0.0.1:{server.port}"
         return self.start(Rationd, self.args.rationd, self.folder, url, policy)
 
     def shared_daemon(self, store, policy):
