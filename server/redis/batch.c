@@ -66,6 +66,12 @@ batch_keys(const struct batch *batch)
 	return batch->keys;
 }
 
+struct pace_call *
+batch_call(struct batch *batch)
+{
+	return &batch->call;
+}
+
 struct deny_moment *
 batch_moment(struct batch *batch)
 {

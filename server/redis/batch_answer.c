@@ -91,6 +91,15 @@ reply_fits(const struct batch *batch, const struct reply *reply)
 	    reply->values[0].kind == REPLY_INT;
 }
 
+int64_t
+batch_began_us(const struct reply *reply)
+{
+	if (reply->kind != REPLY_ARRAY || reply->n == 0 ||
+	    reply->values[0].kind != REPLY_INT)
+		return 0;
+	return reply->values[0].number;
+}
+
 static void
 fail_one(struct take *take, struct store *store, struct slice text,
     struct batch_outcome *out)

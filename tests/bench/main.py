@@ -11,6 +11,7 @@ Rows, all of them unless --rows names some:
   pipeline-1 pipeline-16 pipeline-64  checks through Redis, against a script called directly
   three-limits                        three limits a check against one
   hot-grant                           one grant against 10,000
+  far-redis                           a Redis 4 ms away against a near one
   embedded                            the embedded store against INCR on redis-server
   lone-check                          one at a time, against PING and EVALSHA on Redis
   latency latency-16                  p99 at half of the highest rate, against PING
@@ -42,13 +43,16 @@ from bench.report import show_figures, show_rows
 from bench.rows import ROWS
 from bench.scale import measure_scale
 from bench.scale_picture import draw_scale
-from bench.servers import Rationd, Redis, run
+from bench.servers import Rationd, Redis, Relay, run
 from bench.tables import (figures_markdown, replace_parts, rows_markdown, scale_markdown,
                           show_scale)
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 SCALE = "scale"  # among the rows, though it has no bounds
 DOCS = "performance.md"
+
+
+FAR_US = 2000  # each way
 
 
 class Bench:
@@ -75,7 +79,11 @@ class Bench:
             self.started.remove(server)
 
     def rationd(self, store, policy, *flags):
-        url = store if store == "memory" else f"redis://127.0.0.1:{self.redis.port}"
+        """`store`: "memory", "redis", or "far", Redis behind a relay."""
+        server = self.redis
+        if store == "far":
+            server = self.start(Relay, self.redis, FAR_US)
+        url = store if store == "memory" else f"redis://127.0.0.1:{server.port}"
         return self.start(Rationd, self.args.rationd, self.folder, url, policy,
                           *flags)
 

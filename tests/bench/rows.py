@@ -6,7 +6,7 @@ from bench.rows_alone import embedded_row, http_row, lone_row
 from bench.rows_latency import latency_row
 from bench.rows_memory import connection_row, counter_row, idle_row
 from bench.rows_policy import load_row, tools_row
-from bench.rows_redis import PIPELINES, hot_row, limits_row, pipeline_row
+from bench.rows_redis import PIPELINES, far_row, hot_row, limits_row, pipeline_row
 
 # name -> function of the Bench and the name; it gives the rows of the report, and the
 # pairs, [{side: sample}]
@@ -14,6 +14,7 @@ ROWS = {
     **{f"pipeline-{n}": partial(pipeline_row, pipeline=n) for n in PIPELINES},
     "three-limits": limits_row,
     "hot-grant": hot_row,
+    "far-redis": far_row,
     "embedded": embedded_row,
     "lone-check": lone_row,
     "latency": partial(latency_row, pipeline=1),

@@ -105,6 +105,24 @@ def write_policy(folder, policy):
     return path
 
 
+class Relay(Server):
+    """In front of a server, that far away from it."""
+
+    def __init__(self, server, delay_us):
+        self.port = free_port()
+        self.process = subprocess.Popen(
+            [sys.executable, os.path.join(os.path.dirname(__file__), "relay.py"),
+             str(self.port), str(server.port), str(delay_us)])
+        wait_until(self.answers, "the relay", self.process)
+
+    def answers(self):
+        try:
+            with socket.create_connection(("127.0.0.1", self.port)):
+                return True
+        except OSError:
+            return False
+
+
 class Rationd(Server):
     def __init__(self, binary, folder, store, policy, *flags):
         policy = write_policy(folder, policy)
