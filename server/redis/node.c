@@ -428,7 +428,6 @@ send_again(struct node *node, struct batch *batch)
 {
 	bool load = batch_moment(batch)->sent_us >= node->loaded_us;
 
-	pace_on_reply(&node->pace, batch_call(batch), 0, node->progress_us);
 	batch_regather(batch); /* or a take that joins it now would be lost */
 	gather_push(&node->gather, batch);
 	if (load) {
