@@ -130,6 +130,7 @@
 	    "")                                                                        \
 	X(FAULT_CONFIG, "ration_store_faults_total", COUNTER,                          \
 	    "class=\"configuration\"", "")                                             \
+	X(FAULT_TLS, "ration_store_faults_total", COUNTER, "class=\"tls\"", "")        \
 	X(FAULT_WRONGTYPE, "ration_store_faults_total", COUNTER,                       \
 	    "class=\"wrongtype\"", "")                                                 \
 	X(FAULT_OTHER, "ration_store_faults_total", COUNTER, "class=\"other\"", "")    \

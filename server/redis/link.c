@@ -147,7 +147,7 @@ tell_trouble(struct link *link, enum store_fault fault, const char *why)
 	if (same)
 		return;
 	link->told = true;
-	if (fault == FAULT_CONFIG)
+	if (fault == FAULT_CONFIG || fault == FAULT_TLS)
 		log_error("redis", "%s: %s", link->shown, why);
 	else
 		log_warn(
@@ -442,8 +442,8 @@ on_data(void *arg, const char *data, size_t len)
 	int rc;
 
 	if (!link->heard && is_tls_alert(data, len)) {
-		link_drop(link, FAULT_CONFIG,
-		    "it answers in TLS; for this port use rediss://");
+		link_drop(
+		    link, FAULT_TLS, "it answers in TLS; for this port use rediss://");
 		return len;
 	}
 	link->heard = true;
@@ -481,7 +481,7 @@ on_end(void *arg, enum conn_end end, const struct errinfo *why)
 	    !link->options.tls)
 		text = "it closed the connection without a word; a port with TLS does "
 		       "that: for one, use rediss://";
-	link_drop(link, refused ? FAULT_CONFIG : FAULT_DISCONNECTED, text);
+	link_drop(link, refused ? FAULT_TLS : FAULT_DISCONNECTED, text);
 }
 
 static const struct conn_ops conn_events = { on_open, on_data, on_end };

@@ -42,6 +42,7 @@ enum store_fault {
 	FAULT_MAXCLIENTS,   /* it has no room for another connection */
 	FAULT_BREAKER,      /* not asked, since it keeps failing */
 	FAULT_CONFIG,       /* NOAUTH, WRONGPASS, NOPERM, too old */
+	FAULT_TLS,          /* no TLS with it: trust, names, dates, or none spoken */
 	FAULT_WRONGTYPE,    /* a key holds something that is not a count */
 	FAULT_OTHER,        /* anything else it said */
 	FAULT_COUNT
