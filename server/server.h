@@ -18,7 +18,11 @@
 #include "ops/reload.h"
 #include "ops/signals.h"
 
-enum server_phase { SERVER_SERVING, SERVER_DRAINING, SERVER_STOPPED };
+enum server_phase {
+	SERVER_SERVING,
+	SERVER_DRAINING, /* in a stage of it */
+	SERVER_STOPPED
+};
 
 struct server {
 	const struct config *config; /* borrowed */
@@ -36,6 +40,7 @@ struct server {
 	struct log_writer *decision_log; /* NULL without --decision-log */
 	struct reload *reload;
 	enum server_phase phase;
+	enum drain_stage stage;
 	int exit_code;
 	bool is_open; /* in_force */
 	bool cut;     /* what is not answered yet makes it EXIT_CODE_CUT */

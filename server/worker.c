@@ -19,9 +19,12 @@ static const struct {
 	const char *name;
 	const struct front_protocol *protocol;
 	size_t list; /* offset of its addresses in struct config */
+	/* HTTP's clients are told that a connection ends and take another one. RESP's find
+	 * out, so they are sent away once, when balancers know where to. */
+	enum drain_stage parts;
 } fronts[] = {
-	{ "http", &front_http, offsetof(struct config, listen_http) },
-	{ "resp", &front_resp, offsetof(struct config, listen_resp) },
+	{ "http", &front_http, offsetof(struct config, listen_http), DRAIN_UNREADY },
+	{ "resp", &front_resp, offsetof(struct config, listen_resp), DRAIN_PARTING },
 };
 _Static_assert(ARRAY_LEN(fronts) == ARRAY_LEN(((struct worker *)0)->fronts),
     "one front per protocol");
@@ -310,12 +313,17 @@ worker_accept_waiting(struct worker *w)
 }
 
 void
-worker_drain(struct worker *w)
+worker_drain(struct worker *w, enum drain_stage stage)
 {
 	admin_set_draining(w->admin);
-	for (size_t i = 0; i < ARRAY_LEN(w->fronts); i++)
-		if (w->fronts[i])
+	for (size_t i = 0; i < ARRAY_LEN(w->fronts); i++) {
+		if (!w->fronts[i])
+			continue;
+		if (stage == DRAIN_CLOSING)
 			front_drain(w->fronts[i]);
+		else if (stage == fronts[i].parts)
+			front_part(w->fronts[i]);
+	}
 }
 
 static size_t

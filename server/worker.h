@@ -54,6 +54,14 @@ struct worker_shared {
 	struct log_writer *decision_log; /* NULL: decisions are not logged */
 };
 
+/* How a daemon leaves, step by step; all of it is in docs/configuration.md, "Drain". */
+enum drain_stage {
+	DRAIN_UNREADY, /* says so; HTTP connections close behind their answers */
+	DRAIN_PARTING, /* so do RESP's */
+	DRAIN_CLOSING, /* no more accepting; what is under way is answered */
+	DRAIN_STAGES
+};
+
 struct worker;
 
 /* What a front's calls bring back. */
@@ -106,8 +114,8 @@ void worker_note_start(struct worker *w);
 
 /* Lets in who has connected already, and passes them on. */
 void worker_accept_waiting(struct worker *w);
-/* Stops accepting; what is under way is answered. */
-void worker_drain(struct worker *w);
+/* Enters a stage; each comes at most once, and in order. */
+void worker_drain(struct worker *w, enum drain_stage stage);
 /* Whether nothing is under way any more: no check, no connection, not even one that
  * is only being closed. */
 bool worker_is_idle(const struct worker *w);

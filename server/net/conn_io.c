@@ -280,6 +280,14 @@ conn_read_now(struct conn *conn)
 	while (conn->state == CONN_OPEN && left-- > 0 && read_once(conn)) {}
 }
 
+bool
+conn_has_news(const struct conn *conn)
+{
+	char byte;
+
+	return conn->eof || recv(conn->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) >= 0;
+}
+
 void
 conn_on_writable(evutil_socket_t fd, short what, void *arg)
 {

@@ -31,13 +31,14 @@ FAILED = {"error", "lost", "refused", "silent"}
 DEGRADED = {"store", "open"}
 
 
-def address(pair):
-    return f"{pair[0]}:{pair[1]}"
+def addresses(daemons, protocol):
+    pairs = [getattr(daemon, f"{protocol}_address") for daemon in daemons]
+    return ",".join(f"{host}:{port}" for host, port in pairs)
 
 
 class Pacer(Samples):
     """See the top of this file. daemons: harness.Rationd, or anything else that has
-    http_address and resp_address (None: that protocol is left out)."""
+    http_address and resp_address."""
 
     def __init__(self, daemons, calls, rate=1000, resp=True, http=True, pipeline=64,
                  conns=4, timeout_ms=5000):
@@ -46,11 +47,10 @@ class Pacer(Samples):
         self.messages = {}
         words = ["--rate", rate, "--pipeline", pipeline, "--conns", conns,
                  "--timeout-ms", timeout_ms]
-        for daemon in daemons:
-            if resp and daemon.resp_address:
-                words += ["--resp", address(daemon.resp_address)]
-            if http and daemon.http_address:
-                words += ["--http", address(daemon.http_address)]
+        protocols = ["resp"] * resp + ["http"] * http
+        self.targets = [(daemon, name) for daemon in daemons for name in protocols]
+        for daemon, name in self.targets:
+            words += [f"--{name}", addresses([daemon], name)]
         for tool, grant in calls:
             words += ["--call", f"{tool} {grant}"]
         program = built(str(pathlib.Path(RATIOND).with_name("pacer")))
@@ -89,6 +89,12 @@ class Pacer(Samples):
     def _stall(self, rest):
         start, took = rest.split(" ")
         self.stalls.append((int(start) / 1e6, int(took) / 1e3))
+
+    def aim(self, daemons):
+        """New connections go to these from now on, whoever they were to go to."""
+        for index, (_, name) in enumerate(self.targets):
+            self.process.stdin.write(f"{index} {addresses(daemons, name)}\n")
+        self.process.stdin.flush()
 
     # --- what came of it
 
