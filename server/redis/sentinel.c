@@ -21,10 +21,11 @@
 #define OWED_MAX 16
 #define NO_SUCH_MASTER "ERR No such master"
 
-/* The first is what ends a failover. The second is said by the Sentinel that leads it
- * as soon as the new master is one, up to seconds before. */
-#define CHANNELS "+switch-master", "+promoted-slave"
-#define N_CHANNELS 2
+/* The last of them ends a failover. The others are said by the Sentinel that leads it:
+ * when it has told a replica to become the master, and when it has seen it be one. */
+#define CHANNEL_PROMOTION "+failover-state-wait-promotion"
+#define CHANNELS CHANNEL_PROMOTION, "+promoted-slave", "+switch-master"
+#define N_CHANNELS 3
 
 enum sentinel_state {
 	SENTINEL_WAITING, /* for the pause before the next attempt */
@@ -404,6 +405,37 @@ refused(struct sentinel *s, enum step step, struct slice text)
 	drop(s, fault, why);
 }
 
+/* "slave NAME HOST PORT @ MASTER HOST PORT" */
+static void
+on_promotion(struct sentinel *s, struct slice text)
+{
+	struct slice words[8];
+	struct address to;
+	size_t n = 0;
+
+	while (n < ARRAY_LEN(words) && text.len > 0) {
+		const char *end = memchr(text.ptr, ' ', text.len);
+		size_t len = end ? (size_t)(end - text.ptr) : text.len;
+
+		words[n++] = slice_make(text.ptr, len);
+		len += end ? 1 : 0;
+		text = slice_make(text.ptr + len, text.len - len);
+	}
+	if (n == ARRAY_LEN(words) &&
+	    slice_eq_str(words[5], s->options.url->name) &&
+	    make_address(words[2], words[3], &to) == 0)
+		s->options.ops->on_promotion(s->options.arg, &to);
+}
+
+static void
+on_message(struct sentinel *s, struct slice channel, struct slice text)
+{
+	if (slice_eq_str(channel, CHANNEL_PROMOTION))
+		on_promotion(s, text);
+	else
+		sentinel_ask(s);
+}
+
 static enum step
 pop_owed(struct sentinel *s)
 {
@@ -425,7 +457,7 @@ of_channels(struct sentinel *s, const struct reply *reply)
 	if (reply->kind != REPLY_ARRAY || reply->n != 3)
 		return false;
 	if (slice_eq_str(kind, "message")) {
-		sentinel_ask(s);
+		on_message(s, reply_text(reply, 1), reply_text(reply, 2));
 		return true;
 	}
 	if (!more && !slice_eq_str(kind, "unsubscribe"))

@@ -37,6 +37,10 @@ struct sentinel_ops {
 	void (*on_answer)(void *arg);
 	/* It knows another Sentinel of this master; `id` may be absent. */
 	void (*on_other)(void *arg, const struct address *address, struct slice id);
+	/* It has just told this replica to become the master. Until it has seen that
+	 * done, which takes it up to a second, it goes on naming the old one, and what
+	 * is charged there meanwhile is lost. */
+	void (*on_promotion)(void *arg, const struct address *to);
 	/* It has told its own id. */
 	void (*on_id)(void *arg, struct sentinel *from);
 	/* It is lost, refuses us or does not know the master: sentinel_fault(). */

@@ -14,6 +14,8 @@
  * and again after so long at the earliest. */
 #define DOUBT_SPREAD_US 20000
 #define DOUBT_AGAIN_US INT64_C(500000)
+/* A Sentinel looks every second whether the one it promotes is the master. */
+#define AHEAD_US INT64_C(3000000)
 
 struct member {
 	struct sentinel *sentinel;
@@ -27,11 +29,13 @@ struct sentinels {
 	size_t n;
 	struct loop_timer *sweep; /* of those that are gone */
 	struct loop_timer *timer; /* of a doubt */
+	struct loop_timer *ahead; /* the end of believing in a promotion */
 	bool doubted;
 	int64_t asked_us; /* when a doubt last made us ask */
 	bool known;
 	struct address master; /* in use, once known */
 	int64_t epoch;         /* of the configuration that named it */
+	bool is_ahead;         /* it is being promoted; that one named another */
 	size_t n_heard;        /* that have an answer */
 	bool deaf;             /* it was logged that none has */
 };
@@ -76,25 +80,52 @@ most_say(const struct sentinels *all, const struct address *master)
 	return n > all->n / 2;
 }
 
+static bool
+is_believed(const struct sentinels *all, const struct sentinel_answer *answer)
+{
+	if (!all->known || answer->epoch > all->epoch)
+		return true;
+	if (all->is_ahead)
+		return false;
+	return answer->epoch == all->epoch || most_say(all, &answer->master);
+}
+
+static void
+move_to(struct sentinels *all, const struct address *master)
+{
+	if (all->known)
+		metric_add(all->options.cells, METRIC_STORE_MASTER_CHANGES, 1);
+	log_info("redis", "the master \"%s\" is at %s now (epoch %lld%s)%s%s",
+	    all->options.url->name, master->text, (long long)all->epoch,
+	    all->is_ahead ? ", being promoted" : "",
+	    all->known ? ", no more at " : "", all->known ? all->master.text : "");
+	all->known = true;
+	all->master = *master;
+	all->options.ops->on_master(all->options.arg, &all->master);
+}
+
 static void
 follow(struct sentinels *all)
 {
 	const struct sentinel_answer *best = newest(all);
 
-	if (!best ||
-	    (all->known && best->epoch < all->epoch && !most_say(all, &best->master)))
+	if (!best || !is_believed(all, best))
 		return;
 	all->epoch = best->epoch;
-	if (is_master(all, best))
-		return;
-	if (all->known)
-		metric_add(all->options.cells, METRIC_STORE_MASTER_CHANGES, 1);
-	log_info("redis", "the master \"%s\" is at %s now (epoch %lld)%s%s",
-	    all->options.url->name, best->master.text, (long long)best->epoch,
-	    all->known ? ", no more at " : "", all->known ? all->master.text : "");
-	all->known = true;
-	all->master = best->master;
-	all->options.ops->on_master(all->options.arg, &all->master);
+	all->is_ahead = false;
+	loop_timer_cancel(all->ahead);
+	if (!is_master(all, best))
+		move_to(all, &best->master);
+}
+
+/* The promotion came to nothing, unless they have named it by now. */
+static void
+on_ahead_over(void *arg)
+{
+	struct sentinels *all = arg;
+
+	all->is_ahead = false;
+	follow(all);
 }
 
 /* --- whether any of them answers -------------------------------------------------- */
@@ -149,6 +180,18 @@ on_answer(void *arg)
 
 	count_heard(all);
 	follow(all);
+}
+
+static void
+on_promotion(void *arg, const struct address *to)
+{
+	struct sentinels *all = arg;
+
+	if (!all->known || strcmp(all->master.text, to->text) == 0)
+		return;
+	all->is_ahead = true;
+	loop_timer_set(all->ahead, AHEAD_US);
+	move_to(all, to);
 }
 
 static bool
@@ -222,8 +265,8 @@ on_trouble(void *arg, struct sentinel *from)
 	all->options.ops->on_unknown(all->options.arg, fault, text);
 }
 
-static const struct sentinel_ops sentinel_events = { on_answer, on_other, on_id,
-	on_trouble };
+static const struct sentinel_ops sentinel_events = { on_answer, on_other,
+	on_promotion, on_id, on_trouble };
 
 static int
 add(struct sentinels *all, const struct address *address, bool listed)
@@ -303,7 +346,8 @@ sentinels_new(const struct sentinels_options *options)
 	all->options = *options;
 	all->timer = loop_timer_new(options->loop, on_timer, all);
 	all->sweep = loop_timer_new(options->loop, on_sweep, all);
-	if (!all->timer || !all->sweep)
+	all->ahead = loop_timer_new(options->loop, on_ahead_over, all);
+	if (!all->timer || !all->sweep || !all->ahead)
 		goto failed;
 	for (size_t i = 0; i < url->n_hosts; i++)
 		if (!is_known(all, &url->hosts[i], slice_make(NULL, 0)) &&
@@ -324,6 +368,7 @@ sentinels_free(struct sentinels *all)
 		sentinel_free(all->members[i].sentinel);
 	loop_timer_free(all->timer);
 	loop_timer_free(all->sweep);
+	loop_timer_free(all->ahead);
 	metric_set(all->options.cells, METRIC_STORE_SENTINELS, 0);
 	free(all);
 }

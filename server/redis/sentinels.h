@@ -8,6 +8,10 @@
  * older one than that of the master in use is believed only when most of the Sentinels
  * have it (they were set up anew). When none can be reached, the master stays.
  *
+ * A replica that is told to become the master is taken for it at once, before the
+ * Sentinels name it: what the old one is charged from then on is lost. If they do not
+ * name it within seconds, they are believed again.
+ *
  * Whether a server really is a master is seen by who connects to it (redis/link).
  *
  * Threads: belongs to its loop's thread. Callbacks may call sentinels_doubt() only.
