@@ -120,6 +120,7 @@ open_followed(struct redis_store *rs)
 	struct sentinels_options options = {
 		.loop = rs->shared.loop,
 		.url = &rs->url,
+		.tls = rs->shared.tls,
 		.ops = &sentinels_events,
 		.arg = rs,
 		.cells = rs->store.cells,

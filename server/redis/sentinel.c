@@ -7,11 +7,11 @@
 
 #include "base/hash.h"
 #include "base/log.h"
-#include "base/num.h"
 #include "net/conn.h"
 #include "redis/fault.h"
 #include "redis/link.h"
 #include "redis/reply.h"
+#include "redis/sentinel_reply.h"
 
 #define ANSWER_TIMEOUT_US INT64_C(2000000) /* to connect, and of each round of asking */
 #define ASK_EVERY_US INT64_C(10000000)
@@ -144,30 +144,6 @@ drop(struct sentinel *s, enum store_fault fault, const char *why)
 
 /* --- what it answers ----------------------------------------------------------- */
 
-/* The reply of SENTINEL MASTER, and of those that list such, is names and values. */
-static struct slice
-value_of(const struct reply *reply, const char *name)
-{
-	for (size_t i = 0; i + 1 < reply->n; i += 2)
-		if (slice_eq_str(reply_text(reply, i), name))
-			return reply_text(reply, i + 1);
-	return slice_make(NULL, 0);
-}
-
-/* "host:port", with the brackets that IPv6 needs. */
-static int
-make_address(struct slice host, struct slice port, struct address *out)
-{
-	char text[ADDRESS_TEXT_MAX];
-	bool is_v6 = host.len > 0 && memchr(host.ptr, ':', host.len);
-
-	if (host.len == 0 || host.len + port.len + sizeof("[]:") > sizeof(text))
-		return ERR_INVALID;
-	snprintf(text, sizeof(text), is_v6 ? "[%.*s]:%.*s" : "%.*s:%.*s",
-	    SLICE_ARG(host), SLICE_ARG(port));
-	return address_parse(text, out, NULL);
-}
-
 static void
 on_authenticated(struct sentinel *s, const struct reply *reply)
 {
@@ -193,20 +169,19 @@ on_id(struct sentinel *s, const struct reply *reply)
 static void
 on_master(struct sentinel *s, const struct reply *reply)
 {
-	s->knows = reply->kind == REPLY_ARRAY && reply->n > 0;
-	if (!s->knows ||
-	    num_parse(value_of(reply, "config-epoch"), &s->epoch) < 0)
-		s->epoch = 0;
+	s->knows = reply->kind == REPLY_ARRAY;
+	s->epoch = sentinel_reply_epoch(reply);
 }
 
 static void
 on_address(struct sentinel *s, const struct reply *reply)
 {
 	struct address master;
+	int rc = sentinel_reply_master(reply, &master);
 
-	if (reply->kind != REPLY_ARRAY || reply->n < 2)
+	if (rc == ERR_NOTFOUND)
 		return; /* it does not know the name, as it said before */
-	if (make_address(reply_text(reply, 0), reply_text(reply, 1), &master) < 0) {
+	if (rc < 0) {
 		s->has_answer = false;
 		tell_trouble(s, FAULT_OTHER, "the master it names has no address");
 		return;
@@ -219,43 +194,21 @@ on_address(struct sentinel *s, const struct reply *reply)
 	s->options.ops->on_answer(s->options.arg);
 }
 
-/* A list of lists of names and values, one behind the other. */
 static void
 on_others(struct sentinel *s, const struct reply *reply)
 {
-	struct slice ip = { NULL, 0 };
-	struct slice port = { NULL, 0 };
+	struct address address;
+	struct slice id;
+	size_t at = 0;
 
-	for (size_t i = 0; i + 1 < reply->n; i += 2) {
-		struct slice name = reply_text(reply, i);
-		struct slice value = reply_text(reply, i + 1);
-		struct address address;
-
-		if (slice_eq_str(name, "ip"))
-			ip = value;
-		else if (slice_eq_str(name, "port"))
-			port = value;
-		else if (slice_eq_str(name, "runid") &&
-		    make_address(ip, port, &address) == 0)
-			s->options.ops->on_other(s->options.arg, &address, value);
-	}
+	while (sentinel_reply_next(reply, &at, &address, &id))
+		s->options.ops->on_other(s->options.arg, &address, id);
 }
 
 static void
 on_names(struct sentinel *s, const struct reply *reply)
 {
-	size_t len = 0;
-
-	snprintf(s->names, sizeof(s->names), "none");
-	for (size_t i = 0; i + 1 < reply->n; i += 2) {
-		struct slice name = reply_text(reply, i + 1);
-
-		if (!slice_eq_str(reply_text(reply, i), "name") ||
-		    len + name.len + sizeof(", \"\"") > sizeof(s->names))
-			continue;
-		len += (size_t)snprintf(s->names + len, sizeof(s->names) - len,
-		    "%s\"%.*s\"", len > 0 ? ", " : "", SLICE_ARG(name));
-	}
+	sentinel_reply_names(reply, s->names, sizeof(s->names));
 }
 
 /* --- asking -------------------------------------------------------------------- */
@@ -405,35 +358,15 @@ refused(struct sentinel *s, enum step step, struct slice text)
 	drop(s, fault, why);
 }
 
-/* "slave NAME HOST PORT @ MASTER HOST PORT" */
-static void
-on_promotion(struct sentinel *s, struct slice text)
-{
-	struct slice words[8];
-	struct address to;
-	size_t n = 0;
-
-	while (n < ARRAY_LEN(words) && text.len > 0) {
-		const char *end = memchr(text.ptr, ' ', text.len);
-		size_t len = end ? (size_t)(end - text.ptr) : text.len;
-
-		words[n++] = slice_make(text.ptr, len);
-		len += end ? 1 : 0;
-		text = slice_make(text.ptr + len, text.len - len);
-	}
-	if (n == ARRAY_LEN(words) &&
-	    slice_eq_str(words[5], s->options.url->name) &&
-	    make_address(words[2], words[3], &to) == 0)
-		s->options.ops->on_promotion(s->options.arg, &to);
-}
-
 static void
 on_message(struct sentinel *s, struct slice channel, struct slice text)
 {
-	if (slice_eq_str(channel, CHANNEL_PROMOTION))
-		on_promotion(s, text);
-	else
+	struct address to;
+
+	if (!slice_eq_str(channel, CHANNEL_PROMOTION))
 		sentinel_ask(s);
+	else if (sentinel_reply_promotion(text, s->options.url->name, &to) == 0)
+		s->options.ops->on_promotion(s->options.arg, &to);
 }
 
 static enum step
@@ -476,8 +409,8 @@ take_reply(struct sentinel *s, const struct reply *reply)
 
 	if (reply->n > 0 && of_channels(s, reply))
 		return;
-	if (s->n_owed == 0 || (reply->kind != REPLY_ERROR &&
-				  !steps[s->owed[0]].on_reply)) {
+	if (s->n_owed == 0 ||
+	    (reply->kind != REPLY_ERROR && !steps[s->owed[0]].on_reply)) {
 		drop(s, FAULT_OTHER,
 		    "it sent something that is not an answer; is this a Sentinel?");
 		return;
@@ -535,9 +468,11 @@ on_end(void *arg, enum conn_end end, const struct errinfo *why)
 {
 	struct sentinel *s = arg;
 
+	bool refused = why && why->code == ERR_UNTRUSTED;
+
 	(void)end;
 	s->conn = NULL;
-	drop(s, FAULT_DISCONNECTED,
+	drop(s, refused ? FAULT_CONFIG : FAULT_DISCONNECTED,
 	    why && why->text[0] ? why->text : "the connection was lost");
 }
 
@@ -546,7 +481,9 @@ static const struct conn_ops conn_events = { on_open, on_data, on_end };
 static void
 connect_now(struct sentinel *s)
 {
-	struct conn_options options = { .in_max = 1 << 20, .out_high = SIZE_MAX };
+	struct conn_options options = {
+		.in_max = 1 << 20, .out_high = SIZE_MAX, .tls = s->options.tls
+	};
 	struct errinfo ei = { 0 };
 
 	set_state(s, SENTINEL_CONNECTING);
@@ -565,13 +502,18 @@ static void
 on_timer(void *arg)
 {
 	struct sentinel *s = arg;
+	struct errinfo why;
 
-	if (s->state == SENTINEL_WAITING)
+	if (s->state == SENTINEL_WAITING) {
 		connect_now(s);
-	else if (s->state == SENTINEL_LISTENING)
+	} else if (s->state == SENTINEL_LISTENING) {
 		ask_now(s);
-	else
+	} else if (s->state == SENTINEL_CONNECTING) {
+		conn_tell_wait(s->conn, &why);
+		drop(s, FAULT_TIMEOUT, why.text);
+	} else {
 		drop(s, FAULT_TIMEOUT, "no answer within 2 s");
+	}
 }
 
 /* --- birth and death ------------------------------------------------------------- */

@@ -19,6 +19,7 @@
 #include "base/slice.h"
 #include "net/address.h"
 #include "net/loop.h"
+#include "net/tls.h"
 #include "redis/url.h"
 #include "store/store.h"
 
@@ -50,6 +51,7 @@ struct sentinel_ops {
 struct sentinel_options {
 	struct loop *loop;
 	const struct redis_url *url;   /* borrowed: the master's name, who we are */
+	struct tls_source *tls;        /* borrowed; NULL without TLS */
 	const struct address *address; /* copied */
 	bool listed;                   /* in the URL: its troubles are logged */
 	const struct sentinel_ops *ops;

@@ -58,9 +58,9 @@ newest(const struct sentinels *all)
 		const struct sentinel_answer *answer =
 		    sentinel_answer(all->members[i].sentinel);
 
-		if (answer && (!best || answer->epoch > best->epoch ||
-				  (answer->epoch == best->epoch &&
-				      is_master(all, answer))))
+		if (answer &&
+		    (!best || answer->epoch > best->epoch ||
+			(answer->epoch == best->epoch && is_master(all, answer))))
 			best = answer;
 	}
 	return best;
@@ -97,8 +97,8 @@ move_to(struct sentinels *all, const struct address *master)
 		metric_add(all->options.cells, METRIC_STORE_MASTER_CHANGES, 1);
 	log_info("redis", "the master \"%s\" is at %s now (epoch %lld%s)%s%s",
 	    all->options.url->name, master->text, (long long)all->epoch,
-	    all->is_ahead ? ", being promoted" : "",
-	    all->known ? ", no more at " : "", all->known ? all->master.text : "");
+	    all->is_ahead ? ", being promoted" : "", all->known ? ", no more at " : "",
+	    all->known ? all->master.text : "");
 	all->known = true;
 	all->master = *master;
 	all->options.ops->on_master(all->options.arg, &all->master);
@@ -138,8 +138,7 @@ worst_fault(const struct sentinels *all, const char **text)
 
 	for (size_t i = 0; i < all->n && worst != FAULT_CONFIG; i++) {
 		const char *why;
-		enum store_fault fault =
-		    sentinel_fault(all->members[i].sentinel, &why);
+		enum store_fault fault = sentinel_fault(all->members[i].sentinel, &why);
 
 		if (fault == FAULT_NONE ||
 		    (worst != FAULT_NONE && fault != FAULT_CONFIG))
@@ -265,8 +264,8 @@ on_trouble(void *arg, struct sentinel *from)
 	all->options.ops->on_unknown(all->options.arg, fault, text);
 }
 
-static const struct sentinel_ops sentinel_events = { on_answer, on_other,
-	on_promotion, on_id, on_trouble };
+static const struct sentinel_ops sentinel_events = { on_answer, on_other, on_promotion,
+	on_id, on_trouble };
 
 static int
 add(struct sentinels *all, const struct address *address, bool listed)
@@ -274,6 +273,7 @@ add(struct sentinels *all, const struct address *address, bool listed)
 	struct sentinel_options options = {
 		.loop = all->options.loop,
 		.url = all->options.url,
+		.tls = all->options.tls,
 		.address = address,
 		.listed = listed,
 		.ops = &sentinel_events,

@@ -23,6 +23,7 @@
 #include "base/metric.h"
 #include "net/address.h"
 #include "net/loop.h"
+#include "net/tls.h"
 #include "redis/url.h"
 #include "store/store.h"
 
@@ -40,6 +41,7 @@ struct sentinels_ops {
 struct sentinels_options {
 	struct loop *loop;
 	const struct redis_url *url; /* borrowed */
+	struct tls_source *tls;      /* borrowed; NULL without TLS */
 	const struct sentinels_ops *ops;
 	void *arg;
 	struct metric_cells *cells;
