@@ -489,11 +489,9 @@ connect_now(struct sentinel *s)
 	set_state(s, SENTINEL_CONNECTING);
 	loop_timer_set(s->timer, ANSWER_TIMEOUT_US);
 	s->reader = reply_reader_new();
-	if (s->reader) {
-		reply_reader_flatten(s->reader);
+	if (s->reader)
 		s->conn = conn_connect(
 		    s->options.loop, &s->address, &options, &conn_events, s, &ei);
-	}
 	if (!s->conn)
 		drop(s, FAULT_DISCONNECTED, ei.text[0] ? ei.text : "out of memory");
 }

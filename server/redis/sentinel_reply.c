@@ -20,14 +20,30 @@ make_address(struct slice host, struct slice port, struct address *out)
 	return address_parse(text, out, NULL);
 }
 
+/* The next name and its value, in a list of these or in lists in a list. */
+static bool
+next_pair(
+    const struct reply *reply, size_t *at, struct slice *name, struct slice *value)
+{
+	while (*at < reply->n && reply->values[*at].kind == REPLY_ARRAY)
+		++*at;
+	if (reply->kind != REPLY_ARRAY || *at + 1 >= reply->n)
+		return false;
+	*name = reply_text(reply, *at);
+	*value = reply_text(reply, *at + 1);
+	*at += 2;
+	return true;
+}
+
 int64_t
 sentinel_reply_epoch(const struct reply *reply)
 {
+	struct slice name, value;
 	int64_t epoch = 0;
+	size_t at = 0;
 
-	for (size_t i = 0; i + 1 < reply->n; i += 2)
-		if (slice_eq_str(reply_text(reply, i), "config-epoch") &&
-		    num_parse(reply_text(reply, i + 1), &epoch) < 0)
+	while (next_pair(reply, &at, &name, &value))
+		if (slice_eq_str(name, "config-epoch") && num_parse(value, &epoch) < 0)
 			epoch = 0;
 	return epoch;
 }
@@ -46,12 +62,9 @@ sentinel_reply_next(
 {
 	struct slice ip = { NULL, 0 };
 	struct slice port = { NULL, 0 };
+	struct slice name, value;
 
-	while (*at + 1 < reply->n) {
-		struct slice name = reply_text(reply, *at);
-		struct slice value = reply_text(reply, *at + 1);
-
-		*at += 2;
+	while (next_pair(reply, at, &name, &value)) {
 		if (slice_eq_str(name, "ip"))
 			ip = value;
 		else if (slice_eq_str(name, "port"))
@@ -68,17 +81,17 @@ sentinel_reply_next(
 void
 sentinel_reply_names(const struct reply *reply, char *out, size_t size)
 {
+	struct slice name, value;
 	size_t len = 0;
+	size_t at = 0;
 
 	snprintf(out, size, "none");
-	for (size_t i = 0; i + 1 < reply->n; i += 2) {
-		struct slice name = reply_text(reply, i + 1);
-
-		if (!slice_eq_str(reply_text(reply, i), "name") ||
-		    len + name.len + sizeof(", \"\"") > size)
+	while (next_pair(reply, &at, &name, &value)) {
+		if (!slice_eq_str(name, "name") ||
+		    len + value.len + sizeof(", \"\"") > size)
 			continue;
 		len += (size_t)snprintf(out + len, size - len, "%s\"%.*s\"",
-		    len > 0 ? ", " : "", SLICE_ARG(name));
+		    len > 0 ? ", " : "", SLICE_ARG(value));
 	}
 }
 

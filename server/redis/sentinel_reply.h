@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* What the answers and announcements of a Sentinel say. Its lists of lists are read flat
- * (reply_reader_flatten). Pure. */
+/* What the answers and announcements of a Sentinel say. Pure. */
 #ifndef REDIS_SENTINEL_REPLY_H
 #define REDIS_SENTINEL_REPLY_H
 
