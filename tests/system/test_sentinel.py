@@ -17,14 +17,18 @@ import redis
 import harness
 from harness import limit, policy, wait_for
 from load import Load, counter_key, slack_ms
+from pacer import Pacer
 from sentinels import NAME, Group, role
 from test_faults import SMALLEST, check, wait_allowed, wait_not_ready
 
 DEADLINE_MS = 50
 PLENTY = 10**9
-MAX = 150
+RATE = 1000
+MAX = 2 * RATE
 POLICY = policy(much=[limit("much", "hour", PLENTY)], few=[limit("few", "hour", MAX)])
 CALLS = [("much", "a"), ("few", "b"), ("much", "c"), ("few", "b")]
+# Charges that may be on their way to a replica when a failover begins, in 20 ms of load.
+FEW = RATE // 50
 # From the Sentinels' agreement on another master to the next check allowed.
 BACK_S = 1.5
 
@@ -66,9 +70,9 @@ def lost(load, server):
 class Failover:
     """with Failover(daemon, group) as f: what makes one. Then .new, .lost, .load."""
 
-    def __init__(self, daemon, group, what, rate=400):
+    def __init__(self, daemon, group, what):
         self.daemon, self.group, self.what = daemon, group, what
-        self.load = Load(daemon, CALLS, rate=rate)
+        self.load = Pacer([daemon], CALLS, rate=RATE)
 
     def __enter__(self):
         self.old = self.group.master
@@ -87,18 +91,24 @@ class Failover:
         wait_for(lambda: self.load.count("deny", "few", since=self.begun) >= 5, 20,
                  "the limit being full")
         self.load.__exit__(None, None, None)
+        self.load.assert_all_answered()
         self.load.assert_in_time(DEADLINE_MS)
-        answered = sorted(s.begun + s.took_ms / 1000 for s in self.load.samples
-                          if s.kind != "store")
-        self.away_s = max(b - a for a, b in zip(answered, answered[1:]))
         self.lost = lost(self.load, self.new)
+        self.away_s = away_s(self.load)
         print(f"{self.what}: no check allowed for {self.away_s * 1000:.0f} ms, "
               f"the Sentinels agreed after {(moved - self.begun) * 1000:.0f} ms, "
-              f"{self.lost} of {self.load.count('allow')} charges lost")
+              f"{self.lost} charges lost of {self.load.story()}")
         assert again - moved < BACK_S + slack_ms() / 100
+        # What is lost is admitted again, and no more than that.
         assert self.load.count("allow", "few") <= MAX + self.lost
-        # What it lost it admits again, and no more than that.
         assert counted(self.new, "few", "b") <= MAX
+
+
+def away_s(load):
+    """The longest time between two checks that were not refused for the store."""
+    answered = sorted(s.begun + s.took_ms / 1000 for s in load.samples
+                      if s.kind != "store")
+    return max(b - a for a, b in zip(answered, answered[1:]))
 
 
 def assert_served(load):
@@ -118,7 +128,7 @@ def test_planned(group, rationd):
         group.fail_over()
     assert made.away_s < 0.5 + slack_ms() / 100
     # Those that were under way while the replica became the master.
-    assert made.lost <= 8, made.lost
+    assert made.lost <= FEW, made.lost
     assert changes(daemon) == 1
     assert daemon.metric("ration_store_up") == 1
     assert "being promoted" in daemon.log
@@ -129,7 +139,7 @@ def test_killed(group, rationd):
     daemon = follower(rationd, group)
     with Failover(daemon, group, "killed") as made:
         made.old.kill()
-    assert made.lost <= 8, made.lost
+    assert made.lost <= FEW, made.lost
     assert changes(daemon) == 1
     with Load(daemon, [("much", "a")]) as load:
         made.old.start()
@@ -145,7 +155,7 @@ def test_frozen_and_thawed(group, rationd):
     daemon = follower(rationd, group)
     with Failover(daemon, group, "frozen") as made:
         made.old.pause()
-    assert made.lost <= 8, made.lost
+    assert made.lost <= FEW, made.lost
     with Load(daemon, [("much", "thawed")]) as load:
         load.wait_for_one("allow", time.monotonic())
         made.old.resume()
@@ -193,10 +203,10 @@ def test_cut_off_master(group, rationd, bounded):
     with Failover(daemon, group, f"cut off, bounded: {bounded}") as made:
         cut_off(made.old, group.sentinels)
     if bounded:
-        assert made.lost <= 8, made.lost
+        assert made.lost <= FEW, made.lost
         assert any("NOREPLICAS" in s.message for s in made.load.samples)
     else:
-        assert made.lost > 8
+        assert made.lost > FEW
     assert changes(daemon) == 1
 
 
