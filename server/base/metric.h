@@ -99,6 +99,10 @@
 	    "Times that the store was not asked any more.")                            \
 	X(STORE_RECONNECTS, "ration_store_reconnects_total", COUNTER, "",              \
 	    "Attempts to connect to the store.")                                       \
+	X(STORE_MASTER_CHANGES, "ration_store_master_changes_total", COUNTER, "",      \
+	    "Times Sentinels named another master.")                                   \
+	X(STORE_SENTINELS, "ration_store_sentinels", LEAST, "",                        \
+	    "Sentinels that answer, to the worker to which the fewest do.")            \
 	X(STORE_SCRIPT_LOADS, "ration_store_script_loads_total", COUNTER, "",          \
 	    "Times the scripts were loaded into the store.")                           \
 	X(FAULT_TIMEOUT, "ration_store_faults_total", COUNTER, "class=\"timeout\"",    \

@@ -532,9 +532,10 @@ set_address(struct link *link, const struct address *address)
 {
 	const struct redis_url *url = link->options.url;
 
-	link->address = *address;
+	if (address)
+		link->address = *address;
 	link->options.address = &link->address;
-	if (url->kind == REDIS_ONE)
+	if (!address || url->kind == REDIS_ONE)
 		memcpy(link->shown, url->shown, sizeof(link->shown));
 	else
 		snprintf(link->shown, sizeof(link->shown), "%s://%s",
@@ -559,8 +560,18 @@ link_new(const struct link_options *options)
 		return NULL;
 	}
 	link->state = LINK_WAITING;
-	loop_timer_set(link->timer, 0);
+	if (options->address)
+		loop_timer_set(link->timer, 0);
 	return link;
+}
+
+void
+link_explain(struct link *link, enum store_fault fault, const char *why)
+{
+	if (link->address.text[0])
+		return;
+	link->fault = fault;
+	snprintf(link->why, sizeof(link->why), "%s", why);
 }
 
 void

@@ -786,6 +786,12 @@ node_move(struct node *node, const struct address *address)
 	link_move(node->link, address);
 }
 
+void
+node_explain(struct node *node, enum store_fault fault, const char *why)
+{
+	link_explain(node->link, fault, why);
+}
+
 static const struct link_ops link_events = { on_ready, on_down, on_missed };
 
 /* --- birth and death ---------------------------------------------------------- */

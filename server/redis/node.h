@@ -68,7 +68,8 @@ struct node_ops {
 };
 
 /* `shared`, `ops` and `arg` are borrowed, `address` is copied. Begins to connect at the
- * next turn and goes on trying for ever. NULL when out of memory. */
+ * next turn and goes on trying for ever; without an address, once node_move() has told
+ * it. NULL when out of memory. */
 struct node *node_new(struct node_shared *shared, const struct address *address,
     const struct node_ops *ops, void *arg) MUST_CHECK;
 /* Ends all that is under way with FAULT_DISCONNECTED. NULL is fine. */
@@ -76,6 +77,8 @@ void node_free(struct node *node);
 
 /* The server is at another address from now on. */
 void node_move(struct node *node, const struct address *address);
+/* Why its address is not known yet; nothing once it is. */
+void node_explain(struct node *node, enum store_fault fault, const char *why);
 
 bool node_ready(const struct node *node);
 /* Why it is not ready: the last fault and its text. */
