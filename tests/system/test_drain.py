@@ -277,7 +277,7 @@ def test_unix_socket_is_removed(rationd, tmp_path):
 def not_ready(daemon):
     def asked():
         answer = daemon.get("/readyz")
-        return answer.status_code == 503 and answer.text == "draining\n"
+        return answer.status_code == 503 and answer.json()["why"] == "draining"
     wait_for(asked, 5, "/readyz being 503 draining")
 
 
