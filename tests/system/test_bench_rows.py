@@ -14,7 +14,7 @@ from harness import RATION, RATIOND, built, clean_env
 ROOT = pathlib.Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "tests"))
 
-from bench import scale, scale_picture, svg, tables  # noqa: E402
+from bench import rows_latency, scale, scale_picture, svg, tables  # noqa: E402
 
 STORES = ("memory", "redis")
 
@@ -55,6 +55,14 @@ def test_scale(tmp_path):
     for store in STORES:  # a sanitizer's memory is not what is measured, but there is some
         assert scales["grants"][store][0]["bytes_each"] > 40
     assert len(ElementTree.parse(picture).getroot().findall(".//{*}polyline")) > 0
+
+
+def test_a_rate_that_was_not_held_is_left_out():
+    def pair(check, ping):
+        return {"check": {"missed": check}, "PING": {"missed": ping}}
+    held, one, other = pair(9, 0), pair(10, 0), pair(0, 500)
+    assert rows_latency.undisturbed([one, held, other], 1000) == [held]
+    assert rows_latency.undisturbed([one, other], 1000) == [one, other]
 
 
 # --- what is made of the figures ------------------------------------------------------
