@@ -189,7 +189,7 @@ def measure(bench):
     print()
     show_figures(found["pairs"])
     if SCALE in args.rows:
-        found["scale"] = measure_scale(bench, args.scale)
+        found["scale"] = measure_scale(bench)
         show_scale(found["scale"])
     if args.svg:
         found["curves"] = measure_curves(bench)

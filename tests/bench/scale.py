@@ -12,6 +12,7 @@ from bench.tool import report_of, tool_load
 
 STORES = ("memory", "redis")
 SECONDS, SHORT_SECONDS = 2, 1
+QUICK_CHECKS, QUICK_AT_MOST = 20_000, 100_000  # of a step, with --quick
 PIPELINE = 16  # so that a check is what costs, not its reads and writes
 FILL = ("--tool", "call", "--skew", "turn", "--connections", CONNECTIONS, "--pipeline", 64)
 REDIS_BYTES_AT_MOST = 250  # of a counter, to know before whether it has room
@@ -19,8 +20,9 @@ REDIS_BYTES_AT_MOST = 250  # of a counter, to know before whether it has room
 
 @dataclass
 class Scale:
-    """`point(bench, store, step, state, seconds)` gives a sample; `state` is a dict, new
-    for each store, of which what is under "daemons" is stopped at the end."""
+    """`point(bench, store, step, state, length)` gives a sample; `state` is a dict, new
+    for each store, of which what is under "daemons" is stopped at the end; `length` are
+    words for ration bench."""
     title: str
     word: str  # what a step counts
     steps: tuple
@@ -37,22 +39,19 @@ def daemon_of(bench, state, store, key, limits=1, *flags):
     return daemons[key]
 
 
-def connections_point(bench, store, step, state, seconds):
+def connections_point(bench, store, step, state, length):
     daemon = daemon_of(bench, state, store, "one")
-    return tool_load(bench, daemon, "--connections", step, "--warmup", 1, "--duration",
-                     seconds)
+    return tool_load(bench, daemon, "--connections", step, *length)
 
 
-def limits_point(bench, store, step, state, seconds):
+def limits_point(bench, store, step, state, length):
     daemon = daemon_of(bench, state, store, step, step)
-    return tool_load(bench, daemon, "--pipeline", PIPELINE, "--warmup", 1, "--duration",
-                     seconds, counters=step)
+    return tool_load(bench, daemon, "--pipeline", PIPELINE, *length, counters=step)
 
 
-def workers_point(bench, store, step, state, seconds):
+def workers_point(bench, store, step, state, length):
     daemon = daemon_of(bench, state, store, step, 1, "--workers", str(step))
-    return tool_load(bench, daemon, "--pipeline", PIPELINE, "--warmup", 1, "--duration",
-                     seconds)
+    return tool_load(bench, daemon, "--pipeline", PIPELINE, *length)
 
 
 def stored_bytes(bench, daemon):
@@ -77,11 +76,11 @@ def fill(bench, daemon, grants, state):
         "bytes_each": (stored_bytes(bench, daemon) - state["empty"]) / grants}
 
 
-def grants_point(bench, store, step, state, seconds):
+def grants_point(bench, store, step, state, length):
     daemon = daemon_of(bench, state, store, "one")
     fill(bench, daemon, step, state)
-    sample = tool_load(bench, daemon, "--pipeline", PIPELINE, "--grants", step, "--warmup",
-                       1, "--duration", seconds, reset=False)
+    sample = tool_load(bench, daemon, "--pipeline", PIPELINE, "--grants", step, *length,
+                       reset=False)
     sample.update(state["fill"])
     if step < GRANTS:
         del sample["bytes_each"]  # the noise of everything else
@@ -112,7 +111,7 @@ def free_bytes():
 
 
 def has_room(bench, name, store, step):
-    """Redis may not be killed for want of memory; nor anything else."""
+    """Nobody may be killed for want of memory."""
     if name != "grants" or 2 * step * REDIS_BYTES_AT_MOST < free_bytes():
         return True
     bench.note(f"scale: {step} grants ({store}) would not fit into this machine's memory")
@@ -123,23 +122,33 @@ def median_sample(samples):
     return {key: statistics.median(s[key] for s in samples) for key in samples[0]}
 
 
-def measure_store(bench, name, store, full):
+def length_of(args):
+    if args.quick:
+        return "--requests", QUICK_CHECKS
+    return "--warmup", 1, "--duration", SECONDS if args.scale else SHORT_SECONDS
+
+
+def steps_of(bench, name, store):
+    args, scale = bench.args, SCALES[name]
+    return [step for step in (scale.steps if args.scale else scale.short)
+            if (step <= QUICK_AT_MOST or not args.quick)
+            and has_room(bench, name, store, step)]
+
+
+def measure_store(bench, name, store):
     scale, state, points = SCALES[name], {}, []
-    for step in scale.steps if full else scale.short:
-        if not has_room(bench, name, store, step):
-            continue
+    for step in steps_of(bench, name, store):
         bench.note(f"scale: {step} {scale.word}, {store}")
-        samples = [scale.point(bench, store, step, state,
-                               SECONDS if full else SHORT_SECONDS)
-                   for _ in range(bench.args.rounds if full else 1)]
+        samples = [scale.point(bench, store, step, state, length_of(bench.args))
+                   for _ in range(bench.args.rounds if bench.args.scale else 1)]
         points.append({"at": step, **median_sample(samples)})
     bench.stop(state["daemons"].values())
     bench.redis.reset()
     return points
 
 
-def measure_scale(bench, full):
-    """{"cores": n, "full": bool, "scales": {name: {store: [sample]}}}"""
-    scales = {name: {store: measure_store(bench, name, store, full) for store in STORES}
-              for name in SCALES}
-    return {"cores": os.cpu_count(), "full": full, "scales": scales}
+def measure_scale(bench):
+    """{"cores": n, "scales": {name: {store: [sample]}}}"""
+    return {"cores": os.cpu_count(),
+            "scales": {name: {store: measure_store(bench, name, store)
+                              for store in STORES} for name in SCALES}}

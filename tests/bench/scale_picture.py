@@ -23,7 +23,7 @@ def charts_of(name, stores):
         chart("throughput", "thousand checks a second",
               [line(points, "checks_per_second", NAMES[store], store, 1e-3)
                for store, points in stores.items()]),
-        chart("latency", "microseconds, all that the daemon can take", [
+        chart("latency", "microseconds, under as much load as it takes", [
             line(points, key, f"{NAMES[store]}, {text}", store, dashed=key == "p99_us")
             for store, points in stores.items()
             for key, text in (("p50_us", "median"), ("p99_us", "99 %"))], log_y=True),

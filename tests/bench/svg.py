@@ -73,7 +73,8 @@ class Axis:
 
 
 def label(value):
-    return f"{value:,.0f}" if value >= 1 or value == 0 else f"{value:g}"
+    whole = value == round(value) or value >= 100
+    return f"{value:,.0f}" if whole else f"{value:g}"
 
 
 def steps_of(chart):

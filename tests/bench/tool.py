@@ -23,7 +23,7 @@ def sample_of(report):
     return {"checks_per_second": report["per_second"], "p50_us": latency["p50"],
             "p99_us": latency["p99"], "p999_us": latency["p99_9"],
             "max_us": latency["max"], "missed": report["missed"],
-            "tool_us_per_check": report["cpu_seconds"] / sent_of(report) * 1e6}
+            "tool_us_per_check": report["cpu_seconds"] / (sent_of(report) or 1) * 1e6}
 
 
 def sent_of(report):
@@ -38,6 +38,6 @@ def tool_load(bench, server, *words, reset=True, counters=1):
     meter = Meter(bench, server, reset)
     report = report_of(bench, server, words)
     sent = sent_of(report)
-    sample = meter.finish(sample_of(report), sent)
+    sample = meter.finish(sample_of(report), sent or 1)
     meter.verify("ration bench " + " ".join(map(str, words)), (sent, sent), counters)
     return sample
