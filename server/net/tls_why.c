@@ -258,10 +258,9 @@ void
 tls_explain_loss(struct tls_session *session)
 {
 	const char *how = session->error ? strerror(session->error) : "it was closed";
-	bool begun = SSL_is_init_finished(session->ssl);
 
 	ERR_clear_error();
-	if (!begun)
+	if (!session->begun)
 		err_set(&session->why, ERR_IO,
 		    "%s ended the connection in the TLS handshake (%s)", session->place,
 		    how);
