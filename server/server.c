@@ -21,14 +21,17 @@ load_store(struct server *s, struct errlist *errors)
 					      s->config->store_max_counters };
 	struct errinfo ei;
 
-	if (strcmp(s->config->store, "memory") == 0) {
-		s->memory = memory_new(&options);
-		if (s->memory)
-			return;
+	bool embedded = strcmp(s->config->store, "memory") == 0;
+	struct memory *memory = memory_new(&options);
+
+	if (embedded)
+		s->memory = memory;
+	else
+		s->local = memory;
+	if (!memory)
 		err_set(&ei, ERR_NOMEM, "out of memory");
-	} else if (redis_url_parse(s->config->store, &s->redis, &ei) == 0) {
+	else if (embedded || redis_url_parse(s->config->store, &s->redis, &ei) == 0)
 		return;
-	}
 	errlist_add_info(errors, "--store", &ei);
 }
 
@@ -312,6 +315,7 @@ open_workers(struct server *s, struct errinfo *ei)
 	struct worker_shared shared = { .config = s->config,
 		.policies = s->documents.policies,
 		.memory = s->memory,
+		.local = s->local,
 		.redis = s->memory ? NULL : &s->redis,
 		.tls = s->documents.tls ? s->tls : NULL,
 		.denials = &s->denials,
@@ -375,6 +379,7 @@ server_close(struct server *s)
 	crew_fini(&s->crew);
 	log_writer_close(s->decision_log);
 	memory_free(s->memory);
+	memory_free(s->local);
 	tls_source_free(s->tls);
 	documents_fini(&s->documents);
 	if (s->is_open)

@@ -29,6 +29,7 @@ struct server {
 	struct documents documents;  /* the last that the workers were given */
 	struct in_force in_force;    /* by what all of them judge */
 	struct memory *memory;       /* NULL with Redis */
+	struct memory *local;        /* with Redis: for while it is away; else NULL */
 	struct redis_url redis;      /* valid when memory is NULL */
 	struct tls_source *tls;      /* of the workers' stores; empty without TLS */
 	struct deny_epoch denials;   /* of the workers' stores */

@@ -37,6 +37,7 @@ struct worker_shared {
 	const struct config *config;
 	struct policy_set *policies;
 	struct memory *memory;             /* the embedded store; else NULL */
+	struct memory *local;              /* with Redis: counts while it is away */
 	const struct redis_url *redis;     /* the Redis store; else NULL */
 	struct tls_source *tls;            /* over TLS; else NULL */
 	struct deny_epoch *denials;        /* of the Redis stores */
@@ -77,8 +78,9 @@ struct worker {
 
 	struct loop *loop;
 	struct store *store;
-	struct loop_timer
-	    *tending; /* of the embedded store, by one worker; else NULL */
+	struct store *local;              /* with Redis; else NULL */
+	struct metric_cells *local_cells; /* what it counts, which nobody shows */
+	struct loop_timer *tending; /* of what is embedded, by one worker; else NULL */
 	struct decision_log *decisions; /* NULL: not logged */
 	struct check_engine *engine;
 	struct throttler *throttler;

@@ -43,6 +43,10 @@
 	X(DEGRADED_ALLOW, "ration_degraded_total", COUNTER, "decision=\"allow\"",      \
 	    "Checks decided without the store, which failed, by decision.")            \
 	X(DEGRADED_DENY, "ration_degraded_total", COUNTER, "decision=\"deny\"", "")    \
+	X(DEGRADED_LOCAL_ALLOW, "ration_degraded_total", COUNTER,                      \
+	    "decision=\"local_allow\"", "")                                            \
+	X(DEGRADED_LOCAL_DENY, "ration_degraded_total", COUNTER,                       \
+	    "decision=\"local_deny\"", "")                                             \
 	X(CHECKS_INVALID, "ration_checks_invalid_total", COUNTER, "",                  \
 	    "Requests for a check that were refused as malformed.")                    \
 	X(CHECKS_REPLAYED, "ration_checks_replayed_total", COUNTER, "",                \
@@ -93,6 +97,8 @@
 	    "Store answers that came after the check's deadline.")                     \
 	X(STORE_GIVEN_BACK, "ration_store_given_back_total", COUNTER, "",              \
 	    "Late charges that were given back.")                                      \
+	X(STORE_STOOD, "ration_store_stood_total", COUNTER, "",                        \
+	    "Checks charged late whose calls had gone ahead: those charges stand.")    \
 	X(STORE_LOST, "ration_store_lost_total", COUNTER, "",                          \
 	    "Checks whose answer was lost with its connection.")                       \
 	X(STORE_BREAKER_OPENED, "ration_store_breaker_opened_total", COUNTER, "",      \

@@ -68,15 +68,6 @@ check_tls_name(const char *text, struct errinfo *ei)
 }
 
 static int
-check_store_failure(const char *text, struct errinfo *ei)
-{
-	if (strcmp(text, "local") != 0)
-		return 0;
-	return err_set(
-	    ei, ERR_UNSUPPORTED, "\"local\" is not supported yet; use deny or allow");
-}
-
-static int
 check_path(const char *text, struct errinfo *ei)
 {
 	if (*text)
@@ -163,7 +154,8 @@ const struct config_key config_keys[] = {
 	    .max = 1000000000,
 	    .def = "10000000",
 	    .metavar = "N",
-	    .help = "Store memory: how many counters may live at once." },
+	    .help = "Store memory, and what is counted locally while Redis is away: "
+		    "how many counters may live at once." },
 	{ .name = "deadline-ms",
 	    .type = CONFIG_NUMBER,
 	    .where = CONFIG_EVERYWHERE,
@@ -180,9 +172,9 @@ const struct config_key config_keys[] = {
 	    .def = "deny",
 	    .choices = "deny|allow|local",
 	    .metavar = "WORD",
-	    .check = check_store_failure,
-	    .help = "deny or allow: what becomes of a check that the store did not "
-		    "answer, where the policy does not say." },
+	    .help = "deny, allow or local (a share of its limits, counted in this "
+		    "process): what becomes of a check that the store did not answer, "
+		    "where the policy does not say." },
 	{ .name = "dedup-ttl",
 	    .type = CONFIG_NUMBER,
 	    .where = CONFIG_EVERYWHERE,
@@ -203,7 +195,16 @@ const struct config_key config_keys[] = {
 	    .metavar = "MS",
 	    .help = "With Redis: how long a limit that was seen full is not asked "
 		    "about again; 0: it is, every time." },
-	{ .name = "local-share", .type = CONFIG_LATER, .where = CONFIG_EVERYWHERE },
+	{ .name = "local-share",
+	    .type = CONFIG_NUMBER,
+	    .where = CONFIG_EVERYWHERE,
+	    .offset = IN_CONFIG(local_share),
+	    .min = 1,
+	    .max = 1000000,
+	    .def = "1",
+	    .metavar = "N",
+	    .help = "How many daemons share the limits: by N is each divided that is "
+		    "counted locally while the store is away." },
 
 	{ .name = "listen-http",
 	    .group = "Listeners",

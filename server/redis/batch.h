@@ -74,7 +74,7 @@ struct deny_moment *batch_moment(struct batch *batch);
 struct pace_call *batch_call(struct batch *batch);
 
 /* Calls fn(arg, take) for each take whose deadline is at or before now_us, after it
- * left the batch. Returns the earliest deadline that is left, INT64_MAX without one. */
+ * left the batch; late_tell() is how it is told later. Returns the earliest deadline that is left, INT64_MAX without one. */
 int64_t batch_expire(struct batch *batch, int64_t now_us,
     void (*fn)(void *arg, struct take *take), void *arg);
 
@@ -96,6 +96,7 @@ struct batch_outcome {
 
 	size_t late;          /* takes that had left and of which the reply tells */
 	size_t admitted;      /* of those, charged ones: give_back has their command */
+	size_t stood;         /* of those, charged ones that are not given back */
 	struct buf give_back; /* an EVAL to send when admitted > 0 */
 	struct take *again;   /* list over next: to be added to a batch anew, since the
 	                         dates that were sent did not fit now_us */

@@ -11,6 +11,7 @@
 #include "redis/batch.h"
 #include "redis/breaker.h"
 #include "redis/fault.h"
+#include "redis/late.h"
 #include "redis/link.h"
 #include "redis/pace.h"
 #include "redis/trip.h"
@@ -133,7 +134,7 @@ tell_expired(struct node *node)
 
 		node->expired = take->next;
 		node->shared->waiting--;
-		store_fail(node->shared->store, take, FAULT_TIMEOUT, NULL);
+		late_tell(node->shared->store, take);
 	}
 }
 
@@ -406,6 +407,7 @@ static void
 handle_late(struct node *node)
 {
 	metric_add(cells_of(node), METRIC_STORE_LATE, (int64_t)node->outcome.late);
+	metric_add(cells_of(node), METRIC_STORE_STOOD, (int64_t)node->outcome.stood);
 	if (node->outcome.give_back.len == 0 || !link_ready(node->link))
 		return;
 	buf_add_slice(link_out(node->link), buf_slice(&node->outcome.give_back));
@@ -736,6 +738,13 @@ const struct address *
 node_address(const struct node *node)
 {
 	return link_address(node->link);
+}
+
+void
+node_stand(struct take *take)
+{
+	if (take->late)
+		late_stand(take->late);
 }
 
 void

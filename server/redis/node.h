@@ -88,6 +88,8 @@ enum store_fault node_fault(const struct node *node, const char **text);
  * settlement or reset LANE_ASKING alone counts. While the node is ready, done runs before
  * node_take() returns only for what is known to be refused, or is too much. */
 void node_take(struct node *node, struct take *take, uint32_t lane);
+/* See store_stand(). */
+void node_stand(struct take *take);
 void node_settle(struct node *node, struct settle *settle, uint32_t lane);
 void node_reset(struct node *node, struct reset *reset, uint32_t lane);
 void node_flush(struct node *node);

@@ -28,6 +28,13 @@ redis_take(struct store *store, struct take *take)
 }
 
 static void
+redis_stand(struct store *store, struct take *take)
+{
+	(void)store;
+	node_stand(take);
+}
+
+static void
 redis_settle(struct store *store, struct settle *settle)
 {
 	node_settle(self(store)->node, settle, 0);
@@ -73,6 +80,7 @@ redis_close(struct store *store)
 static const struct store_ops redis_ops = {
 	.name = "redis",
 	.take = redis_take,
+	.stand = redis_stand,
 	.settle = redis_settle,
 	.reset = redis_reset,
 	.flush = redis_flush,

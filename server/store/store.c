@@ -52,7 +52,16 @@ void
 store_take(struct store *store, struct take *take)
 {
 	metric_add(store->cells, METRIC_STORE_TAKES, 1);
+	if (store->ops->stand)
+		take->late = NULL;
 	store->ops->take(store, take);
+}
+
+void
+store_stand(struct store *store, struct take *take)
+{
+	if (store->ops->stand)
+		store->ops->stand(store, take);
 }
 
 void
