@@ -157,6 +157,10 @@ def test_exactly_the_share(redis_factory, rationd):
         assert answer["limits"] == [{**answer["limits"][0], "counter": "share", "max": 5,
                                      "used": 5, "remaining": 0}]
         assert headers["RateLimit-Policy"].startswith('"share";q=5;')
+        assert headers["X-Ration-Degraded"] == "1"
+        asked = daemon.get("/v1/auth", headers={"X-Ration-Tool": "share",
+                                                "X-Ration-Grant": "alice"})
+        assert asked.status_code == 429 and asked.headers["X-Ration-Degraded"] == "1"
         # Another grant has a share of its own.
         assert daemon.check("share", "bob")[1]["limits"][0]["remaining"] == 4
         assert daemon.metric('ration_checks_total{verdict="deny_store"}') == 0
@@ -165,6 +169,7 @@ def test_exactly_the_share(redis_factory, rationd):
         wait_back(daemon)
         answer = daemon.check("share", "alice")[1]
         assert answer["degraded"] is False and answer["limits"][0]["max"] == 11
+        assert "X-Ration-Degraded" not in daemon.check("share", "alice")[2]
     # The same window, the same share: it is not given anew for the next outage.
     server.kill()
     for daemon in daemons:
@@ -318,14 +323,14 @@ def count_of(server, counter, grant="alice"):
     return int(server.client().get(counter_key(counter, SPAN_KEY, grant=grant)) or 0)
 
 
-# 40 at once are twins, one entry of the call; by grants they are entries of their own.
+# Ten at once are one entry of the call, and two are an entry each.
+@pytest.mark.parametrize("n", [2, 10])
 @pytest.mark.parametrize("tool, verdict, stands", [
     ("shut", 0, False), ("open", 1, True), ("share", 1, True)])
-def test_what_was_told_is_true(redis_server, rationd, tool, verdict, stands):
+def test_what_was_told_is_true(redis_server, rationd, tool, verdict, stands, n):
     daemon = rationd(DOCUMENT, store=redis_server.url,
                      flags=["--deadline-ms", 100, "--deny-cache-ms", 0])
     assert daemon.check(tool, "alice", cost=0)[0] == 200
-    n = 10
     answers = freeze_and_ask(redis_server, daemon, n, "CHECK", tool, "alice")
     assert [(a.verdict, a.flags) for a in answers] == [(verdict, 1)] * n
     late = daemon.metric("ration_store_late_total")
