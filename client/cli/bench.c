@@ -77,7 +77,8 @@ static const struct cli_option options[] = {
 	    set_grant_prefix, false },
 	{ "skew", "HOW",
 	    "uniform (default), zipf[:EXPONENT], hot[:SHARE], one\n"
-	    "                        grant's share of all, default: 1; or turn: not at\n"
+	    "                        grant's share of all, default: 1; or turn: not "
+	    "at\n"
 	    "                        random, but one after the other",
 	    set_skew, false },
 	{ "connections", "N", "default: 50", set_connections, false },

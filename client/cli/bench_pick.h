@@ -15,7 +15,7 @@ enum bench_skew {
 	BENCH_UNIFORM, /* all alike */
 	BENCH_ZIPF,    /* the k-th (from 1) as often as k^-parameter says */
 	BENCH_HOT,     /* number 0 with this share, else one of the others, all alike */
-	BENCH_TURN     /* not at random: 0, 1, 2 ... and again; each stream for itself */
+	BENCH_TURN /* not at random: 0, 1, 2 ... and again; each stream for itself */
 };
 
 struct bench_pick {

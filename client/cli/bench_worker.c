@@ -220,7 +220,8 @@ send_due(struct bench_worker *w)
 		do {
 			w->issued++;
 			push(w, c, at_ns);
-		} while (has_room(w, c) && next_due(w, &at_ns) && at_ns <= w->env.now_ns);
+		} while (
+		    has_room(w, c) && next_due(w, &at_ns) && at_ns <= w->env.now_ns);
 		line_up(w, c);
 	}
 	for (size_t i = 0; i < n_unsent; i++)
