@@ -5,7 +5,7 @@
  * since a test in Python is itself late by what is to be judged.
  *
  *	pacer [--rate N] [--timeout-ms N] [--pipeline N] [--conns N]
- *	      [--resp ADDRESSES]... [--http ADDRESSES]... --call "TOOL GRANT"...
+ *	      [--watch PID]... [--resp ADDRESSES]... [--http ADDRESSES]... --call "TOOL GRANT"...
  *
  * The calls go round, and so do the targets, which are as many as there are --resp and
  * --http. A target is one or more HOST:PORT, parted by commas: each new connection goes
@@ -19,6 +19,8 @@
  *	m INDEX TEXT                              a message that is new
  *	c START TOOK KIND DEGRADED CALL TARGET MESSAGE
  *	n START TOOK                              pacer itself did not run
+ *	w START TOOK                              a process of --watch PID waited for a
+ *	                                          processor (its first thread)
  *
  * KIND: a allow, d deny, p approval, e another answer (MESSAGE is its first line);
  * without an answer: l the connection ended, r no connection could be had, t in
@@ -49,6 +51,7 @@
 #define MESSAGES_MAX 512
 #define EVENTS_MAX 256
 #define RETRY_US 10000 /* after a connection that failed */
+#define WATCH_US 10000 /* between two looks at the daemons' processes */
 #define STALL_US 2500  /* between two turns, which are at most 1 ms apart otherwise */
 
 enum { CLOSED, CONNECTING, OPEN };
@@ -96,6 +99,14 @@ struct answer {
 	size_t text_len;
 };
 
+/* A process: how long it has waited for a processor in all, as last seen. */
+struct watched {
+	int fd;
+	int64_t wait_us;
+};
+
+static struct watched watched[TARGETS_MAX];
+static size_t n_watched;
 static struct call calls[CALLS_MAX];
 static struct target targets[TARGETS_MAX];
 static size_t n_calls, n_targets;
@@ -618,6 +629,31 @@ wait_for_events(void)
 	return goes_on;
 }
 
+/* How long the processes of the daemons stood ready and got no processor: the machine had
+ * other things to do, and that is no fault of theirs. */
+static void
+tell_waits(int64_t now)
+{
+	for (size_t i = 0; i < n_watched; i++) {
+		struct watched *w = &watched[i];
+		char text[128];
+		ssize_t n = pread(w->fd, text, sizeof(text) - 1, 0);
+		int64_t wait_us;
+		char *second;
+
+		if (n <= 0)
+			continue;
+		text[n] = '\0';
+		second = strchr(text, ' ');
+		wait_us = second ? strtoll(second, NULL, 10) / 1000 : 0;
+		if (wait_us - w->wait_us > STALL_US && w->wait_us > 0)
+			printf("w %lld %lld\n",
+			    (long long)(now - (wait_us - w->wait_us)),
+			    (long long)(wait_us - w->wait_us));
+		w->wait_us = wait_us;
+	}
+}
+
 /* A turn that came late: what it finds has waited here, not there. */
 static void
 tell_stall(int64_t before)
@@ -634,6 +670,7 @@ run(void)
 	struct epoll_event input = { .events = EPOLLIN };
 	int64_t next_us = now_us();
 	int64_t turn_us = next_us;
+	int64_t watched_us = 0;
 	size_t turn = 0;
 	bool asking = true;
 
@@ -646,6 +683,10 @@ run(void)
 		}
 		tell_stall(turn_us);
 		turn_us = now_us();
+		if (turn_us - watched_us > WATCH_US) {
+			tell_waits(turn_us);
+			watched_us = turn_us;
+		}
 		for (; asking && next_us <= turn_us; next_us += 1000000 / rate)
 			ask(turn++);
 		look_after_all(turn_us);
@@ -704,6 +745,18 @@ add_call(const char *text)
 	free(body);
 }
 
+/* Without the file, which not every kernel has, nothing is told. */
+static void
+watch_process(const char *pid)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%s/schedstat", pid);
+	watched[n_watched].fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (watched[n_watched].fd >= 0 && n_watched < TARGETS_MAX - 1)
+		n_watched++;
+}
+
 static int64_t
 number(const char *text)
 {
@@ -719,6 +772,8 @@ set_option(const char *name, const char *value)
 {
 	if (strcmp(name, "--resp") == 0 || strcmp(name, "--http") == 0)
 		add_target(value, name[2] == 'h');
+	else if (strcmp(name, "--watch") == 0)
+		watch_process(value);
 	else if (strcmp(name, "--call") == 0)
 		add_call(value);
 	else if (strcmp(name, "--rate") == 0)
