@@ -204,7 +204,7 @@ settle_of(struct command *c, struct settling s, const char *reservation,
     const struct ration_settle *how, struct failure *f)
 {
 	struct words w = { .n = 0 };
-	struct number cost, ttl;
+	struct number cost, ttl, timeout;
 	int rc = validate_settle(reservation, how, f);
 
 	if (rc == 0 && how->has_cost && !s.takes_cost)
@@ -221,6 +221,10 @@ settle_of(struct command *c, struct settling s, const char *reservation,
 	add_option(&w, "TTL",
 	    number_of(&ttl, s.takes_ttl, how->ttl_s > 0 ? how->ttl_s : TTL_DEFAULT_S));
 	add_option(&w, "GRANT", how->grant);
+	/* So that its answer still arrives. */
+	add_option(&w, "TIMEOUT",
+	    number_of(&timeout, how->timeout_ms > 0,
+		how->timeout_ms > 1 ? how->timeout_ms * 9 / 10 : 1));
 	return format(c, &w, f);
 }
 

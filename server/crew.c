@@ -19,7 +19,7 @@ struct member {
 	pthread_t thread;
 	bool running; /* the thread */
 	/* Its thread's; to be read by others once it has ended. */
-	bool draining;
+	bool draining; /* in the last stage */
 	bool told_idle;
 	bool owing; /* when it was stopped */
 };
@@ -102,9 +102,8 @@ read_drain(void *reader, const struct letter *letter)
 {
 	struct member *m = reader;
 
-	(void)letter;
-	m->draining = true;
-	worker_drain(&m->worker);
+	m->draining = letter->stage == DRAIN_CLOSING;
+	worker_drain(&m->worker, letter->stage);
 }
 
 static void
@@ -309,14 +308,16 @@ crew_take(struct crew *crew, const struct documents *documents)
 /* Who has connected already is handed on before the others are told that nobody comes any
  * more; and they are told before the listeners close: whoever sees that can rely on it. */
 void
-crew_drain(struct crew *crew)
+crew_drain(struct crew *crew, enum drain_stage stage)
 {
-	worker_accept_waiting(&crew->members[0]->worker);
-	crew->draining = true;
+	if (stage == DRAIN_CLOSING) {
+		worker_accept_waiting(&crew->members[0]->worker);
+		crew->draining = true;
+	}
 	for (size_t i = 1; i < crew->n; i++)
-		mailbox_order(
-		    &crew->members[i]->box, &(struct letter){ .kind = &drain_kind });
-	worker_drain(&crew->members[0]->worker);
+		mailbox_order(&crew->members[i]->box,
+		    &(struct letter){ .kind = &drain_kind, .stage = stage });
+	worker_drain(&crew->members[0]->worker, stage);
 }
 
 bool

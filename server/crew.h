@@ -35,7 +35,7 @@ struct crew {
 	struct loop_group group;
 	struct front_quota quota;
 	struct crew_events events;
-	bool draining;
+	bool draining;   /* in the last stage */
 	size_t last;     /* who got a connection last */
 	size_t n_taking; /* who have not taken the documents yet */
 	size_t n_idle;   /* of the others, while draining */
@@ -60,9 +60,9 @@ struct loop *crew_loop(const struct crew *crew);
  * all have. False: on_taken() will tell; until then not to be called again. */
 bool crew_take(struct crew *crew, const struct documents *documents) MUST_CHECK;
 
-/* Stops accepting; what is under way is answered. */
-void crew_drain(struct crew *crew);
-/* While draining: whether nothing is under way any more. */
+/* Has every worker enter a stage. */
+void crew_drain(struct crew *crew, enum drain_stage stage);
+/* In the last stage: whether nothing is under way any more. */
 bool crew_is_idle(const struct crew *crew);
 size_t crew_connections(const struct crew *crew);
 

@@ -33,6 +33,7 @@ struct letter {
 	size_t front;                   /* a client: for which front */
 	int fd;                         /* and its descriptor */
 	bool local;
+	int stage;                  /* of a drain */
 	struct documents documents; /* its references */
 };
 

@@ -21,14 +21,17 @@ load_store(struct server *s, struct errlist *errors)
 					      s->config->store_max_counters };
 	struct errinfo ei;
 
-	if (strcmp(s->config->store, "memory") == 0) {
-		s->memory = memory_new(&options);
-		if (s->memory)
-			return;
+	bool embedded = strcmp(s->config->store, "memory") == 0;
+	struct memory *memory = memory_new(&options);
+
+	if (embedded)
+		s->memory = memory;
+	else
+		s->local = memory;
+	if (!memory)
 		err_set(&ei, ERR_NOMEM, "out of memory");
-	} else if (redis_url_parse(s->config->store, &s->redis, &ei) == 0) {
+	else if (embedded || redis_url_parse(s->config->store, &s->redis, &ei) == 0)
 		return;
-	}
 	errlist_add_info(errors, "--store", &ei);
 }
 
@@ -192,17 +195,40 @@ on_turn(void *arg)
 {
 	struct server *s = arg;
 
-	if (s->phase != SERVER_DRAINING || !crew_is_idle(&s->crew))
+	if (s->phase != SERVER_DRAINING || s->stage != DRAIN_CLOSING ||
+	    !crew_is_idle(&s->crew))
 		return;
 	log_info("server", "drained: everything was answered");
 	stop(s, EXIT_CODE_OK);
 }
 
 static void
-on_drain_timeout(void *arg)
+enter_stage(struct server *s, enum drain_stage stage)
+{
+	int64_t delay_ms = s->config->drain_delay_ms;
+	const int64_t stay_ms[DRAIN_STAGES] = {
+		[DRAIN_UNREADY] = delay_ms / 2,
+		[DRAIN_PARTING] = delay_ms - delay_ms / 2,
+		[DRAIN_CLOSING] = s->config->drain_timeout_ms,
+	};
+
+	if (stage == DRAIN_CLOSING)
+		log_info("server", "draining %zu connections for at most %lld ms",
+		    crew_connections(&s->crew), (long long)stay_ms[stage]);
+	s->stage = stage;
+	loop_timer_set(s->drain_timer, stay_ms[stage] * 1000);
+	crew_drain(&s->crew, stage);
+}
+
+static void
+on_drain_timer(void *arg)
 {
 	struct server *s = arg;
 
+	if (s->stage != DRAIN_CLOSING) {
+		enter_stage(s, s->stage + 1);
+		return;
+	}
 	log_warn("server", "drain timeout: closing %zu connections",
 	    crew_connections(&s->crew));
 	stop(s, EXIT_CODE_OK);
@@ -219,12 +245,10 @@ on_stop(void *arg, const char *signal_name)
 		stop(s, EXIT_CODE_OK);
 		return;
 	}
-	log_info("server", "%s: draining %zu connections for at most %lld ms",
-	    signal_name, crew_connections(&s->crew),
-	    (long long)s->config->drain_timeout_ms);
+	log_info("server", "%s: not ready any more, serving on for %lld ms",
+	    signal_name, (long long)s->config->drain_delay_ms);
 	s->phase = SERVER_DRAINING;
-	loop_timer_set(s->drain_timer, s->config->drain_timeout_ms * 1000);
-	crew_drain(&s->crew);
+	enter_stage(s, s->config->drain_delay_ms > 0 ? DRAIN_UNREADY : DRAIN_CLOSING);
 }
 
 static void
@@ -291,6 +315,7 @@ open_workers(struct server *s, struct errinfo *ei)
 	struct worker_shared shared = { .config = s->config,
 		.policies = s->documents.policies,
 		.memory = s->memory,
+		.local = s->local,
 		.redis = s->memory ? NULL : &s->redis,
 		.tls = s->documents.tls ? s->tls : NULL,
 		.denials = &s->denials,
@@ -303,7 +328,7 @@ open_workers(struct server *s, struct errinfo *ei)
 	if (rc < 0)
 		return rc;
 	s->signals = (struct signals_handler){ on_stop, on_reload, s };
-	s->drain_timer = loop_timer_new(crew_loop(&s->crew), on_drain_timeout, s);
+	s->drain_timer = loop_timer_new(crew_loop(&s->crew), on_drain_timer, s);
 	s->reload = open_reload(s);
 	if (!s->drain_timer || !s->reload ||
 	    signals_start(crew_loop(&s->crew), &s->signals) < 0)
@@ -354,6 +379,7 @@ server_close(struct server *s)
 	crew_fini(&s->crew);
 	log_writer_close(s->decision_log);
 	memory_free(s->memory);
+	memory_free(s->local);
 	tls_source_free(s->tls);
 	documents_fini(&s->documents);
 	if (s->is_open)

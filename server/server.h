@@ -18,13 +18,18 @@
 #include "ops/reload.h"
 #include "ops/signals.h"
 
-enum server_phase { SERVER_SERVING, SERVER_DRAINING, SERVER_STOPPED };
+enum server_phase {
+	SERVER_SERVING,
+	SERVER_DRAINING, /* in a stage of it */
+	SERVER_STOPPED
+};
 
 struct server {
 	const struct config *config; /* borrowed */
 	struct documents documents;  /* the last that the workers were given */
 	struct in_force in_force;    /* by what all of them judge */
 	struct memory *memory;       /* NULL with Redis */
+	struct memory *local;        /* with Redis: for while it is away; else NULL */
 	struct redis_url redis;      /* valid when memory is NULL */
 	struct tls_source *tls;      /* of the workers' stores; empty without TLS */
 	struct deny_epoch denials;   /* of the workers' stores */
@@ -36,6 +41,7 @@ struct server {
 	struct log_writer *decision_log; /* NULL without --decision-log */
 	struct reload *reload;
 	enum server_phase phase;
+	enum drain_stage stage;
 	int exit_code;
 	bool is_open; /* in_force */
 	bool cut;     /* what is not answered yet makes it EXIT_CODE_CUT */

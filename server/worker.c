@@ -2,6 +2,7 @@
 #include "worker.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/log.h"
@@ -10,16 +11,25 @@
 /* Unanswered requests of one connection before its reading pauses. */
 #define PENDING_MAX 1024
 
-/* How often the embedded store forgets what has expired, when nothing comes. */
+/* How long after its start a worker is given to meet the store, before being ready
+ * without it. */
+#define SETTLED_MS 1000
+
+/* How often the embedded store forgets what has expired, when nothing comes; and while
+ * there is much of it, as at a window's end. */
 #define TEND_US 250000
+#define TEND_SOON_US 10000
 
 static const struct {
 	const char *name;
 	const struct front_protocol *protocol;
 	size_t list; /* offset of its addresses in struct config */
+	/* HTTP's clients are told that a connection ends and take another one. RESP's find
+	 * out, so they are sent away once, when balancers know where to. */
+	enum drain_stage parts;
 } fronts[] = {
-	{ "http", &front_http, offsetof(struct config, listen_http) },
-	{ "resp", &front_resp, offsetof(struct config, listen_resp) },
+	{ "http", &front_http, offsetof(struct config, listen_http), DRAIN_UNREADY },
+	{ "resp", &front_resp, offsetof(struct config, listen_resp), DRAIN_PARTING },
 };
 _Static_assert(ARRAY_LEN(fronts) == ARRAY_LEN(((struct worker *)0)->fronts),
     "one front per protocol");
@@ -73,20 +83,34 @@ open_store(struct worker *w)
 	return redis_store_new(w->loop, &options, w->cells);
 }
 
+/* A store of its own to whoever counts series: a check that it decides is one that the
+ * other store failed. */
+static bool
+open_local(struct worker *w)
+{
+	if (!w->shared.local)
+		return true;
+	w->local_cells = calloc(1, sizeof(*w->local_cells));
+	if (w->local_cells)
+		w->local = memory_store_new(w->shared.local, w->local_cells);
+	return w->local != NULL;
+}
+
 static void
 on_tend(void *arg)
 {
 	struct worker *w = arg;
+	struct memory *memory = w->shared.memory ? w->shared.memory : w->shared.local;
+	bool more = memory_tend(memory);
 
-	memory_tend(w->shared.memory);
-	loop_timer_set(w->tending, TEND_US);
+	loop_timer_set(w->tending, more ? TEND_SOON_US : TEND_US);
 }
 
 /* One worker does it for all. */
 static bool
 open_tending(struct worker *w)
 {
-	if (!w->shared.memory || w->index != 0)
+	if (w->index != 0)
 		return true;
 	w->tending = loop_timer_new(w->loop, on_tend, w);
 	if (w->tending)
@@ -97,12 +121,17 @@ open_tending(struct worker *w)
 static struct check_engine *
 open_engine(struct worker *w)
 {
+	static const enum store_failure failures[] = {
+		[CONFIG_FAILURE_DENY] = STORE_FAILURE_DENY,
+		[CONFIG_FAILURE_ALLOW] = STORE_FAILURE_ALLOW,
+		[CONFIG_FAILURE_LOCAL] = STORE_FAILURE_LOCAL,
+	};
 	struct check_options options = { .store = w->store,
 		.cells = w->cells,
+		.local = w->local,
+		.local_share = w->shared.config->local_share,
 		.deadline_ms = w->shared.config->deadline_ms,
-		.on_store_failure = w->shared.config->on_store_failure
-		    ? STORE_FAILURE_ALLOW
-		    : STORE_FAILURE_DENY,
+		.on_store_failure = failures[w->shared.config->on_store_failure],
 		.key_prefix = w->shared.config->key_prefix,
 		.dedup_ttl_ms = w->shared.config->dedup_ttl * 1000 };
 
@@ -135,6 +164,7 @@ open_settler(struct worker *w)
 	const struct config *c = w->shared.config;
 	struct settler_options options = { .store = w->store,
 		.cells = w->cells,
+		.local = w->local,
 		.key_prefix = c->key_prefix,
 		.deadline_ms = c->deadline_ms,
 		.dedup_ttl_ms = c->dedup_ttl * 1000 };
@@ -147,7 +177,9 @@ open_admin(struct worker *w)
 {
 	struct admin_options options = { .in_force = w->shared.in_force,
 		.store = w->store,
-		.memory = w->shared.memory,
+		.memory = w->shared.memory ? w->shared.memory : w->shared.local,
+		.lenient = w->shared.config->on_store_failure != CONFIG_FAILURE_DENY,
+		.settled_ms = SETTLED_MS,
 		.store_shown = w->shared.redis ? w->shared.redis->shown : "memory",
 		.cells = w->shared.cells,
 		.n_cells = w->shared.n_cells,
@@ -242,7 +274,7 @@ worker_open(struct worker *w, size_t index, const struct worker_shared *shared,
 	w->cells = shared->cells[index];
 
 	w->tokens = token_set_ref(shared->tokens);
-	if (!(w->loop = loop_new()) || !(w->store = open_store(w)) ||
+	if (!(w->loop = loop_new()) || !(w->store = open_store(w)) || !open_local(w) ||
 	    !open_tending(w) || !(w->engine = open_engine(w)) ||
 	    !(w->throttler = open_throttler(w)) || !(w->settler = open_settler(w)) ||
 	    !(w->admin = open_admin(w)))
@@ -286,12 +318,14 @@ worker_close(struct worker *w)
 	for (size_t i = 0; i < ARRAY_LEN(w->fronts); i++)
 		front_free(w->fronts[i]);
 	store_close(w->store);
+	store_close(w->local);
 	if (w->engine)
 		check_engine_free(w->engine);
 	throttler_free(w->throttler);
 	settler_free(w->settler);
 	decision_log_free(w->decisions);
 	admin_free(w->admin);
+	free(w->local_cells);
 	loop_timer_free(w->tending);
 	loop_free(w->loop);
 	token_set_unref(w->tokens);
@@ -307,12 +341,17 @@ worker_accept_waiting(struct worker *w)
 }
 
 void
-worker_drain(struct worker *w)
+worker_drain(struct worker *w, enum drain_stage stage)
 {
 	admin_set_draining(w->admin);
-	for (size_t i = 0; i < ARRAY_LEN(w->fronts); i++)
-		if (w->fronts[i])
+	for (size_t i = 0; i < ARRAY_LEN(w->fronts); i++) {
+		if (!w->fronts[i])
+			continue;
+		if (stage == DRAIN_CLOSING)
 			front_drain(w->fronts[i]);
+		else if (stage == fronts[i].parts)
+			front_part(w->fronts[i]);
+	}
 }
 
 static size_t

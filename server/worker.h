@@ -37,6 +37,7 @@ struct worker_shared {
 	const struct config *config;
 	struct policy_set *policies;
 	struct memory *memory;             /* the embedded store; else NULL */
+	struct memory *local;              /* with Redis: counts while it is away */
 	const struct redis_url *redis;     /* the Redis store; else NULL */
 	struct tls_source *tls;            /* over TLS; else NULL */
 	struct deny_epoch *denials;        /* of the Redis stores */
@@ -54,6 +55,14 @@ struct worker_shared {
 	struct log_writer *decision_log; /* NULL: decisions are not logged */
 };
 
+/* How a daemon leaves, step by step; all of it is in docs/configuration.md, "Drain". */
+enum drain_stage {
+	DRAIN_UNREADY, /* says so; HTTP connections close behind their answers */
+	DRAIN_PARTING, /* so do RESP's */
+	DRAIN_CLOSING, /* no more accepting; what is under way is answered */
+	DRAIN_STAGES
+};
+
 struct worker;
 
 /* What a front's calls bring back. */
@@ -69,8 +78,9 @@ struct worker {
 
 	struct loop *loop;
 	struct store *store;
-	struct loop_timer
-	    *tending; /* of the embedded store, by one worker; else NULL */
+	struct store *local;              /* with Redis; else NULL */
+	struct metric_cells *local_cells; /* what it counts, which nobody shows */
+	struct loop_timer *tending; /* of what is embedded, by one worker; else NULL */
 	struct decision_log *decisions; /* NULL: not logged */
 	struct check_engine *engine;
 	struct throttler *throttler;
@@ -106,8 +116,8 @@ void worker_note_start(struct worker *w);
 
 /* Lets in who has connected already, and passes them on. */
 void worker_accept_waiting(struct worker *w);
-/* Stops accepting; what is under way is answered. */
-void worker_drain(struct worker *w);
+/* Enters a stage; each comes at most once, and in order. */
+void worker_drain(struct worker *w, enum drain_stage stage);
 /* Whether nothing is under way any more: no check, no connection, not even one that
  * is only being closed. */
 bool worker_is_idle(const struct worker *w);

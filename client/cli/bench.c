@@ -60,7 +60,8 @@ set_skew(void *into, const char *value)
 	if (bench_skew_parse(value, &plan->skew, &plan->skew_parameter) == 0)
 		return 0;
 	return cli_usage(plan->daemon.command,
-	    "--skew: %.60s is not uniform, zipf[:0.01 ... 10] or hot[:0 ... 1]", value);
+	    "--skew: %.60s is not uniform, zipf[:0.01 ... 10], hot[:0 ... 1] or turn",
+	    value);
 }
 
 static const struct cli_option options[] = {
@@ -75,8 +76,10 @@ static const struct cli_option options[] = {
 	    "                        default: g",
 	    set_grant_prefix, false },
 	{ "skew", "HOW",
-	    "uniform (default), zipf[:EXPONENT], or hot[:SHARE],\n"
-	    "                        one grant's share of all; default: 1",
+	    "uniform (default), zipf[:EXPONENT], hot[:SHARE], one\n"
+	    "                        grant's share of all, default: 1; or turn: not "
+	    "at\n"
+	    "                        random, but one after the other",
 	    set_skew, false },
 	{ "connections", "N", "default: 50", set_connections, false },
 	{ "pipeline", "N", "requests in flight on each; default: 1", set_pipeline,

@@ -12,6 +12,7 @@ static const struct {
 	[BENCH_UNIFORM] = { "uniform", 0, 0, 0 },
 	[BENCH_ZIPF] = { "zipf", 1, 0.01, 10 },
 	[BENCH_HOT] = { "hot", 1, 0, 1 },
+	[BENCH_TURN] = { "turn", 0, 0, 0 },
 };
 
 int
@@ -29,7 +30,7 @@ bench_skew_parse(const char *text, enum bench_skew *skew, double *parameter)
 			return 0;
 		*parameter = strtod(text + len + 1, &end);
 		/* strtod would skip blanks and reads words such as "nan". */
-		if (i == BENCH_UNIFORM || !strchr("0123456789.", text[len + 1]) ||
+		if (skews[i].most == 0 || !strchr("0123456789.", text[len + 1]) ||
 		    *end ||
 		    !(*parameter >= skews[i].least && *parameter <= skews[i].most))
 			return ERR_INVALID;
@@ -169,6 +170,8 @@ bench_pick_next(struct bench_pick *p)
 		if (p->parameter >= 1 || draw_part(p) < p->parameter)
 			return 0;
 		return 1 + draw_below(p, p->n - 1);
+	case BENCH_TURN:
+		return p->turn++ % p->n;
 	case BENCH_UNIFORM:
 	default:
 		return draw_below(p, p->n);

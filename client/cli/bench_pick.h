@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Which grant the next check is for: numbers drawn at random from a seed, so that a run
+ * Which grant the next check is for: numbers, mostly drawn at random from a seed, so that a run
  * can be repeated. A few words of memory for any number of grants. Pure.
  */
 #ifndef CLI_BENCH_PICK_H
@@ -14,7 +14,8 @@
 enum bench_skew {
 	BENCH_UNIFORM, /* all alike */
 	BENCH_ZIPF,    /* the k-th (from 1) as often as k^-parameter says */
-	BENCH_HOT      /* number 0 with this share, else one of the others, all alike */
+	BENCH_HOT,     /* number 0 with this share, else one of the others, all alike */
+	BENCH_TURN /* not at random: 0, 1, 2 ... and again; each stream for itself */
 };
 
 struct bench_pick {
@@ -22,17 +23,18 @@ struct bench_pick {
 	enum bench_skew skew;
 	double parameter;
 	uint64_t n;
+	uint64_t turn; /* how many there were */
 	/* of Zipf's law */
 	double from, to; /* the ends of the area under the curve */
 	double near;     /* a point so near to its number needs no second look */
 };
 
 /* Reads "uniform", "zipf", "zipf:S" (0.01 ... 10; 1 without it), "hot", "hot:SHARE"
- * (0 ... 1; 1 without it). 0 or ERR_INVALID. */
+ * (0 ... 1; 1 without it), "turn". 0 or ERR_INVALID. */
 int bench_skew_parse(
     const char *text, enum bench_skew *skew, double *parameter) MUST_CHECK;
 
-/* "uniform", "zipf", "hot". */
+/* "uniform", "zipf", "hot", "turn". */
 const char *bench_skew_name(enum bench_skew skew);
 
 /* `n` > 0 grants. Different streams of one seed have nothing in common. */

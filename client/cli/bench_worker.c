@@ -12,6 +12,7 @@
 #define NS_PER_S INT64_C(1000000000)
 #define NS_PER_MS INT64_C(1000000)
 #define TICK_MS 20 /* how often deadlines and retries are looked at */
+#define TIMER_LEAST_NS INT64_C(50000)
 #define EVENTS_MAX 512
 #define GIVE_UP_TIMEOUTS 10
 
@@ -184,17 +185,26 @@ next_due(const struct bench_worker *w, int64_t *at_ns)
 	return w->quota >= 0 ? w->quota > 0 : *at_ns < w->end_ns;
 }
 
+/* Setting a timer may cost more than a request does; so never sooner than the least time
+ * from now. What is due before waits for it, and is measured from when it was due. */
 static void
 set_timer(struct bench_worker *w, int64_t at_ns)
 {
-	struct itimerspec its = {
-		.it_value = { .tv_sec = at_ns / NS_PER_S, .tv_nsec = at_ns % NS_PER_S },
-	};
+	int64_t soonest_ns = w->env.now_ns + TIMER_LEAST_NS;
+	struct itimerspec its;
 
+	if (w->timer_ns > w->env.now_ns)
+		return; /* set already: what comes is due after what it was set for */
+	w->timer_ns = at_ns > soonest_ns ? at_ns : soonest_ns;
+	its = (struct itimerspec){
+		.it_value = { .tv_sec = w->timer_ns / NS_PER_S,
+		    .tv_nsec = w->timer_ns % NS_PER_S },
+	};
 	timerfd_settime(w->timer_fd, TFD_TIMER_ABSTIME, &its, NULL);
 }
 
-/* Sends what is due; a late one is still measured from when it was due. */
+/* Sends what is due, as much of it together as a connection takes; a late one is still
+ * measured from when it was due. */
 static void
 send_due(struct bench_worker *w)
 {
@@ -204,11 +214,14 @@ send_due(struct bench_worker *w)
 
 	w->env.now_ns = bench_clock_ns();
 	while (next_due(w, &at_ns) && at_ns <= w->env.now_ns && (c = next_in_line(w))) {
-		w->issued++;
 		if (c->out.len ==
 		    0) /* else it is in the list, or waits for the system */
 			w->unsent[n_unsent++] = c;
-		push(w, c, at_ns);
+		do {
+			w->issued++;
+			push(w, c, at_ns);
+		} while (
+		    has_room(w, c) && next_due(w, &at_ns) && at_ns <= w->env.now_ns);
 		line_up(w, c);
 	}
 	for (size_t i = 0; i < n_unsent; i++)

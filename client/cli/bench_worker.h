@@ -49,6 +49,7 @@ struct bench_worker {
 	bool gave_up;
 	int64_t nothing_up_ns; /* since when there is no connection */
 	int timer_fd;
+	int64_t timer_ns;                    /* for when it was last set; 0: never */
 	struct bench_conn *line, **line_end; /* by the rate: those with room, in turn */
 	struct bench_conn **unsent; /* by the rate: to be flushed; room for n_conns */
 

@@ -161,7 +161,7 @@ struct ration_settle {
 	bool has_cost;      /* of a commit: `cost` is what was really used */
 	int64_t cost;       /* 0 ... RATION_COST_MAX */
 	int64_t ttl_s;      /* of a renewal: from now on; 0: 600 */
-	int64_t timeout_ms; /* for this call; 0: the connection's */
+	int64_t timeout_ms; /* for this call; 0: the connection's; as in a request */
 };
 #define RATION_SETTLE_INIT                                         \
 	{                                                          \

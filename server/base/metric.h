@@ -43,6 +43,10 @@
 	X(DEGRADED_ALLOW, "ration_degraded_total", COUNTER, "decision=\"allow\"",      \
 	    "Checks decided without the store, which failed, by decision.")            \
 	X(DEGRADED_DENY, "ration_degraded_total", COUNTER, "decision=\"deny\"", "")    \
+	X(DEGRADED_LOCAL_ALLOW, "ration_degraded_total", COUNTER,                      \
+	    "decision=\"local_allow\"", "")                                            \
+	X(DEGRADED_LOCAL_DENY, "ration_degraded_total", COUNTER,                       \
+	    "decision=\"local_deny\"", "")                                             \
 	X(CHECKS_INVALID, "ration_checks_invalid_total", COUNTER, "",                  \
 	    "Requests for a check that were refused as malformed.")                    \
 	X(CHECKS_REPLAYED, "ration_checks_replayed_total", COUNTER, "",                \
@@ -93,6 +97,8 @@
 	    "Store answers that came after the check's deadline.")                     \
 	X(STORE_GIVEN_BACK, "ration_store_given_back_total", COUNTER, "",              \
 	    "Late charges that were given back.")                                      \
+	X(STORE_STOOD, "ration_store_stood_total", COUNTER, "",                        \
+	    "Checks charged late whose calls had gone ahead: those charges stand.")    \
 	X(STORE_LOST, "ration_store_lost_total", COUNTER, "",                          \
 	    "Checks whose answer was lost with its connection.")                       \
 	X(STORE_BREAKER_OPENED, "ration_store_breaker_opened_total", COUNTER, "",      \
@@ -102,6 +108,10 @@
 	    "moves or moved.")                                                         \
 	X(STORE_RECONNECTS, "ration_store_reconnects_total", COUNTER, "",              \
 	    "Attempts to connect to the store.")                                       \
+	X(STORE_MASTER_CHANGES, "ration_store_master_changes_total", COUNTER, "",      \
+	    "Times Sentinels named another master.")                                   \
+	X(STORE_SENTINELS, "ration_store_sentinels", LEAST, "",                        \
+	    "Sentinels that answer, to the worker to which the fewest do.")            \
 	X(STORE_SCRIPT_LOADS, "ration_store_script_loads_total", COUNTER, "",          \
 	    "Times the scripts were loaded into the store.")                           \
 	X(FAULT_TIMEOUT, "ration_store_faults_total", COUNTER, "class=\"timeout\"",    \
@@ -133,6 +143,7 @@
 	    "")                                                                        \
 	X(FAULT_CONFIG, "ration_store_faults_total", COUNTER,                          \
 	    "class=\"configuration\"", "")                                             \
+	X(FAULT_TLS, "ration_store_faults_total", COUNTER, "class=\"tls\"", "")        \
 	X(FAULT_WRONGTYPE, "ration_store_faults_total", COUNTER,                       \
 	    "class=\"wrongtype\"", "")                                                 \
 	X(FAULT_OTHER, "ration_store_faults_total", COUNTER, "class=\"other\"", "")    \

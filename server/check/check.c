@@ -58,6 +58,7 @@ check_free(struct check *check)
 	buf_fini(&check->ledger.text);
 	free(check->limits);
 	free(check->charges);
+	free(check->shares);
 	free(check);
 }
 
@@ -372,23 +373,34 @@ static void
 on_taken(struct take *take)
 {
 	struct check *check = CONTAINER_OF(take, struct check, take);
-	struct weighed weighed = { check->limits, check->n_limits,
-		check->engine->options.on_store_failure };
+	struct weighed weighed = {
+		.limits = check->limits,
+		.n = check->n_limits,
+		.otherwise = check->engine->options.on_store_failure,
+		.shares = check->local ? check->shares : NULL,
+		.failed = check->failed,
+	};
 
 	if (UNLIKELY(take->ledger) && check_ledger_ask_again(check))
+		return;
+	if (UNLIKELY(take->status == TAKE_FAILED) && check_local_take(check, &weighed))
 		return;
 	decide_taken(&check->decision, take, &weighed, &check->note);
 	if (UNLIKELY(take->ledger))
 		check_ledger_taken(check);
 	if (check->explaining)
 		check_explain_taken(check);
+	if (UNLIKELY(check->decision.degraded))
+		check_local_stand(check);
 	check_finish(check);
 }
 
 struct store *
 check_store(const struct check *check)
 {
-	return check->engine->options.store;
+	const struct check_options *o = &check->engine->options;
+
+	return check->local ? o->local : o->store;
 }
 
 const struct check_options *
@@ -400,10 +412,8 @@ check_options_of(const struct check *check)
 int64_t
 check_deadline_us(const struct check *check, int64_t timeout_ms)
 {
-	int64_t ms = check->engine->options.deadline_ms;
+	int64_t ms = timeout_ms > 0 ? timeout_ms : check->engine->options.deadline_ms;
 
-	if (timeout_ms > 0 && timeout_ms < ms)
-		ms = timeout_ms;
 	return check->started_us + ms * 1000;
 }
 
@@ -449,6 +459,7 @@ check_start(struct check_engine *engine, const struct check_request *request,
 	check->mode = request->mode;
 	check->take.look = check->kind == CHECK_EXPLAIN || check->mode == MODE_PEEK;
 	check->take.ledger = NULL;
+	check->local = false;
 	rc = keep_names(check, request);
 	if (rc == 0 && request->kind == CHECK_USAGE) {
 		rc = check_count(check, request);

@@ -30,7 +30,11 @@ struct check_engine;
 struct check_options {
 	struct store *store;        /* borrowed, must outlive the engine */
 	struct metric_cells *cells; /* borrowed */
-	int64_t deadline_ms;        /* of every check, 1 ... */
+	/* Answers before store_take() returns; for limits that say "local". Borrowed, the
+	 * same; NULL: those deny. */
+	struct store *local;
+	int64_t local_share; /* of how many it is one, 1 ...; with local */
+	int64_t deadline_ms; /* of every check that brings none, 1 ... */
 	/* Of limits whose documents say nothing; UNSAID: deny. */
 	enum store_failure on_store_failure;
 	/* Sees every decision once, before the owner; NULL: nobody. For the decision

@@ -5,6 +5,7 @@
 
 #include "base/buf.h"
 #include "check/check.h"
+#include "check/decide.h"
 
 enum check_state {
 	CHECK_FREE,    /* on the engine's free list */
@@ -51,16 +52,30 @@ struct check {
 	struct take take;
 	struct explaining *explaining; /* CHECK_EXPLAIN; owned */
 	struct counting *counting;     /* CHECK_USAGE; owned */
-	struct check_ledger ledger;    /* in use where take.ledger points to it */
+	struct share *shares;          /* in use where local; owned */
+	size_t shares_cap;
+	bool local;                 /* the store failed, and this process counts */
+	enum store_fault failed;    /* with local */
+	struct check_ledger ledger; /* in use where take.ledger points to it */
 };
 
 /* check.c: the decision is made. The check may be gone afterwards. */
 void check_finish(struct check *check);
 int64_t check_deadline_us(const struct check *check, int64_t timeout_ms);
+/* The one that answers it now. */
 struct store *check_store(const struct check *check);
 const struct check_options *check_options_of(const struct check *check);
 /* Slots are held by reservations alone; a peek looks as if it reserved. */
 bool check_needs_reserve(const struct check *check, const struct policy_limit *limit);
+
+/*
+ * local.c: the store failed the check's take, the limits of which are `weighed`. True: it
+ * is asked of this process's own store, which has answered, and the check may be gone.
+ */
+bool check_local_take(struct check *check, const struct weighed *weighed);
+/* The decision is made without the store, whose done this is: a call that goes ahead keeps
+ * what it turns out to have been charged. */
+void check_local_stand(struct check *check);
 
 /*
  * ledger.c: gives the take its ledger, once its charges are made. 0, or ERR_NOMEM.

@@ -16,6 +16,7 @@ set_verdict(struct decision *d, enum verdict verdict, enum decision_cause cause,
 	d->n_limits = 0;
 	d->tightest = DECISION_NO_LIMIT;
 	d->degraded = false;
+	d->local = false;
 	d->replayed = false;
 	d->reservation = slice_make(NULL, 0);
 	d->fault = FAULT_NONE;
@@ -79,8 +80,17 @@ decide_unreserved(
 	set_message(d, note);
 }
 
-/* The first of the strictest enforced limits, or NULL when all are shadow limits. A
- * counter that holds no count is not a store that is away: it denies. */
+enum store_failure
+decide_on_failure(const struct weighed *w, const struct policy_limit *limit)
+{
+	enum store_failure own = limit->on_store_failure;
+
+	if (own == STORE_FAILURE_UNSAID)
+		own = w->otherwise;
+	return own == STORE_FAILURE_UNSAID ? STORE_FAILURE_DENY : own;
+}
+
+/* The first of the strictest enforced limits, or NULL when all are shadow limits. */
 static const struct policy_limit *
 find_strictest(
     const struct weighed *w, enum store_fault fault, enum store_failure *answer)
@@ -90,13 +100,11 @@ find_strictest(
 	*answer = STORE_FAILURE_ALLOW;
 	for (size_t i = 0; i < w->n; i++) {
 		const struct policy_limit *limit = w->limits[i].limit;
-		enum store_failure own = limit->on_store_failure;
+		enum store_failure own = decide_on_failure(w, limit);
 
 		if (limit->shadow)
 			continue;
-		if (own == STORE_FAILURE_UNSAID)
-			own = w->otherwise;
-		if (own == STORE_FAILURE_UNSAID || fault == FAULT_WRONGTYPE)
+		if (fault == FAULT_WRONGTYPE)
 			own = STORE_FAILURE_DENY;
 		if (strictest && own <= *answer)
 			continue;
@@ -106,11 +114,37 @@ find_strictest(
 	return strictest;
 }
 
+enum store_failure
+decide_strictest(const struct weighed *w, enum store_fault fault)
+{
+	enum store_failure answer;
+
+	find_strictest(w, fault, &answer);
+	return answer;
+}
+
+/* "the store is unavailable: ", and why; more may follow. */
+static void
+note_failure(struct buf *note, enum store_fault fault, const char *detail)
+{
+	buf_clear(note);
+	buf_printf(note, "the store is unavailable: %s%s%s%s",
+	    store_fault_table[fault].phrase, detail[0] ? " (" : "", detail,
+	    detail[0] ? ")" : "");
+}
+
+static void
+set_failed(struct decision *d, const struct policy_limit *limit)
+{
+	set_verdict(
+	    d, VERDICT_DENY, CAUSE_STORE, limit->rule, "the store is unavailable");
+}
+
 static void
 decide_failed(struct decision *d, const struct take *take, const struct weighed *w,
     struct buf *note)
 {
-	const char *phrase = store_fault_table[take->fault].phrase;
+	enum store_fault fault = w->shares ? w->failed : take->fault;
 	const struct policy_limit *strictest;
 	enum store_failure answer;
 
@@ -118,16 +152,15 @@ decide_failed(struct decision *d, const struct take *take, const struct weighed 
 	if (answer == STORE_FAILURE_ALLOW) {
 		set_verdict(d, VERDICT_ALLOW, CAUSE_ALLOWED, "", "");
 	} else {
-		set_verdict(d, VERDICT_DENY, CAUSE_STORE, strictest->rule,
-		    "the store is unavailable");
-		buf_clear(note);
-		buf_printf(note, "the store is unavailable: %s%s%s%s", phrase,
-		    take->detail[0] ? " (" : "", take->detail,
-		    take->detail[0] ? ")" : "");
+		set_failed(d, strictest);
+		note_failure(note, fault, w->shares ? "" : take->detail);
+		if (w->shares)
+			buf_add_str(note, "; and this daemon has no room to count");
 		set_message(d, note);
 	}
 	d->degraded = true;
-	d->fault = take->fault;
+	d->local = w->shares != NULL;
+	d->fault = fault;
 }
 
 /* The least that is left; the first of equals. */
@@ -187,15 +220,78 @@ report(const struct weighed *w, const struct take *take)
 	return refused;
 }
 
+/* The call costs more than the share ever gives, but not more than the limit does. */
+static bool
+is_beyond_share(const struct share *share, int64_t cost)
+{
+	return cost > limit_capacity(&share->limit.limit) &&
+	    cost <= limit_capacity(&share->of->limit);
+}
+
+/* It is the store that is missed, not the room: with it the call may go ahead. */
 static void
-decide_refused(struct decision *d, const struct decision_limit *lacking, int64_t cost,
-    struct buf *note)
+decide_beyond_share(struct decision *d, const struct weighed *w,
+    const struct share *share, int64_t cost, struct buf *note)
+{
+	char counter[QUOTE_MAX];
+
+	set_failed(d, share->of);
+	note_failure(note, w->failed, "");
+	buf_printf(note,
+	    "; this call costs %lld, more than the %lld of %lld that this daemon gives "
+	    "of limit %s meanwhile",
+	    (long long)cost, (long long)limit_capacity(&share->limit.limit),
+	    (long long)limit_capacity(&share->of->limit),
+	    quote_name(counter, slice_str(share->of->counter)));
+	set_message(d, note);
+}
+
+static void
+decide_share_used_up(struct decision *d, const struct weighed *w,
+    const struct decision_limit *lacking, int64_t cost, struct buf *note)
 {
 	const struct policy_limit *limit = lacking->limit;
 
-	set_verdict(d, VERDICT_DENY, CAUSE_LIMIT, limit->rule, "");
-	d->message = policy_refusal(
-	    limit, lacking->scope, cost, lacking->outcome.remaining, note);
+	set_verdict(d, VERDICT_DENY, CAUSE_LIMIT, limit->rule, limit->message);
+	buf_clear(note);
+	if (limit->on_deny)
+		buf_add_str(note, limit->message);
+	else
+		policy_refusal_format(
+		    limit, lacking->scope, cost, lacking->outcome.remaining, note);
+	buf_printf(note, " (this daemon's share, while the store is unavailable: %s)",
+	    store_fault_table[w->failed].phrase);
+	set_message(d, note);
+}
+
+static void
+decide_refused(struct decision *d, const struct weighed *w, size_t refused,
+    const struct take *take, struct buf *note)
+{
+	const struct decision_limit *lacking = &w->limits[refused];
+	int64_t cost = take->charges[take->refused].cost;
+
+	if (UNLIKELY(w->shares) && is_beyond_share(&w->shares[refused], cost)) {
+		decide_beyond_share(d, w, &w->shares[refused], cost, note);
+		return;
+	}
+	if (UNLIKELY(w->shares)) {
+		decide_share_used_up(d, w, lacking, cost, note);
+	} else {
+		set_verdict(d, VERDICT_DENY, CAUSE_LIMIT, lacking->limit->rule, "");
+		d->message = policy_refusal(lacking->limit, lacking->scope, cost,
+		    lacking->outcome.remaining, note);
+	}
+	d->tightest = refused;
+}
+
+/* The store failed, and this process counted. */
+static void
+mark_local(struct decision *d, const struct weighed *w)
+{
+	d->degraded = true;
+	d->local = true;
+	d->fault = w->failed;
 }
 
 void
@@ -219,13 +315,15 @@ decide_taken(struct decision *d, const struct take *take, const struct weighed *
 		set_verdict(d, VERDICT_ALLOW, CAUSE_ALLOWED, "", "");
 		d->tightest = find_tightest(weighed);
 	} else {
-		decide_refused(d, &weighed->limits[refused],
-		    take->charges[take->refused].cost, note);
-		d->tightest = refused;
+		decide_refused(d, weighed, refused, take, note);
 	}
-	d->limits = weighed->limits;
-	d->n_limits = weighed->n;
+	if (d->cause != CAUSE_STORE) {
+		d->limits = weighed->limits;
+		d->n_limits = weighed->n;
+	}
 	d->replayed = take->ledger && take->ledger->replayed;
+	if (UNLIKELY(weighed->shares))
+		mark_local(d, weighed);
 }
 
 enum metric
@@ -246,6 +344,10 @@ decide_metric(const struct decision *d)
 enum metric
 decide_metric_degraded(const struct decision *d)
 {
-	return d->verdict == VERDICT_ALLOW ? METRIC_DEGRADED_ALLOW
-					   : METRIC_DEGRADED_DENY;
+	static const enum metric metrics[2][2] = {
+		{ METRIC_DEGRADED_DENY, METRIC_DEGRADED_ALLOW },
+		{ METRIC_DEGRADED_LOCAL_DENY, METRIC_DEGRADED_LOCAL_ALLOW },
+	};
+
+	return metrics[d->local][d->verdict == VERDICT_ALLOW];
 }

@@ -48,7 +48,9 @@ struct decision {
 	size_t n_limits;
 	size_t tightest; /* index into limits, never a shadow one; DECISION_NO_LIMIT */
 	bool degraded;   /* decided without the store */
-	bool replayed;   /* the answer of the first check with this request id */
+	bool
+	    local; /* the same, by this process's share of the limits; they are shares */
+	bool replayed; /* the answer of the first check with this request id */
 	struct slice reservation; /* absent without one */
 	enum store_fault fault;   /* of a degraded one */
 };

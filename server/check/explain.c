@@ -127,6 +127,36 @@ check_explain(struct check *check, const struct check_request *request,
 	return rc;
 }
 
+/* Of a shadow limit the store says it: its counter may be none. And what was admitted
+ * then, fitted. */
+static void
+read_count(struct explanation_limit *el, const struct charge *c,
+    const struct take *take, bool replayed)
+{
+	if (c->shadow)
+		el->fits = !c->lacked;
+	else
+		el->fits =
+		    replayed || limit_fits(c->limit, c->count, c->cost, take->now_us);
+	el->outcome =
+	    limit_report(c->limit, c->count, c->cost, take->now_us, !el->fits);
+}
+
+/* Only limits that say "local" were asked. */
+static void
+read_shares(struct check *check, struct explanation *ex)
+{
+	for (size_t i = 0; i < ex->n_limits; i++)
+		ex->limits[i].uncounted = true;
+	for (size_t k = 0; k < check->n_limits; k++) {
+		struct explanation_limit *el = &ex->limits[check->shares[k].at];
+
+		el->uncounted = false;
+		el->limit = &check->shares[k].limit;
+		read_count(el, &check->take.charges[k], &check->take, ex->replayed);
+	}
+}
+
 void
 check_explain_taken(struct check *check)
 {
@@ -139,21 +169,15 @@ check_explain_taken(struct check *check)
 	ex->replayed = check->decision.replayed;
 	if (take->status == TAKE_ADMITTED)
 		ex->decided = STEP_ALLOW;
+	if (check->local) {
+		read_shares(check, ex);
+		return;
+	}
 	for (size_t i = 0; i < ex->n_limits; i++) {
 		struct explanation_limit *el = &ex->limits[i];
-		const struct charge *c;
 
-		if (el->missing)
-			continue; /* and has no charge */
-		c = &take->charges[check->limits[i].charge];
-		/* Of a shadow limit the store says it: its counter may be none. And what
-		 * was admitted then, fitted. */
-		if (c->shadow)
-			el->fits = !c->lacked;
-		else
-			el->fits = ex->replayed ||
-			    limit_fits(c->limit, c->count, c->cost, take->now_us);
-		el->outcome =
-		    limit_report(c->limit, c->count, c->cost, take->now_us, !el->fits);
+		if (!el->missing) /* and has a charge */
+			read_count(el, &take->charges[check->limits[i].charge], take,
+			    ex->replayed);
 	}
 }

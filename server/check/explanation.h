@@ -22,6 +22,7 @@ struct explanation_limit {
 	bool fits;         /* where the counters were read */
 	bool missing;      /* a shadow limit that cannot be charged: it only reports */
 	bool unreserved;   /* it counts slots, and the check does not reserve one */
+	bool uncounted;    /* the store failed, and the limit lets go or is a shadow */
 	struct limit_outcome outcome; /* the same; as it is, nothing was charged */
 };
 
@@ -33,7 +34,8 @@ struct explanation {
 	struct explanation_limit *limits;
 	size_t n_limits;
 	size_t lacking; /* what the call lacks this limit counts by; n_limits: none */
-	bool looked;    /* the counters were read */
+	bool looked;    /* the counters were read; or, of a decision that is local, this
+	                   process's own, and the limits are its shares */
 	bool replayed;  /* the request id was admitted before: they are those of then */
 };
 

@@ -35,7 +35,8 @@ struct check_request {
 	                    Only with MODE_RESERVE */
 	struct call call;
 	struct slice policy; /* absent: the default one */
-	int64_t timeout_ms;  /* the caller's own deadline; 0: the daemon's */
+	int64_t timeout_ms;  /* the caller's own deadline, in the place of the daemon's;
+	                        0: the daemon's */
 };
 
 /* The end, or the prolongation, of a reservation. */

@@ -67,6 +67,12 @@ find_keys(struct resetting *resetting, const struct reset_request *request,
 }
 
 static void
+on_local(struct reset *reset)
+{
+	(void)reset; /* of what was counted here while the store was away nobody asks */
+}
+
+static void
 ask_store(struct resetting *resetting)
 {
 	const struct check_options *o = check_engine_options(resetting->engine);
@@ -79,6 +85,12 @@ ask_store(struct resetting *resetting)
 	};
 	resetting->state = RESETTING_PENDING;
 	check_engine_hold(resetting->engine);
+	if (o->local) {
+		struct reset local = resetting->reset;
+
+		local.done = on_local;
+		store_reset(o->local, &local);
+	}
 	store_reset(o->store, &resetting->reset);
 }
 

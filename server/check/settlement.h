@@ -26,8 +26,11 @@ struct settler_options {
 	struct store *store;        /* borrowed, must outlive the settler */
 	struct metric_cells *cells; /* borrowed */
 	const char *key_prefix;     /* borrowed */
-	int64_t deadline_ms;        /* of every settlement, 1 ... */
-	int64_t dedup_ttl_ms;       /* how long it is known that one was settled */
+	/* Answers before store_settle() returns; knows the reservations that were made
+	 * while the store was away. Borrowed, the same; NULL: there is none. */
+	struct store *local;
+	int64_t deadline_ms;  /* of every settlement that brings none, 1 ... */
+	int64_t dedup_ttl_ms; /* how long it is known that one was settled */
 };
 
 /* NULL when out of memory. */

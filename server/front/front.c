@@ -83,6 +83,7 @@ on_data(void *arg, const char *data, size_t len)
 			break;
 		used += n;
 	}
+	fc->unread = used < len;
 	front_settle(fc);
 	fc->in_data = false;
 	if (fc->over)
@@ -258,6 +259,12 @@ front_accept_waiting(struct front *front)
 {
 	for (size_t i = 0; i < front->n_listeners; i++)
 		listener_accept_waiting(front->listeners[i]->listener);
+}
+
+void
+front_part(struct front *front)
+{
+	front->parting = true;
 }
 
 /* Nobody who has asked already goes unheard: first those in the listeners' queues are

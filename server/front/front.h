@@ -96,6 +96,10 @@ void front_set_tokens(struct front *front, const struct token_set *tokens);
 /* Lets in who has connected already, as far as the kernel's queues tell. */
 void front_accept_waiting(struct front *front);
 
+/* From now on each answer is the last of its connection, unless another request has
+ * arrived behind it; HTTP says so. Goes on accepting. */
+void front_part(struct front *front);
+
 /* Stops accepting; connections close when all their requests are answered: idle ones
  * now, HTTP with "Connection: close". */
 void front_drain(struct front *front);

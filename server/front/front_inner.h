@@ -84,10 +84,12 @@ struct http_state {
 
 struct front_conn {
 	uint32_t magic;
-	bool in_data;    /* its on_data runs; it must not be freed */
-	bool over;       /* the conn is gone; freed once nobody looks at it */
-	bool finishing;  /* no more requests; closes when all owed answers are out */
-	bool paused;     /* it is owed too much to read more */
+	bool in_data;   /* its on_data runs; it must not be freed */
+	bool over;      /* the conn is gone; freed once nobody looks at it */
+	bool finishing; /* no more requests; closes when all owed answers are out */
+	bool paused;    /* it is owed too much to read more */
+	bool unread; /* on_data left something: half a request, or all it may not take
+			    yet */
 	bool authorized; /* for checks: it need not show a token, or has */
 	bool proven;     /* a token was shown on it; RESP only */
 	uint64_t turn;   /* in which `spent` was spent */
@@ -122,6 +124,7 @@ struct front {
 	size_t n_listeners;
 	struct front_conn_list conns;
 	size_t n_conns;
+	bool parting; /* front_part() */
 	bool draining;
 	struct exchange *free_exchanges;
 	size_t n_free;

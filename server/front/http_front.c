@@ -204,13 +204,22 @@ send_response(struct front_conn *fc, struct http_response *resp)
 		http_response_format(resp, out);
 }
 
+/* Whether the client shall leave after the answer: not while another request has arrived
+ * behind this one already, which the answer would leave without one. */
+static bool
+is_last(const struct front_conn *fc, size_t behind)
+{
+	return fc->front->parting && behind == 0;
+}
+
+/* `behind`: the bytes that have arrived after the request. */
 static void
-answer(struct front_conn *fc, const struct http_request *req)
+answer(struct front_conn *fc, const struct http_request *req, size_t behind)
 {
 	struct http_turn turn = { .fc = fc, .req = req };
 
 	turn.resp = http_begin_response(fc->front);
-	if (!req->keep_alive || fc->front->draining)
+	if (!req->keep_alive || fc->front->draining || is_last(fc, behind))
 		front_finish(fc);
 	find_and_run(&turn);
 	if (turn.answered)
@@ -253,7 +262,7 @@ answer_stranger(struct front_conn *fc, struct http_request *req, size_t len)
 	metric_add(fc->front->options.cells, METRIC_HTTP_REQUESTS, 1);
 	front_finish(fc);
 	req->trusted = false;
-	answer(fc, req);
+	answer(fc, req, 0);
 	return len;
 }
 
@@ -284,7 +293,7 @@ http_take(struct front_conn *fc, const char *data, size_t len)
 		return len;
 	}
 	req.trusted = is_authorized(fc, &req);
-	answer(fc, &req);
+	answer(fc, &req, len - (size_t)n);
 	if (front->body.cap > RESPONSE_KEPT)
 		buf_fini(&front->body);
 	return (size_t)n;

@@ -394,6 +394,14 @@ front_finish(struct front_conn *fc)
 	fc->finishing = true;
 }
 
+/* All is answered, and its client can be sent away without losing a request that it has
+ * made already. */
+static bool
+can_part(const struct front_conn *fc)
+{
+	return fc->front->parting && !fc->unread && !conn_has_news(fc->conn);
+}
+
 void
 front_settle(struct front_conn *fc)
 {
@@ -401,7 +409,7 @@ front_settle(struct front_conn *fc)
 		return;
 	if (fc->n_owed == 0) {
 		conn_set_busy(fc->conn, false);
-		if (fc->finishing) {
+		if (fc->finishing || can_part(fc)) {
 			front_conn_close_after_write(fc);
 			return;
 		}

@@ -318,6 +318,22 @@ limit_prepare(struct limit *l, struct errinfo *ei)
 	    : 0;
 }
 
+void
+limit_share(const struct limit *of, int64_t parts, struct limit *out)
+{
+	*out = *of;
+	out->max = of->max / parts;
+	if (of->algorithm != ALGORITHM_TOKEN_BUCKET)
+		return;
+	out->burst = of->burst / parts;
+	out->capacity = of->capacity / parts;
+	/* Not worked out from the max: that may be 0 while a token still drips in now
+	 * and then. It cannot overflow: of at least one token for each part it is no
+	 * more than the whole takes to fill. Nothing drips into what holds nothing. */
+	if (out->capacity > 0)
+		out->interval_us = of->interval_us * parts;
+}
+
 struct limit_count
 limit_count(const struct limit *l, const struct limit_state *s, int64_t now_us)
 {

@@ -97,6 +97,13 @@ limit_capacity(const struct limit *l)
 int limit_prepare(struct limit *l, struct errinfo *ei) MUST_CHECK;
 
 /*
+ * What one of `parts` (1 ...) stores may give alone, where each of them has the same limit:
+ * together they never give more than it, so that what does not divide is given by none.
+ * A capacity of 0 is possible. `of` was prepared, and *out is.
+ */
+void limit_share(const struct limit *of, int64_t parts, struct limit *out);
+
+/*
  * What works on a struct limit_state is not for concurrency limits, which have none.
  */
 

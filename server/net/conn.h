@@ -106,6 +106,9 @@ void conn_yield(struct conn *conn);
  * before the return, and the conn may be closed then. */
 void conn_read_now(struct conn *conn);
 
+/* Whether something has arrived that on_data was not shown yet, or the peer's end. */
+bool conn_has_news(const struct conn *conn) MUST_CHECK;
+
 /* The owner still owes an answer: no idle end, and no end after a half-close, until it
  * is false again. */
 void conn_set_busy(struct conn *conn, bool busy);

@@ -24,8 +24,10 @@ enum conn_state {
 };
 
 /* How bytes get to the other side. As recv(2) and send(2): -1 and errno, EAGAIN when
- * the kernel must be waited for. Where that is for the other direction than one would
- * think, recv says so in conn->recv_wants_write, and send in conn->send_wants_read. */
+ * the kernel must be waited for. A transport may hold bytes of its own that the kernel
+ * did not take yet, and says so in conn->holds: then send is called until it is false,
+ * with nothing to send if there is nothing. What send did not say to be sent is given to
+ * it again, with more behind it. */
 struct transport {
 	ssize_t (*recv)(struct conn *conn, void *data, size_t len);
 	ssize_t (*send)(struct conn *conn, const void *data, size_t len);
@@ -53,8 +55,9 @@ struct conn {
 	bool stalled; /* kept input waits for a resume or for room in `out` */
 	bool eof;     /* the peer sends no more */
 	bool blocked; /* the kernel took less than there was; wait for EV_WRITE */
-	bool recv_wants_write, send_wants_read; /* see struct transport */
-	bool reading, writing;                  /* which events are added */
+	bool holds;   /* the transport does; see there */
+	bool send_wants_read;  /* it is for EV_READ that send must be waited for */
+	bool reading, writing; /* which events are added */
 	bool is_dirty, is_again;
 
 	struct loop *loop;

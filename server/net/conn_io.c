@@ -91,7 +91,7 @@ wants_read(const struct conn *conn)
 		return !conn->blocked;
 	if (conn->blocked && conn->send_wants_read)
 		return true;
-	return takes_input(conn) && !conn->recv_wants_write;
+	return takes_input(conn);
 }
 
 static bool
@@ -100,8 +100,7 @@ wants_write(const struct conn *conn)
 	/* Without a socket its name is still being looked up. */
 	if (conn->state == CONN_CONNECTING)
 		return conn->fd >= 0;
-	return (conn->blocked && !conn->send_wants_read) ||
-	    (conn->recv_wants_write && takes_input(conn));
+	return conn->blocked && !conn->send_wants_read;
 }
 
 static int
@@ -242,8 +241,6 @@ read_once(struct conn *conn)
 		conn_mark_dirty(conn);
 	} else if (!conn_must_wait(errno)) {
 		end_with_errno(conn, errno);
-	} else if (conn->recv_wants_write) {
-		conn_mark_dirty(conn);
 	}
 	return n > 0;
 }
@@ -280,6 +277,14 @@ conn_read_now(struct conn *conn)
 	while (conn->state == CONN_OPEN && left-- > 0 && read_once(conn)) {}
 }
 
+bool
+conn_has_news(const struct conn *conn)
+{
+	char byte;
+
+	return conn->eof || recv(conn->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) >= 0;
+}
+
 void
 conn_on_writable(evutil_socket_t fd, short what, void *arg)
 {
@@ -293,8 +298,6 @@ conn_on_writable(evutil_socket_t fd, short what, void *arg)
 		conn_shake(conn);
 	} else {
 		unblock(conn);
-		if (conn->recv_wants_write)
-			read_once(conn);
 	}
 }
 
@@ -375,7 +378,7 @@ flush(struct conn *conn)
 			end_without_memory(conn);
 		return;
 	}
-	if (writes && !conn->blocked && conn_out_pending(conn) > 0 &&
+	if (writes && !conn->blocked && (conn_out_pending(conn) > 0 || conn->holds) &&
 	    !send_output(conn))
 		return;
 	settle(conn);

@@ -2,7 +2,7 @@
 /*
  * TLS on a connection that this side begins. OpenSSL reads no more of the socket than the
  * record it is at, and a read takes a whole record: so what is left lies in the kernel,
- * which tells of it, and no bytes wait inside.
+ * which tells of it, and no bytes wait inside. What is sent waits in an outbox instead.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -90,16 +90,40 @@ conn_tls_free(struct conn *conn)
 	if (!conn->tls)
 		return;
 	SSL_free(conn->tls->ssl);
+	loop_buf_return(conn->loop, &conn->tls->outbox);
 	tls_context_unref(conn->tls->context);
 	free(conn->tls);
 	conn->tls = NULL;
 }
 
-/* After a call of OpenSSL's that did not go through: as recv(2) and send(2) would.
- * `*wants_other`: set when the socket must let the other direction through first, of
- * which `other` is OpenSSL's word. */
+/* Sends what waits. 0, or -1 and errno. */
+static int
+empty_outbox(struct conn *conn)
+{
+	struct tls_session *session = conn->tls;
+	struct buf *outbox = &session->outbox;
+	ssize_t n = 0;
+
+	while (outbox->len > 0 && n >= 0) {
+		n = send(conn->fd, outbox->data, outbox->len, MSG_NOSIGNAL);
+		if (n > 0)
+			buf_drop(outbox, (size_t)n);
+	}
+	conn->holds = outbox->len > 0;
+	if (!conn->holds) {
+		loop_buf_return(conn->loop, outbox);
+		return 0;
+	}
+	if (!conn_must_wait(errno)) {
+		session->error = errno;
+		session->failed = true;
+	}
+	return -1;
+}
+
+/* After a call of OpenSSL's that did not go through: as recv(2) and send(2) would. */
 static ssize_t
-outcome(struct tls_session *session, int rc, int other, bool *wants_other)
+outcome(struct tls_session *session, int rc)
 {
 	int error = SSL_get_error(session->ssl, rc);
 
@@ -107,7 +131,6 @@ outcome(struct tls_session *session, int rc, int other, bool *wants_other)
 		errno = session->error ? session->error : EPROTO;
 		return -1;
 	}
-	*wants_other = error == other;
 	if (error == SSL_ERROR_WANT_READ || error == SSL_ERROR_WANT_WRITE) {
 		errno = EAGAIN;
 		return -1;
@@ -126,6 +149,16 @@ outcome(struct tls_session *session, int rc, int other, bool *wants_other)
 	return -1;
 }
 
+/* What reading gave us to say (new keys, an alert) is sent soon. */
+static void
+send_answers(struct conn *conn)
+{
+	if (conn->tls->outbox.len == 0)
+		return;
+	conn->holds = true;
+	conn_mark_dirty(conn);
+}
+
 static ssize_t
 tls_recv(struct conn *conn, void *data, size_t len)
 {
@@ -135,10 +168,9 @@ tls_recv(struct conn *conn, void *data, size_t len)
 
 	ERR_clear_error();
 	rc = SSL_read_ex(session->ssl, data, len, &n);
-	conn->recv_wants_write = false;
+	send_answers(conn);
 	if (rc <= 0)
-		return outcome(
-		    session, rc, SSL_ERROR_WANT_WRITE, &conn->recv_wants_write);
+		return outcome(session, rc);
 	session->heard = true;
 	return (ssize_t)n;
 }
@@ -150,42 +182,69 @@ hear_last_word(struct tls_session *session)
 {
 	char byte;
 	size_t n;
+	int error = session->error;
 
-	ERR_clear_error();
+	tls_explain_loss(session);
 	if (SSL_read_ex(session->ssl, &byte, 1, &n) <= 0 &&
 	    SSL_get_error(session->ssl, 0) == SSL_ERROR_SSL && !session->eof)
 		tls_explain_failure(session);
 	ERR_clear_error();
+	errno = session->why.code == ERR_UNTRUSTED ? EPROTO : error;
+}
+
+/* Puts what follows the sealed part of `data` into the outbox, until that is full. -1:
+ * there is more, but not now. */
+static int
+seal(struct conn *conn, const char *data, size_t len)
+{
+	struct tls_session *session = conn->tls;
+
+	while (session->sealed < len && session->outbox.len < TLS_OUTBOX_FULL) {
+		size_t n = 0;
+		int rc;
+
+		ERR_clear_error();
+		/* One record at most. */
+		rc = SSL_write_ex(
+		    session->ssl, data + session->sealed, len - session->sealed, &n);
+		if (rc <= 0) {
+			(void)outcome(session, rc);
+			conn->send_wants_read = errno == EAGAIN;
+			return -1;
+		}
+		session->sealed += n;
+	}
+	return 0;
 }
 
 static ssize_t
 tls_send(struct conn *conn, const void *data, size_t len)
 {
 	struct tls_session *session = conn->tls;
-	const char *at = data;
 	size_t sent = 0;
-	size_t n = 0;
-	int rc = 1;
+	int sealing;
 
 	conn->send_wants_read = false;
-	/* A call takes one record at most. */
-	while (sent < len && rc > 0) {
-		ERR_clear_error();
-		rc = SSL_write_ex(session->ssl, at + sent, len - sent, &n);
-		if (rc > 0)
-			sent += n;
+	do {
+		sealing = seal(conn, (const char *)data + sent, len - sent);
+		if (empty_outbox(conn) < 0)
+			break;
+		sent += session->sealed;
+		session->sealed = 0;
+	} while (sent < len && sealing == 0);
+	if (session->failed) {
+		errno = EPROTO;
+		if (session->error)
+			hear_last_word(session);
+		return -1;
 	}
-	if (rc > 0)
-		return (ssize_t)sent;
-	rc = (int)outcome(session, rc, SSL_ERROR_WANT_READ, &conn->send_wants_read);
-	if (session->failed && session->error) {
-		int error = session->error;
-
-		hear_last_word(session);
-		errno = session->why.code == ERR_UNTRUSTED ? EPROTO : error;
+	if (conn->holds)
+		conn->send_wants_read = false;
+	if (sent == 0 && (len > 0 || conn->holds)) {
+		errno = EAGAIN;
+		return -1;
 	}
-	/* A failure shows again at the next call. */
-	return sent > 0 ? (ssize_t)sent : rc;
+	return (ssize_t)sent;
 }
 
 static void
@@ -193,11 +252,12 @@ tls_say_end(struct conn *conn)
 {
 	struct tls_session *session = conn->tls;
 
-	if (session->failed || !SSL_is_init_finished(session->ssl))
-		return;
-	ERR_clear_error();
-	(void)SSL_shutdown(session->ssl);
-	ERR_clear_error();
+	if (!session->failed && session->begun) {
+		ERR_clear_error();
+		(void)SSL_shutdown(session->ssl);
+		ERR_clear_error();
+	}
+	(void)empty_outbox(conn); /* in which an alert may be */
 }
 
 static void
@@ -211,25 +271,38 @@ tls_explain(const struct conn *conn, int error, struct errinfo *why)
 
 const struct transport transport_tls = { tls_recv, tls_send, tls_say_end, tls_explain };
 
-int
-conn_tls_handshake(struct conn *conn, struct errinfo *why)
+/* Whether it waits for nothing but the socket. */
+static bool
+is_shaking(struct conn *conn)
 {
 	struct tls_session *session = conn->tls;
-	bool wants_write = false;
 	int rc;
 
 	ERR_clear_error();
 	rc = SSL_do_handshake(session->ssl);
+	session->begun = rc == 1;
+	if (session->begun || outcome(session, rc) == 0 || errno != EAGAIN)
+		return false;
+	if (empty_outbox(conn) < 0 && session->failed)
+		return false;
+	conn->blocked = conn->holds;
+	return true;
+}
+
+int
+conn_tls_handshake(struct conn *conn, struct errinfo *why)
+{
+	struct tls_session *session = conn->tls;
+
 	conn->blocked = false;
-	if (rc == 1)
-		return 0;
-	if (outcome(session, rc, SSL_ERROR_WANT_WRITE, &wants_write) == 0)
-		tls_explain_loss(session);
-	else if (errno == EAGAIN) {
-		conn->blocked = wants_write;
+	if (is_shaking(conn))
 		return ERR_AGAIN;
-	}
-	tls_explain(conn, errno, why);
+	(void)empty_outbox(conn); /* the last of our side, or an alert */
+	if (session->begun)
+		return 0;
+	if (session->why.code == 0)
+		tls_explain_loss(session);
+	*why = session->why;
 	return why->code;
 }
 

@@ -1,5 +1,10 @@
 /* SPDX-License-Identifier: ISC */
-/* OpenSSL's way to a connection's socket. Its own would raise SIGPIPE, and forget errno. */
+/*
+ * OpenSSL's way to a connection's socket. Its own would raise SIGPIPE, and forget errno.
+ *
+ * A write is never put off: records wait in the outbox instead. OpenSSL cannot answer a
+ * request for new keys while it has a record half written, and one send(2) takes many.
+ */
 #include <errno.h>
 #include <sys/socket.h>
 
@@ -9,15 +14,16 @@ static int
 bio_write(BIO *bio, const char *data, int len)
 {
 	struct conn *conn = BIO_get_data(bio);
-	ssize_t n = send(conn->fd, data, (size_t)len, MSG_NOSIGNAL);
+	struct buf *outbox = &conn->tls->outbox;
 
 	BIO_clear_retry_flags(bio);
-	if (n >= 0)
-		return (int)n;
-	if (conn_must_wait(errno))
-		BIO_set_retry_write(bio);
-	else
-		conn->tls->error = errno;
+	if (outbox->len == 0)
+		loop_buf_lend(conn->loop, outbox);
+	if (outbox->len < TLS_OUTBOX_MAX)
+		buf_add(outbox, data, (size_t)len);
+	if (outbox->len < TLS_OUTBOX_MAX && !outbox->failed)
+		return len;
+	conn->tls->error = ENOBUFS;
 	return -1;
 }
 
@@ -47,7 +53,7 @@ bio_ctrl(BIO *bio, int command, long number, void *arg)
 	(void)arg;
 	if (command == BIO_CTRL_EOF)
 		return conn->tls->eof;
-	return command == BIO_CTRL_FLUSH; /* nothing is held back */
+	return command == BIO_CTRL_FLUSH; /* which is ours to do */
 }
 
 BIO_METHOD *

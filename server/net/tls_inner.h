@@ -24,12 +24,21 @@ struct tls_session {
 	SSL *ssl;
 	char place[ADDRESS_TEXT_MAX]; /* the address as given, for messages */
 	char name[256];               /* that the certificate must be for */
-	int error;                    /* errno of the socket's last failure; 0: none */
-	bool eof;                     /* the socket's */
-	bool heard;                   /* bytes of the other side's owner came */
-	bool failed;                  /* nothing more can be said */
-	struct errinfo why;           /* of a failure; code 0: errno says it all */
+	struct buf outbox;            /* records that the socket did not take yet */
+	size_t
+	    sealed;  /* bytes of the owner's that are in it, and not said to be sent */
+	int error;   /* errno of the socket's last failure; 0: none */
+	bool eof;    /* the socket's */
+	bool begun;  /* the handshake is through */
+	bool heard;  /* bytes of the other side's owner came */
+	bool failed; /* nothing more can be said */
+	struct errinfo why; /* of a failure; code 0: errno says it all */
 };
+
+/* Above, nothing more is sealed until some of it has left. */
+#define TLS_OUTBOX_FULL 65536
+/* What the other side has us answer (new keys) while it reads nothing ends there. */
+#define TLS_OUTBOX_MAX (4 * TLS_OUTBOX_FULL)
 
 /* tls_bio.c */
 BIO_METHOD *tls_bio_method_new(void) MUST_CHECK; /* NULL: out of memory */

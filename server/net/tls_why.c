@@ -116,6 +116,7 @@ format_which(
 	append(out, size, "the certificate of %s", session->place);
 }
 
+/* The last of the chain may be the CA's own, which is told of as the signer, too. */
 static void
 tell_untrusted(struct tls_session *session, X509_STORE_CTX *store, const char *which)
 {
@@ -123,13 +124,13 @@ tell_untrusted(struct tls_session *session, X509_STORE_CTX *store, const char *w
 	const char *file = session->context->ca_file;
 	char issuer[NAME_SHOWN_MAX] = "";
 
+	(void)which;
 	if (cert)
 		format_common_name(X509_get_issuer_name(cert), issuer, sizeof(issuer));
 	err_set(&session->why, ERR_UNTRUSTED,
-	    "%s is not signed by a CA %s%s, but by %s%s", which,
-	    file ? "of " : "that this system trusts", file ? file : "",
+	    "the certificate of %s is signed by %s, not by a CA %s%s", session->place,
 	    issuer[0] ? issuer : "one without a name",
-	    file ? "" : "; name the file of its CA");
+	    file ? "in " : "that this system trusts", file ? file : "");
 }
 
 static void
@@ -257,10 +258,9 @@ void
 tls_explain_loss(struct tls_session *session)
 {
 	const char *how = session->error ? strerror(session->error) : "it was closed";
-	bool begun = SSL_is_init_finished(session->ssl);
 
 	ERR_clear_error();
-	if (!begun)
+	if (!session->begun)
 		err_set(&session->why, ERR_IO,
 		    "%s ended the connection in the TLS handshake (%s)", session->place,
 		    how);

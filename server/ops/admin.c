@@ -23,6 +23,7 @@
 struct admin {
 	struct admin_options options;
 	bool draining;
+	int64_t settled_us; /* clock_mono_us() */
 	struct process_usage usage;
 	struct http_endpoint endpoints[ENDPOINTS_MAX];
 };
@@ -65,24 +66,52 @@ answer_livez(void *arg, const struct http_request *req, struct http_response *re
 	buf_add_str(&resp->body, "ok\n");
 }
 
+/* Whether it was said beforehand that calls go ahead without the store: by the daemon, or
+ * by every document. Then a store that is away makes nobody unready: it is shared, and
+ * all daemons would go at once. */
+static bool
+is_lenient(const struct admin *admin)
+{
+	const struct policy_set *set;
+	bool lenient = true;
+
+	if (admin->options.lenient)
+		return true;
+	set = in_force_lock(admin->options.in_force)->policies;
+	for (size_t i = 0; i < policy_set_count(set); i++) {
+		enum store_failure says =
+		    policy_on_store_failure(policy_set_at(set, i));
+
+		lenient &= says == STORE_FAILURE_ALLOW || says == STORE_FAILURE_LOCAL;
+	}
+	in_force_unlock(admin->options.in_force);
+	return lenient;
+}
+
 static void
 answer_readyz(void *arg, const struct http_request *req, struct http_response *resp)
 {
 	struct admin *admin = arg;
-	struct errinfo why;
+	struct errinfo why = { .text = "draining" };
+	bool taking = !admin->draining && is_ready(admin, &why);
+	bool degraded = !admin->draining && !taking && is_lenient(admin) &&
+	    clock_mono_us() >= admin->settled_us;
+	struct json_text j;
 
-	resp->status = 503;
-	resp->content_type = TEXT_TYPE;
-	if (admin->draining) {
-		buf_add_str(&resp->body, "draining\n");
-	} else if (!is_ready(admin, &why)) {
-		/* Where the store is and how it fails is not for everybody. */
-		buf_printf(&resp->body, "store: %s\n",
-		    req->trusted ? why.text : "unavailable");
-	} else {
-		resp->status = 200;
-		buf_add_str(&resp->body, "ok\n");
-	}
+	resp->status = taking || degraded ? 200 : 503;
+	resp->content_type = JSON_TYPE;
+	json_text_init(&j, &resp->body);
+	json_text_open(&j, NULL, '{');
+	json_text_bool(&j, "ready", taking || degraded);
+	json_text_bool(&j, "degraded", degraded);
+	/* Where the store is and how it fails is not for everybody. */
+	if (!taking)
+		json_text_string(&j, "why",
+		    slice_str(admin->draining || req->trusted
+			    ? why.text
+			    : "the store is unavailable"));
+	json_text_close(&j, '}');
+	buf_add_char(&resp->body, '\n');
 }
 
 static void
@@ -352,6 +381,7 @@ admin_new(const struct admin_options *options)
 	if (!admin)
 		return NULL;
 	admin->options = *options;
+	admin->settled_us = clock_mono_us() + options->settled_ms * 1000;
 	for (size_t i = 0; i < ARRAY_LEN(endpoint_table); i++) {
 		admin->endpoints[i] = endpoint_table[i];
 		admin->endpoints[i].arg = admin;

@@ -26,8 +26,12 @@ struct admin;
 struct admin_options {
 	struct in_force *in_force; /* borrowed */
 	struct store *store;       /* borrowed */
-	struct memory *memory;     /* borrowed; NULL without the embedded store */
-	const char *store_shown;   /* borrowed; where it is, without secrets */
+	struct memory *memory;     /* borrowed; the embedded one, or NULL */
+	bool lenient;              /* the daemon does not deny when the store fails */
+	int64_t
+	    settled_ms; /* how long after admin_new() the store is waited for, before
+	                       the daemon is ready without it */
+	const char *store_shown;           /* borrowed; where it is, without secrets */
 	struct metric_cells *const *cells; /* borrowed, all workers' */
 	size_t n_cells;
 	size_t worker;      /* which block is this worker's */

@@ -120,16 +120,6 @@ set_duration(const struct config_key *key, struct config *config, const char *te
 	    text, duration_format(key->min, min), duration_format(key->max, max));
 }
 
-static int
-set_later(const struct config_key *key, struct config *config, const char *text,
-    struct errinfo *ei)
-{
-	(void)key;
-	(void)config;
-	(void)text;
-	return err_set(ei, ERR_UNSUPPORTED, "not supported yet; leave it out");
-}
-
 static int (*const setters[])(
     const struct config_key *, struct config *, const char *, struct errinfo *) = {
 	[CONFIG_STRING] = set_string,
@@ -137,7 +127,6 @@ static int (*const setters[])(
 	[CONFIG_BOOL] = set_bool,
 	[CONFIG_CHOICE] = set_choice,
 	[CONFIG_DURATION] = set_duration,
-	[CONFIG_LATER] = set_later,
 };
 
 int

@@ -33,6 +33,9 @@ enum config_exit {
 	EXIT_CODE_CONFIG = 78      /* it can be read, but not be done */
 };
 
+/* In the order of the key's words. */
+enum config_failure { CONFIG_FAILURE_DENY, CONFIG_FAILURE_ALLOW, CONFIG_FAILURE_LOCAL };
+
 struct config_list {
 	char **items;
 	size_t n;
@@ -52,7 +55,8 @@ struct config {
 	char *key_prefix;
 	int64_t store_max_counters;
 	int64_t deadline_ms;
-	int64_t on_store_failure; /* 0: deny, 1: allow */
+	int64_t on_store_failure; /* an enum config_failure */
+	int64_t local_share;      /* of how many daemons this is one */
 	int64_t dedup_ttl;        /* seconds */
 	int64_t deny_cache_ms;    /* 0: off */
 

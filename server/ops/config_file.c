@@ -49,9 +49,6 @@ value_text(const struct config_key *key, const json_t *value, const char **text,
 	case CONFIG_BOOL:
 		*text = json_is_true(value) ? "true" : "false";
 		return json_is_boolean(value);
-	case CONFIG_LATER:
-		*text = "";
-		return true;
 	default:
 		*text = json_string_value(value);
 		return json_is_string(value);

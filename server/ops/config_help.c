@@ -69,8 +69,7 @@ config_help(struct buf *out)
 	for (const struct config_key *key = config_keys; key->name; key++) {
 		if (key->group)
 			buf_printf(out, "\n%s:\n", key->group);
-		if (key->type != CONFIG_LATER)
-			add_key(out, key);
+		add_key(out, key);
 	}
 	buf_add_str(out,
 	    "\nA flag may also be an environment variable (--listen-http is\n"

@@ -13,12 +13,11 @@
 #include "base/slice.h"
 
 enum config_type {
-	CONFIG_STRING,   /* char *, or struct config_list when it repeats */
-	CONFIG_NUMBER,   /* int64_t */
-	CONFIG_BOOL,     /* bool; as a flag without a value */
-	CONFIG_CHOICE,   /* int64_t: index into `choices` */
-	CONFIG_DURATION, /* int64_t: milliseconds; `min` and `max` are, too */
-	CONFIG_LATER     /* named by the documents, refused as not supported yet */
+	CONFIG_STRING,  /* char *, or struct config_list when it repeats */
+	CONFIG_NUMBER,  /* int64_t */
+	CONFIG_BOOL,    /* bool; as a flag without a value */
+	CONFIG_CHOICE,  /* int64_t: index into `choices` */
+	CONFIG_DURATION /* int64_t: milliseconds; `min` and `max` are, too */
 };
 
 /* Where a key may stand. */

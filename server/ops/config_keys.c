@@ -34,10 +34,6 @@ check_store(const char *text, struct errinfo *ei)
 		return err_set(ei, ERR_INVALID,
 		    "is neither \"memory\" nor a URL such as redis://127.0.0.1:6379");
 	rc = redis_url_parse(text, &url, ei);
-	if (rc == 0 && url.kind == REDIS_SENTINEL)
-		rc = err_set(ei, ERR_UNSUPPORTED,
-		    "Sentinel is not supported yet; redis://, rediss://, redis+unix:// "
-		    "and redis+cluster:// are");
 	explicit_bzero(&url, sizeof(url));
 	return rc;
 }
@@ -65,15 +61,6 @@ check_tls_name(const char *text, struct errinfo *ei)
 	if (len >= 1 && len <= TLS_NAME_MAX && strspn(text, allowed) == len)
 		return 0;
 	return err_set(ei, ERR_INVALID, "is not a host's name or address");
-}
-
-static int
-check_store_failure(const char *text, struct errinfo *ei)
-{
-	if (strcmp(text, "local") != 0)
-		return 0;
-	return err_set(
-	    ei, ERR_UNSUPPORTED, "\"local\" is not supported yet; use deny or allow");
 }
 
 static int
@@ -114,8 +101,10 @@ const struct config_key config_keys[] = {
 	    .check = check_store,
 	    .help = "Where counters live: memory (this process), "
 		    "redis://[[user]:pass@]host[:port][/db], "
-		    "redis+unix://[[user]:pass@]/path[?db=N] or "
-		    "redis+cluster://[[user]:pass@]host[:port],..." },
+		    "redis+unix://[[user]:pass@]/path[?db=N], "
+		    "redis+sentinel://[[user]:pass@]host[:port],.../NAME[?db=N] or "
+		    "redis+cluster://[[user]:pass@]host[:port],...; rediss in the "
+		    "place of redis: over TLS." },
 	{ .name = "store-tls-ca",
 	    .type = CONFIG_STRING,
 	    .where = CONFIG_EVERYWHERE,
@@ -163,7 +152,8 @@ const struct config_key config_keys[] = {
 	    .max = 1000000000,
 	    .def = "10000000",
 	    .metavar = "N",
-	    .help = "Store memory: how many counters may live at once." },
+	    .help = "Store memory, and what is counted locally while Redis is away: "
+		    "how many counters may live at once." },
 	{ .name = "deadline-ms",
 	    .type = CONFIG_NUMBER,
 	    .where = CONFIG_EVERYWHERE,
@@ -180,9 +170,9 @@ const struct config_key config_keys[] = {
 	    .def = "deny",
 	    .choices = "deny|allow|local",
 	    .metavar = "WORD",
-	    .check = check_store_failure,
-	    .help = "deny or allow: what becomes of a check that the store did not "
-		    "answer, where the policy does not say." },
+	    .help = "deny, allow or local (a share of its limits, counted in this "
+		    "process): what becomes of a check that the store did not answer, "
+		    "where the policy does not say." },
 	{ .name = "dedup-ttl",
 	    .type = CONFIG_NUMBER,
 	    .where = CONFIG_EVERYWHERE,
@@ -203,7 +193,16 @@ const struct config_key config_keys[] = {
 	    .metavar = "MS",
 	    .help = "With Redis: how long a limit that was seen full is not asked "
 		    "about again; 0: it is, every time." },
-	{ .name = "local-share", .type = CONFIG_LATER, .where = CONFIG_EVERYWHERE },
+	{ .name = "local-share",
+	    .type = CONFIG_NUMBER,
+	    .where = CONFIG_EVERYWHERE,
+	    .offset = IN_CONFIG(local_share),
+	    .min = 1,
+	    .max = 1000000,
+	    .def = "1",
+	    .metavar = "N",
+	    .help = "How many daemons share the limits: by N is each divided that is "
+		    "counted locally while the store is away." },
 
 	{ .name = "listen-http",
 	    .group = "Listeners",

@@ -116,6 +116,11 @@ add_line(struct decision_log *log, const struct check *check)
 	buf_add_str(&log->lines, ",\"args\":");
 	buf_add_slice(&log->lines, args.len > 0 ? args : slice_str("[]"));
 	json_text_bool(&j, "degraded", d->degraded);
+	if (d->degraded)
+		json_text_string(
+		    &j, "fault", slice_str(store_fault_table[d->fault].name));
+	else
+		json_text_null(&j, "fault");
 	json_text_bool(&j, "replayed", d->replayed);
 	json_text_string(&j, "mode", slice_str(modes[check_mode(check)]));
 	json_text_close(&j, '}');

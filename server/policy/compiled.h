@@ -91,6 +91,7 @@ void limit_list_read(
     struct reader *r, json_t *list, struct policy *policy, struct limit_list *out);
 struct policy_limit *rate_limit_read(
     struct reader *r, json_t *object, struct policy *policy, const char *tool);
+#define WANT_STORE_FAILURE "\"deny\", \"allow\" or \"local\""
 /* Reads an "on_store_failure". */
 void store_failure_read(struct reader *r, json_t *value, enum store_failure *out);
 

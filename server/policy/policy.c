@@ -51,6 +51,12 @@ policy_tool_count(const struct policy *policy)
 	return policy->n_tools;
 }
 
+enum store_failure
+policy_on_store_failure(const struct policy *policy)
+{
+	return policy->on_store_failure;
+}
+
 size_t
 policy_limit_count(const struct policy *policy)
 {

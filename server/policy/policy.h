@@ -54,7 +54,12 @@ struct scope {
 
 /* What becomes of a check when the store fails. The strictest limit of a check decides:
  * the greatest of these. */
-enum store_failure { STORE_FAILURE_UNSAID, STORE_FAILURE_ALLOW, STORE_FAILURE_DENY };
+enum store_failure {
+	STORE_FAILURE_UNSAID,
+	STORE_FAILURE_ALLOW,
+	STORE_FAILURE_LOCAL, /* it gets a share of the limit, counted in this process */
+	STORE_FAILURE_DENY
+};
 
 struct override;
 struct path;
@@ -114,6 +119,9 @@ const char *policy_description(const struct policy *policy); /* "" without one *
 const char *policy_hash(const struct policy *policy);
 size_t policy_tool_count(const struct policy *policy);
 size_t policy_limit_count(const struct policy *policy);
+
+/* What the document says of all its limits; UNSAID: nothing. */
+enum store_failure policy_on_store_failure(const struct policy *policy);
 
 /* The limits that count by grant alone, or all callers together (scope.n == 0), in
  * policy order; of those with one counter, max and burst the first. *others (may be NULL)

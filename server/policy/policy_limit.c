@@ -188,7 +188,7 @@ store_failure_read(struct reader *r, json_t *value, enum store_failure *out)
 	static const struct reader_choice choices[] = {
 		{ "deny", STORE_FAILURE_DENY },
 		{ "allow", STORE_FAILURE_ALLOW },
-		{ "local", READER_UNSUPPORTED },
+		{ "local", STORE_FAILURE_LOCAL },
 	};
 	int answer = STORE_FAILURE_DENY;
 
@@ -218,7 +218,7 @@ static const struct reader_key limit_keys[] = {
 	{ "timezone", KIND_STRING, false, "a time zone's name", read_timezone },
 	{ "anchor", KIND_NUMBER | KIND_STRING, false, WANT_ANCHOR, read_anchor },
 	{ "mode", KIND_STRING, false, "\"enforce\" or \"shadow\"", read_mode },
-	{ "on_store_failure", KIND_STRING, false, "\"deny\" or \"allow\"",
+	{ "on_store_failure", KIND_STRING, false, WANT_STORE_FAILURE,
 	    read_on_store_failure },
 	{ "overrides", KIND_OBJECT, false, WANT_OVERRIDES, read_overrides },
 	{ "cost_from", KIND_STRING, false, WANT_ARGUMENT, read_cost_from },

@@ -218,7 +218,7 @@ static const struct reader_key document_keys[] = {
 	{ "all_tools", KIND_OBJECT, false, "an object {limits}", read_all_tools },
 	{ "tools", KIND_OBJECT, false, "an object with one key for each tool",
 	    read_tools },
-	{ "on_store_failure", KIND_STRING, false, "\"deny\" or \"allow\"",
+	{ "on_store_failure", KIND_STRING, false, WANT_STORE_FAILURE,
 	    read_on_store_failure },
 };
 

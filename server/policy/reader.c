@@ -266,10 +266,6 @@ reader_choose(struct reader *r, const json_t *value,
 	for (size_t i = 0; i < n; i++) {
 		if (strcmp(choices[i].name, word) != 0)
 			continue;
-		if (choices[i].value == READER_UNSUPPORTED)
-			return reader_fault(r, ERR_UNSUPPORTED,
-			    "\"%s\": \"%s\" is not supported yet; it must be %s",
-			    r->key->name, word, r->key->want);
 		*out = choices[i].value;
 		return true;
 	}

@@ -93,9 +93,8 @@ char *reader_message(struct reader *r, const json_t *value);
 /* One word of a few. */
 struct reader_choice {
 	const char *name;
-	int value; /* READER_UNSUPPORTED: named by the contract, not built yet */
+	int value;
 };
-#define READER_UNSUPPORTED (-1)
 
 bool reader_choose(struct reader *r, const json_t *value,
     const struct reader_choice *choices, size_t n, int *out);

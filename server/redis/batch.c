@@ -26,7 +26,7 @@ void
 batch_clear(struct batch *batch)
 {
 	for (size_t i = 0; batch->sent && i < batch->n; i++)
-		free(batch->entries[i].late);
+		late_unref(batch->entries[i].late);
 	batch->sent = false;
 	batch->n = batch->live = batch->keys = batch->n_runs = 0;
 }
@@ -55,15 +55,21 @@ batch_live(const struct batch *batch)
 }
 
 size_t
+batch_asked(const struct batch *batch)
+{
+	return batch->asked;
+}
+
+size_t
 batch_keys(const struct batch *batch)
 {
 	return batch->keys;
 }
 
-size_t
-batch_asked(const struct batch *batch)
+struct pace_call *
+batch_call(struct batch *batch)
 {
-	return batch->asked;
+	return &batch->call;
 }
 
 struct deny_moment *
@@ -388,7 +394,7 @@ batch_regather(struct batch *batch)
 	struct take *next;
 
 	for (size_t i = 0; i < n; i++)
-		free(batch->entries[i].late);
+		late_unref(batch->entries[i].late);
 	batch->sent = false;
 	batch->n = batch->live = batch->keys = batch->n_runs = 0;
 	for (size_t i = 0; i < n; i++)
@@ -465,6 +471,7 @@ expire_entry(struct batch *batch, struct entry *e, int64_t now_us,
 		if (!take->look && !e->late)
 			e->late = late_new(take, batch->around_us);
 		e->n_late += e->late != NULL;
+		take->late = late_ref(e->late);
 		batch->live--;
 		fn(arg, take);
 	}

@@ -23,12 +23,13 @@
 
 #include "base/attr.h"
 #include "base/buf.h"
+#include "redis/pace.h"
 #include "redis/reply.h"
 #include "store/deny_cache.h"
 #include "store/store.h"
 
-/* A longer script call keeps everyone else waiting and gains no more: at 512 checks
- * the call's own cost is under 1 % of its work (measured with scripts/bench). */
+/* A longer script call gains no more: at 512 checks what it costs beside them is a
+ * sixteenth (redis/pace). */
 #define BATCH_CHECKS_MAX 512
 #define BATCH_KEYS_MAX 2048
 
@@ -43,9 +44,10 @@ void batch_free(struct batch *batch); /* holds no takes */
 /* Takes; once it was sent its entries, also of takes that left. */
 size_t batch_size(const struct batch *batch);
 size_t batch_live(const struct batch *batch); /* takes that are still in it */
-size_t batch_keys(const struct batch *batch); /* of the takes, or of the call */
 /* Takes that the call asked for, also those that left since. */
 size_t batch_asked(const struct batch *batch);
+/* Counters of all of them; once it was sent, of the call. */
+size_t batch_keys(const struct batch *batch);
 bool batch_has_room(const struct batch *batch, const struct take *take);
 
 /* 0, or ERR_NOMEM and the take is not in it. */
@@ -68,9 +70,11 @@ bool batch_format(
 
 /* When it was sent, for the caller to fill in after batch_format(). */
 struct deny_moment *batch_moment(struct batch *batch);
+/* The same for the pace. */
+struct pace_call *batch_call(struct batch *batch);
 
 /* Calls fn(arg, take) for each take whose deadline is at or before now_us, after it
- * left the batch. Returns the earliest deadline that is left, INT64_MAX without one. */
+ * left the batch; late_tell() is how it is told later. Returns the earliest deadline that is left, INT64_MAX without one. */
 int64_t batch_expire(struct batch *batch, int64_t now_us,
     void (*fn)(void *arg, struct take *take), void *arg);
 
@@ -92,6 +96,7 @@ struct batch_outcome {
 
 	size_t late;          /* takes that had left and of which the reply tells */
 	size_t admitted;      /* of those, charged ones: give_back has their command */
+	size_t stood;         /* of those, charged ones that are not given back */
 	struct buf give_back; /* an EVAL to send when admitted > 0 */
 	struct take *again;   /* list over next: to be added to a batch anew, since the
 	                         dates that were sent did not fit now_us */
@@ -101,6 +106,9 @@ struct batch_outcome {
 	enum store_fault fault; /* of the first check that met an error, FAULT_NONE */
 	char detail[TAKE_DETAIL_MAX]; /* what Redis said of it */
 };
+
+/* When the script began, by the server's clock; 0: the reply does not say. */
+int64_t batch_began_us(const struct reply *reply);
 
 /*
  * Hands the reply of the script to the takes (done runs) and empties the batch.

@@ -92,6 +92,15 @@ reply_fits(const struct batch *batch, const struct reply *reply)
 	    reply->values[0].kind == REPLY_INT;
 }
 
+int64_t
+batch_began_us(const struct reply *reply)
+{
+	if (reply->kind != REPLY_ARRAY || reply->n == 0 ||
+	    reply->values[0].kind != REPLY_INT)
+		return 0;
+	return reply->values[0].number;
+}
+
 static void
 fail_one(struct take *take, struct store *store, struct slice text,
     struct batch_outcome *out)
@@ -183,9 +192,27 @@ apply_many(struct batch *batch, const struct entry *e, const struct reply_value 
 	}
 	out->late += e->n_late;
 	for (size_t i = 0; i < e->n_late && n < granted; i++) {
+		n++;
+		/* They are the same: those whose calls went ahead come first. */
+		if (i < late_standing(e->late)) {
+			out->stood++;
+			continue;
+		}
 		out->admitted++;
-		late_give_back_twin(gb, e->late, v + 1, granted - ++n, out->now_us);
+		late_give_back_twin(gb, e->late, v + 1, granted - n, out->now_us);
 	}
+}
+
+/* The answer of one take that left. */
+static void
+apply_late(const struct entry *e, const struct reply *reply, size_t at,
+    struct give_back *gb, struct batch_outcome *out)
+{
+	out->late++;
+	if (late_standing(e->late) > 0)
+		out->stood += late_was_charged(e->late, reply, at);
+	else
+		out->admitted += late_give_back(gb, e->late, reply, at);
 }
 
 /* The elements of one entry begin at `at`. */
@@ -205,8 +232,7 @@ apply_entry(struct batch *batch, const struct entry *e, const struct reply *repl
 			apply_error(t, store, reply_text(reply, at), out);
 		}
 	} else if (e->late) {
-		out->late++;
-		out->admitted += late_give_back(gb, e->late, reply, at);
+		apply_late(e, reply, at, gb, out);
 	} else if (e->take && e->take->ledger) {
 		apply_ledger(batch, e->take, reply, at, store, out);
 	} else if (e->take && v->kind != REPLY_INT) {
@@ -250,7 +276,7 @@ batch_apply(struct batch *batch, const struct reply *reply, struct store *store,
 	struct give_back gb = { 0 };
 	size_t at = 1;
 
-	out->late = out->admitted = 0;
+	out->late = out->admitted = out->stood = 0;
 	out->again = out->astray = NULL;
 	out->now_us = 0;
 	out->fault = FAULT_NONE;

@@ -39,6 +39,7 @@ struct batch {
 	bool sent;
 	int64_t around_us; /* the server's clock when it was sent, about */
 	struct deny_moment moment;
+	struct pace_call call;
 	size_t n;     /* takes gathered, or entries once sent */
 	size_t live;  /* takes that did not leave */
 	size_t asked; /* live, when it was sent */

@@ -78,11 +78,12 @@ obtain(struct gather *gather)
 }
 
 struct batch *
-gather_for(struct gather *gather, uint32_t lane, const struct take *take)
+gather_for(
+    struct gather *gather, uint32_t lane, const struct take *take, size_t keys_max)
 {
 	struct batch *batch = lane & LANE_ALONE ? NULL : *find(gather, lane);
 
-	if (batch && batch_has_room(batch, take))
+	if (batch && batch_has_room(batch, take) && batch_keys(batch) < keys_max)
 		return batch;
 	if (batch)
 		unhang(gather, batch);
@@ -96,6 +97,7 @@ gather_for(struct gather *gather, uint32_t lane, const struct take *take)
 	else
 		gather->first = batch;
 	gather->last = batch;
+	gather->n++;
 	if (!(lane & LANE_ALONE))
 		hang(gather, batch);
 	return batch;
@@ -119,6 +121,7 @@ gather_pop(struct gather *gather)
 	struct batch *batch = gather->first;
 
 	gather->first = batch->next;
+	gather->n--;
 	unhang(gather, batch);
 	return batch;
 }
@@ -128,6 +131,7 @@ gather_push(struct gather *gather, struct batch *batch)
 {
 	batch->next = gather->first;
 	gather->first = batch;
+	gather->n++;
 	if (!batch->next)
 		gather->last = batch;
 	if (!(batch->lane & LANE_ALONE) && !*find(gather, batch->lane))
@@ -152,14 +156,4 @@ uint32_t
 gather_lane(const struct batch *batch)
 {
 	return batch->lane;
-}
-
-bool
-gather_holds(const struct gather *gather, size_t n)
-{
-	size_t held = 0;
-
-	for (struct batch *b = gather->first; b && held < n; b = b->next)
-		held += batch_live(b);
-	return held >= n;
 }

@@ -26,6 +26,7 @@
 struct gather {
 	struct twins *twins; /* borrowed */
 	struct batch *first, *last;
+	size_t n;                              /* how many gather */
 	struct batch *buckets[GATHER_BUCKETS]; /* the one of a lane that may grow */
 	struct batch *spare;
 	size_t n_spare;
@@ -35,9 +36,10 @@ void gather_init(struct gather *gather, struct twins *twins);
 /* No batch gathers any more; frees the spare ones. */
 void gather_fini(struct gather *gather);
 
-/* The lane's batch with room for the take; NULL when out of memory. */
-struct batch *gather_for(
-    struct gather *gather, uint32_t lane, const struct take *take) MUST_CHECK;
+/* The lane's batch with room for the take, of less than keys_max keys; NULL when out of
+ * memory. */
+struct batch *gather_for(struct gather *gather, uint32_t lane, const struct take *take,
+    size_t keys_max) MUST_CHECK;
 
 /* The eldest; NULL when none gathers. It stays until gather_pop(). */
 struct batch *gather_first(const struct gather *gather);
@@ -51,8 +53,5 @@ void gather_push(struct gather *gather, struct batch *batch);
 void gather_put(struct gather *gather, struct batch *batch);
 
 uint32_t gather_lane(const struct batch *batch);
-
-/* Whether at least `n` takes wait. */
-bool gather_holds(const struct gather *gather, size_t n);
 
 #endif

@@ -24,6 +24,8 @@ struct late_charge {
 
 /* A take that left after it was sent. */
 struct late {
+	unsigned refs;
+	size_t standing;
 	bool has_ledger;
 	struct slice id_key, print, held_key; /* as in its ledger, if any */
 	struct slice holder;                  /* with held_key */
@@ -79,7 +81,7 @@ late_new(const struct take *take, int64_t around_us)
 	late = malloc(sizeof(*late) + take->n * sizeof(late->charges[0]) + bytes);
 	if (!late)
 		return NULL;
-	*late = (struct late){ .n = take->n, .has_ledger = ledger != NULL };
+	*late = (struct late){ .refs = 1, .n = take->n, .has_ledger = ledger != NULL };
 	late->keys = (char *)&late->charges[take->n];
 	bytes = 0;
 	for (size_t j = 0; j < take->n; j++) {
@@ -92,6 +94,43 @@ late_new(const struct take *take, int64_t around_us)
 	}
 	copy_ledger(late, ledger, late->keys + bytes);
 	return late;
+}
+
+struct late *
+late_ref(struct late *late)
+{
+	if (late)
+		late->refs++;
+	return late;
+}
+
+void
+late_unref(struct late *late)
+{
+	if (late && --late->refs == 0)
+		free(late);
+}
+
+/* The batch may go while done runs, and the take is its owner's again by its end. */
+void
+late_tell(struct store *store, struct take *take)
+{
+	struct late *late = take->late;
+
+	store_fail(store, take, FAULT_TIMEOUT, NULL);
+	late_unref(late);
+}
+
+void
+late_stand(struct late *late)
+{
+	late->standing++;
+}
+
+size_t
+late_standing(const struct late *late)
+{
+	return late->standing;
 }
 
 /* The window that was charged and the end of the next one, as the script chose it. */
@@ -269,6 +308,15 @@ add_check(struct give_back *gb, const struct late *late,
 	buf_fini(&charges);
 	gb->n_keys += n + (late->id_key.len > 0) + (late->held_key.len > 0);
 	gb->n_args += 3 + 4 * n;
+}
+
+bool
+late_was_charged(const struct late *late, const struct reply *reply, size_t at)
+{
+	struct ledger_replay told;
+
+	return read_told(late, reply, at, &told) &&
+	    was_admitted(late, &reply->values[at + late->has_ledger]);
 }
 
 bool

@@ -17,9 +17,20 @@
 
 struct late;
 
-/* What must be known of the take, which was sent with the windows around around_us.
- * The caller frees it with free(). NULL when out of memory. */
+/* What must be known of the take, which was sent with the windows around around_us; the
+ * caller's reference. NULL when out of memory. */
 struct late *late_new(const struct take *take, int64_t around_us) MUST_CHECK;
+struct late *late_ref(struct late *late); /* NULL is fine */
+void late_unref(struct late *late);       /* the same */
+
+/* Tells a take that left that it failed; gives up the reference that take->late holds
+ * until done has run. */
+void late_tell(struct store *store, struct take *take);
+
+/* One more of the takes that the late stands for is not to be given back. */
+void late_stand(struct late *late);
+/* How many of them. */
+size_t late_standing(const struct late *late);
 
 /* The command under way, gathered; all zero: nothing yet. */
 struct give_back {
@@ -27,6 +38,10 @@ struct give_back {
 	struct buf args;
 	size_t n_keys, n_args;
 };
+
+/* Whether it was charged, or was a retry of one that was: its part of the reply begins at
+ * `at`. */
+bool late_was_charged(const struct late *late, const struct reply *reply, size_t at);
 
 /* Adds a late take, if it was charged, or was a retry of one that was: its part of the
  * reply begins at `at`. The script gives back if nobody else was told of the same

@@ -149,7 +149,7 @@ tell_trouble(struct link *link, enum store_fault fault, const char *why)
 	link->told = true;
 	if (link->options.asks_only)
 		log_debug("redis", "%s: %s", link->shown, why);
-	else if (fault == FAULT_CONFIG)
+	else if (fault == FAULT_CONFIG || fault == FAULT_TLS)
 		log_error("redis", "%s: %s", link->shown, why);
 	else
 		log_warn(
@@ -467,8 +467,8 @@ on_data(void *arg, const char *data, size_t len)
 	int rc;
 
 	if (!link->heard && is_tls_alert(data, len)) {
-		link_drop(link, FAULT_CONFIG,
-		    "it answers in TLS; for this port use rediss://");
+		link_drop(
+		    link, FAULT_TLS, "it answers in TLS; for this port use rediss://");
 		return len;
 	}
 	link->heard = true;
@@ -506,7 +506,7 @@ on_end(void *arg, enum conn_end end, const struct errinfo *why)
 	    !link->options.tls)
 		text = "it closed the connection without a word; a port with TLS does "
 		       "that: for one, use rediss://";
-	link_drop(link, refused ? FAULT_CONFIG : FAULT_DISCONNECTED, text);
+	link_drop(link, refused ? FAULT_TLS : FAULT_DISCONNECTED, text);
 }
 
 static const struct conn_ops conn_events = { on_open, on_data, on_end };
@@ -558,9 +558,10 @@ set_address(struct link *link, const struct address *address)
 {
 	const struct redis_url *url = link->options.url;
 
-	link->address = *address;
+	if (address)
+		link->address = *address;
 	link->options.address = &link->address;
-	if (url->kind == REDIS_ONE)
+	if (!address || url->kind == REDIS_ONE)
 		memcpy(link->shown, url->shown, sizeof(link->shown));
 	else
 		snprintf(link->shown, sizeof(link->shown), "%s://%s",
@@ -585,8 +586,18 @@ link_new(const struct link_options *options)
 		return NULL;
 	}
 	link->state = LINK_WAITING;
-	loop_timer_set(link->timer, 0);
+	if (options->address)
+		loop_timer_set(link->timer, 0);
 	return link;
+}
+
+void
+link_explain(struct link *link, enum store_fault fault, const char *why)
+{
+	if (link->address.text[0])
+		return;
+	link->fault = fault;
+	snprintf(link->why, sizeof(link->why), "%s", why);
 }
 
 void

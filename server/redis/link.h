@@ -42,7 +42,8 @@ struct link_options {
 	struct loop *loop;
 	const struct redis_url *url;   /* borrowed: who we are, database, TLS */
 	struct tls_source *tls;        /* borrowed; NULL without TLS */
-	const struct address *address; /* copied: of this server */
+	const struct address *address; /* copied: of this server; NULL: not known yet,
+	                                  link_move() tells */
 	const struct link_ops *ops;
 	void *arg;
 	struct metric_cells *cells;
@@ -62,6 +63,9 @@ void link_free(struct link *link);
 /* The server is at another address from now on: what is there is dropped, and the new
  * one is tried at once. Nothing happens if it is the same. */
 void link_move(struct link *link, const struct address *address);
+
+/* Why the address is not known yet; nothing once it is. */
+void link_explain(struct link *link, enum store_fault fault, const char *why);
 
 /* clock_mono_us() when something last came from the server. */
 int64_t link_heard_us(const struct link *link);

@@ -11,29 +11,21 @@
 #include "redis/batch.h"
 #include "redis/breaker.h"
 #include "redis/fault.h"
+#include "redis/late.h"
 #include "redis/link.h"
+#include "redis/pace.h"
 #include "redis/trip.h"
 
-/* A flight is what leaves in one write: one call, or many small ones of a Cluster's
- * slots. One is being worked on by Redis while the next one is on its way there. The
- * second is sent only when it carries so many checks: a small call costs Redis nearly
- * as much as a large one, and soon the first one's reply lets it leave, grown. */
-#define FLIGHTS_MAX 2
-#define SECOND_FLIGHT_MIN 64
-/* What a call costs Redis beside its keys, in keys; and when a flight is full: more than
- * one call is in it only below that. */
-#define CALL_KEYS 32
-#define FLIGHT_KEYS_MAX (CALL_KEYS + BATCH_CHECKS_MAX)
+/* A flight is what leaves in one write: one call, or, over a Cluster, many small ones of
+ * as many slots. It has no more than one call where that has so many keys. */
+#define FLIGHT_KEYS_MAX BATCH_CHECKS_MAX
+/* A take is refused at once when it would wait for so many times what its deadline
+ * leaves it. */
+#define HOPELESS 2
 /* Calls that nobody waits for any more, unanswered for so long: the server is silent. */
 #define SILENCE_US INT64_C(250000)
 /* The same fault of script calls is logged so often at most. */
 #define TELL_AGAIN_US INT64_C(60000000)
-
-/* One call in flight. */
-struct call {
-	struct batch *batch;
-	bool is_last; /* of its flight */
-};
 
 struct node {
 	struct node_shared *shared;
@@ -45,12 +37,12 @@ struct node {
 	 * made beside it, and takes its place if it gets through first. */
 	struct link *relief; /* NULL: none is wanted */
 	struct trips *trips; /* settlements and resets */
+	struct pace pace;
 	struct breaker breaker;
 	char trouble[TAKE_DETAIL_MAX]; /* why the breaker is not closed */
 	struct gather gather;
-	struct call *ring; /* calls in flight, in the order of sending */
+	struct batch **ring; /* calls in flight, in the order of sending */
 	size_t head, n, cap;
-	size_t n_flights;
 	int64_t loaded_us;        /* when the script was last sent again */
 	struct loop_timer *timer; /* the earliest deadline */
 	int64_t timer_us;         /* when it will fire; INT64_MAX: not armed */
@@ -66,10 +58,10 @@ cells_of(const struct node *node)
 	return node->shared->store->cells;
 }
 
-static struct call *
+static struct batch *
 ring_at(const struct node *node, size_t i)
 {
-	return &node->ring[(node->head + i) % node->cap];
+	return node->ring[(node->head + i) % node->cap];
 }
 
 /* --- calls in flight ---------------------------------------------------------- */
@@ -78,12 +70,12 @@ static bool
 ring_grow(struct node *node)
 {
 	size_t cap = node->cap ? node->cap * 2 : 8;
-	struct call *ring = malloc(cap * sizeof(*ring));
+	struct batch **ring = malloc(cap * sizeof(*ring));
 
 	if (!ring)
 		return false;
 	for (size_t i = 0; i < node->n; i++)
-		ring[i] = *ring_at(node, i);
+		ring[i] = ring_at(node, i);
 	free(node->ring);
 	node->ring = ring;
 	node->cap = cap;
@@ -96,19 +88,18 @@ ring_push(struct node *node, struct batch *batch)
 {
 	if (node->n == node->cap && !ring_grow(node))
 		return false;
-	*ring_at(node, node->n++) = (struct call){ .batch = batch };
+	node->ring[(node->head + node->n++) % node->cap] = batch;
 	return true;
 }
 
 static struct batch *
 ring_pop(struct node *node)
 {
-	struct call call = *ring_at(node, 0);
+	struct batch *batch = ring_at(node, 0);
 
 	node->head = (node->head + 1) % node->cap;
 	node->n--;
-	node->n_flights -= call.is_last;
-	return call.batch;
+	return batch;
 }
 
 /* --- deadlines ---------------------------------------------------------------- */
@@ -143,7 +134,7 @@ tell_expired(struct node *node)
 
 		node->expired = take->next;
 		node->shared->waiting--;
-		store_fail(node->shared->store, take, FAULT_TIMEOUT, NULL);
+		late_tell(node->shared->store, take);
 	}
 }
 
@@ -152,7 +143,7 @@ tell_expired(struct node *node)
 static bool
 is_stalled(const struct node *node, int64_t now_us)
 {
-	return node->n > 0 && batch_live(ring_at(node, 0)->batch) == 0 &&
+	return node->n > 0 && batch_live(ring_at(node, 0)) == 0 &&
 	    now_us - node->progress_us > LINK_STALL_US;
 }
 
@@ -183,7 +174,7 @@ log_breaker(struct node *node, const char *state)
 static void
 tell_silence(struct node *node, int64_t now_us)
 {
-	if (node->n == 0 || batch_live(ring_at(node, 0)->batch) > 0 ||
+	if (node->n == 0 || batch_live(ring_at(node, 0)) > 0 ||
 	    now_us - node->progress_us < SILENCE_US ||
 	    !breaker_on_silence(&node->breaker))
 		return;
@@ -238,8 +229,7 @@ expire_all(struct node *node, int64_t now_us)
 	int64_t next;
 
 	for (size_t i = 0; i < node->n; i++) {
-		next =
-		    batch_expire(ring_at(node, i)->batch, now_us, keep_expired, node);
+		next = batch_expire(ring_at(node, i), now_us, keep_expired, node);
 		if (next < earliest)
 			earliest = next;
 	}
@@ -340,33 +330,44 @@ send_batch(struct node *node)
 	batch_moment(batch)->sent_us = now_us;
 	if (node->shared->epoch)
 		batch_moment(batch)->epoch = deny_epoch_now(node->shared->epoch);
+	pace_on_send(&node->pace, batch_call(batch), batch_keys(batch), now_us);
 	metric_add(cells_of(node), METRIC_STORE_BATCHES, 1);
 	breaker_on_sent(&node->breaker);
 	return link_expect(node->link, on_reply, node) == 0;
+}
+
+/* What the next flight has for Redis to do, in counters. */
+static size_t
+flight_keys(const struct node *node)
+{
+	struct batch *batch = gather_first(&node->gather);
+	size_t keys = batch_keys(batch);
+
+	while ((batch = gather_next(batch)) && keys < FLIGHT_KEYS_MAX)
+		keys += PACE_CALL_KEYS + batch_keys(batch);
+	return keys;
 }
 
 /* Sends as many batches as one flight has room for. False when the link was dropped. */
 static bool
 send_flight(struct node *node)
 {
-	size_t begun = node->n;
-	size_t work = 0;
+	size_t most = pace_keys_max(&node->pace);
+	size_t keys = 0;
 	struct batch *batch;
 
-	if (begun == 0)
+	if (most > FLIGHT_KEYS_MAX)
+		most = FLIGHT_KEYS_MAX;
+	if (node->n == 0)
 		node->progress_us = clock_mono_us();
 	while ((batch = gather_first(&node->gather))) {
-		size_t more = CALL_KEYS + batch_keys(batch);
+		size_t more = batch_keys(batch);
 
-		if (node->n > begun && work + more > FLIGHT_KEYS_MAX)
+		if (keys > 0 && keys + PACE_CALL_KEYS + more > most)
 			break;
-		work += more;
+		keys += PACE_CALL_KEYS + more;
 		if (!send_batch(node))
 			return false;
-	}
-	if (node->n > begun) {
-		ring_at(node, node->n - 1)->is_last = true;
-		node->n_flights++;
 	}
 	return true;
 }
@@ -377,9 +378,7 @@ may_send(const struct node *node)
 {
 	if (!link_ready(node->link) || !gather_first(&node->gather))
 		return false;
-	return node->n_flights == 0 ||
-	    (node->n_flights < FLIGHTS_MAX &&
-		gather_holds(&node->gather, SECOND_FLIGHT_MIN));
+	return pace_allows(&node->pace, flight_keys(node));
 }
 
 static void
@@ -408,6 +407,7 @@ static void
 handle_late(struct node *node)
 {
 	metric_add(cells_of(node), METRIC_STORE_LATE, (int64_t)node->outcome.late);
+	metric_add(cells_of(node), METRIC_STORE_STOOD, (int64_t)node->outcome.stood);
 	if (node->outcome.give_back.len == 0 || !link_ready(node->link))
 		return;
 	buf_add_slice(link_out(node->link), buf_slice(&node->outcome.give_back));
@@ -494,14 +494,31 @@ fail_batch(struct node *node, struct batch *batch, struct slice text)
 		link_drop(node->link, fault, detail);
 }
 
+/* It would stand behind so many that its deadline passes long before its turn. */
+static bool
+is_hopeless(const struct node *node, const struct take *take)
+{
+	const struct gather *gather = &node->gather;
+	size_t keys;
+
+	/* Nothing but the batch that it joins; the clock need not be asked. */
+	if (LIKELY(gather->n < 2))
+		return false;
+	keys = (gather->n - 1) * (PACE_CALL_KEYS + batch_keys(gather_first(gather)));
+	return pace_wait_us(&node->pace, keys) >
+	    HOPELESS * (take->deadline_us - loop_now_us(node->shared->loop));
+}
+
 /* A take that is in no batch joins the one that gathers. */
 static void
 gather_take(struct node *node, struct take *take, uint32_t lane)
 {
-	struct batch *batch = node->shared->waiting < node->shared->waiting_max
-	    ? gather_for(&node->gather, lane, take)
-	    : NULL;
+	struct batch *batch = NULL;
 
+	if (node->shared->waiting < node->shared->waiting_max &&
+	    !is_hopeless(node, take))
+		batch =
+		    gather_for(&node->gather, lane, take, pace_keys_max(&node->pace));
 	if (!batch || batch_add(batch, take) < 0) {
 		store_fail(node->shared->store, take, FAULT_OVERLOAD, NULL);
 		return;
@@ -532,7 +549,7 @@ redirected(struct node *node, struct batch *batch, struct slice text)
 
 	if (!node->ops->on_refused || !redirect_parse(text, node_address(node), &where))
 		return false;
-	note_success(node);
+	note_success(node); /* it is alive, and knows better */
 	node->shared->waiting -= batch_live(batch);
 	refused.takes = batch_take_back(batch);
 	gather_put(&node->gather, batch);
@@ -589,6 +606,8 @@ on_reply(void *arg, const struct reply *reply)
 	drop_relief(node);
 	batch = ring_pop(node);
 	node->lane = gather_lane(batch);
+	pace_on_reply(
+	    &node->pace, batch_call(batch), batch_began_us(reply), node->progress_us);
 	if (reply->kind != REPLY_ERROR)
 		apply_reply(node, batch, reply);
 	else if (redis_fault_is_noscript(reply_text(reply, 0)))
@@ -639,7 +658,6 @@ fail_all(struct node *node, enum store_fault fault, const char *why)
 		fail_and_put(node, ring_pop(node), fault, why);
 	while (gather_first(&node->gather))
 		fail_and_put(node, gather_pop(&node->gather), fault, why);
-	node->n_flights = 0;
 }
 
 static void
@@ -654,8 +672,9 @@ on_down(void *arg)
 	drop_relief(node);
 	for (size_t i = 0; i < node->n; i++)
 		metric_add(cells_of(node), METRIC_STORE_LOST,
-		    (int64_t)batch_asked(ring_at(node, i)->batch));
+		    (int64_t)batch_asked(ring_at(node, i)));
 	node_forget_denials(node); /* who knows what it will hold when it is back */
+	pace_init(&node->pace);
 	fail_all(node, fault, why);
 	if (node->ops->on_down)
 		node->ops->on_down(node->arg);
@@ -722,6 +741,13 @@ node_address(const struct node *node)
 }
 
 void
+node_stand(struct take *take)
+{
+	if (take->late)
+		late_stand(take->late);
+}
+
+void
 node_settle(struct node *node, struct settle *settle, uint32_t lane)
 {
 	const char *why;
@@ -767,6 +793,12 @@ node_move(struct node *node, const struct address *address)
 	if (node->relief)
 		link_move(node->relief, address);
 	link_move(node->link, address);
+}
+
+void
+node_explain(struct node *node, enum store_fault fault, const char *why)
+{
+	link_explain(node->link, fault, why);
 }
 
 static const struct link_ops link_events = { on_ready, on_down, on_missed };
@@ -865,6 +897,7 @@ node_new(struct node_shared *shared, const struct address *address,
 	node->arg = arg;
 	node->timer_us = INT64_MAX;
 	gather_init(&node->gather, &shared->twins);
+	pace_init(&node->pace);
 	node->outcome.denials = shared->denials;
 	node->outcome.on_late = ops->on_late ? on_late : NULL;
 	node->outcome.arg = node;

@@ -71,7 +71,8 @@ struct node_ops {
 };
 
 /* `shared`, `ops` and `arg` are borrowed, `address` is copied. Begins to connect at the
- * next turn and goes on trying for ever. NULL when out of memory. */
+ * next turn and goes on trying for ever; without an address, once node_move() has told
+ * it. NULL when out of memory. */
 struct node *node_new(struct node_shared *shared, const struct address *address,
     const struct node_ops *ops, void *arg) MUST_CHECK;
 /* Ends all that is under way with FAULT_DISCONNECTED. NULL is fine. */
@@ -79,6 +80,8 @@ void node_free(struct node *node);
 
 /* The server is at another address from now on. */
 void node_move(struct node *node, const struct address *address);
+/* Why its address is not known yet; nothing once it is. */
+void node_explain(struct node *node, enum store_fault fault, const char *why);
 
 bool node_ready(const struct node *node);
 /* Why it is not ready: the last fault and its text. */
@@ -88,6 +91,8 @@ enum store_fault node_fault(const struct node *node, const char **text);
  * settlement or reset LANE_ASKING alone counts. While the node is ready, done runs before
  * node_take() returns only for what is known to be refused, or is too much. */
 void node_take(struct node *node, struct take *take, uint32_t lane);
+/* See store_stand(). */
+void node_stand(struct take *take);
 void node_settle(struct node *node, struct settle *settle, uint32_t lane);
 void node_reset(struct node *node, struct reset *reset, uint32_t lane);
 void node_flush(struct node *node);

@@ -6,12 +6,14 @@
 
 #include "redis/cluster_store.h"
 #include "redis/node.h"
+#include "redis/sentinels.h"
 
 struct redis_store {
 	struct store store;
 	struct redis_url url;
 	struct node_shared shared;
 	struct node *node;
+	struct sentinels *sentinels; /* who say where it is; else NULL */
 };
 
 static struct redis_store *
@@ -24,6 +26,13 @@ static void
 redis_take(struct store *store, struct take *take)
 {
 	node_take(self(store)->node, take, 0);
+}
+
+static void
+redis_stand(struct store *store, struct take *take)
+{
+	(void)store;
+	node_stand(take);
 }
 
 static void
@@ -61,6 +70,8 @@ redis_close(struct store *store)
 {
 	struct redis_store *rs = self(store);
 
+	sentinels_free(rs->sentinels);
+	rs->sentinels = NULL;
 	node_free(rs->node);
 	deny_cache_free(rs->shared.denials);
 	explicit_bzero(&rs->url, sizeof(rs->url));
@@ -70,6 +81,7 @@ redis_close(struct store *store)
 static const struct store_ops redis_ops = {
 	.name = "redis",
 	.take = redis_take,
+	.stand = redis_stand,
 	.settle = redis_settle,
 	.reset = redis_reset,
 	.flush = redis_flush,
@@ -78,6 +90,58 @@ static const struct store_ops redis_ops = {
 };
 
 static const struct node_ops no_events = { 0 };
+
+/* --- a master that Sentinels name ---------------------------------------------- */
+
+static void
+on_doubt(void *arg)
+{
+	struct redis_store *rs = arg;
+
+	if (rs->sentinels)
+		sentinels_doubt(rs->sentinels);
+}
+
+static const struct node_ops followed_events = { .on_down = on_doubt,
+	.on_missed = on_doubt };
+
+static void
+on_master(void *arg, const struct address *master)
+{
+	struct redis_store *rs = arg;
+
+	node_move(rs->node, master);
+}
+
+static void
+on_unknown(void *arg, enum store_fault fault, const char *why)
+{
+	struct redis_store *rs = arg;
+
+	node_explain(rs->node, fault, why);
+}
+
+static const struct sentinels_ops sentinels_events = { on_master, on_unknown };
+
+static bool
+open_followed(struct redis_store *rs)
+{
+	struct sentinels_options options = {
+		.loop = rs->shared.loop,
+		.url = &rs->url,
+		.tls = rs->shared.tls,
+		.ops = &sentinels_events,
+		.arg = rs,
+		.cells = rs->store.cells,
+	};
+
+	rs->node = node_new(&rs->shared, NULL, &followed_events, rs);
+	if (rs->node)
+		rs->sentinels = sentinels_new(&options);
+	return rs->sentinels != NULL;
+}
+
+/* --- birth ----------------------------------------------------------------------- */
 
 static bool
 open_parts(struct redis_store *rs, const struct redis_store_options *options)
@@ -90,6 +154,8 @@ open_parts(struct redis_store *rs, const struct redis_store_options *options)
 		if (!shared->denials)
 			return false;
 	}
+	if (rs->url.kind == REDIS_SENTINEL)
+		return open_followed(rs);
 	rs->node = node_new(shared, &rs->url.hosts[0], &no_events, rs);
 	return rs->node != NULL;
 }

@@ -15,8 +15,10 @@
  * take may cost. */
 #define SWEEP_SLOTS_FULL 512
 /* What tending looks at, and in one shard, whose lock it holds. */
-#define TEND_SLOTS 16384
-#define TEND_SLOTS_SHARD 4096
+#define TEND_SLOTS 4096
+#define TEND_SLOTS_SHARD 1024
+/* It is worth going on when at least one in so many slots was dead. */
+#define TEND_WORTH 16
 
 static int64_t
 system_now_us(void *arg)
@@ -191,9 +193,9 @@ memory_prepare(struct memory *m, const struct shard_set *set, size_t n, int64_t 
 {
 	for (size_t i = next_shard(set, 0); i < SHARDS; i = next_shard(set, i + 1)) {
 		struct shard *s = &m->cells[i].shard;
-		size_t freed = shard_sweep(s, SWEEP_SLOTS, now_us);
 
-		forget(m, freed + shard_make_room(s, n, now_us));
+		forget(m, shard_sweep(s, SWEEP_SLOTS, now_us));
+		shard_make_room(s, n);
 	}
 }
 
@@ -287,8 +289,8 @@ memory_sweep(struct memory *m)
 		size_t slots = 1;
 
 		pthread_mutex_lock(&c->lock);
-		if (c->shard.n > 0) {
-			slots = c->shard.cap < left ? c->shard.cap : left;
+		if (shard_count(&c->shard) > 0) {
+			slots = c->shard.table.cap < left ? c->shard.table.cap : left;
 			freed = shard_sweep(&c->shard, slots, now_us);
 		}
 		pthread_mutex_unlock(&c->lock);
@@ -298,29 +300,43 @@ memory_sweep(struct memory *m)
 	return freed > 0;
 }
 
-void
+struct tending {
+	size_t looked; /* slots, and what took as long */
+	size_t freed;
+	bool more; /* memory is left to be given back */
+};
+
+static void
+tend_shard(struct shard *s, int64_t now_us, struct tending *t)
+{
+	/* To give slabs back takes as long as to look at all the slots. */
+	bool spares = s->slabs.n_spare > 1;
+	bool small = s->table.cap < TEND_SLOTS_SHARD && !spares;
+
+	if (shard_is_clean(s))
+		return;
+	t->looked += small ? s->table.cap : TEND_SLOTS_SHARD;
+	t->freed += shard_sweep(s, TEND_SLOTS_SHARD, now_us);
+	t->more |= s->slabs.n_spare > 1;
+}
+
+bool
 memory_tend(struct memory *memory)
 {
 	int64_t now_us = memory_now_us(memory);
-	size_t looked = 0;
-	size_t freed = 0;
+	struct tending t = { 0 };
 
-	if (memory_count(memory) == 0)
-		return;
-	for (size_t i = 0; i < SHARDS && looked < TEND_SLOTS; i++) {
+	for (size_t i = 0; i < SHARDS && t.looked < TEND_SLOTS; i++) {
 		uint32_t at =
 		    atomic_fetch_add_explicit(&memory->hand, 1, memory_order_relaxed);
 		struct cell *c = &memory->cells[at % SHARDS];
 
 		pthread_mutex_lock(&c->lock);
-		if (c->shard.n > 0) {
-			looked += c->shard.cap < TEND_SLOTS_SHARD ? c->shard.cap
-								  : TEND_SLOTS_SHARD;
-			freed += shard_sweep(&c->shard, TEND_SLOTS_SHARD, now_us);
-		}
+		tend_shard(&c->shard, now_us, &t);
 		pthread_mutex_unlock(&c->lock);
 	}
-	forget(memory, freed);
+	forget(memory, t.freed);
+	return t.more || t.freed * TEND_WORTH > t.looked;
 }
 
 static void

@@ -33,8 +33,9 @@ void memory_free(struct memory *memory);
 int64_t memory_count(struct memory *memory);
 
 /* Forgets some of what has expired, in a ms at most. For whoever calls it now and then:
- * takes forget too, but only as much as they add. Any thread. */
-void memory_tend(struct memory *memory);
+ * takes forget too, but only as much as they add. Whether there is more of it, about: then
+ * it is worth a call soon. Any thread. */
+bool memory_tend(struct memory *memory);
 
 /* A worker's handle; NULL when out of memory. Every done runs before the call returns. */
 struct store *memory_store_new(

@@ -1,15 +1,24 @@
 /* SPDX-License-Identifier: ISC */
 #include "store/shard.h"
 
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define SHARD_FIRST 16
 /* Not made smaller, however empty: as large as the largest take asks for, or its tables
- * would be built anew twice each time. */
+ * would be built anew twice each time. Up to here everything is moved at once. */
 #define SHARD_SMALL 256
 #define SHARD_CAP_MAX (UINT32_C(1) << 30)
 #define KEY_LEN_MAX ((UINT32_C(1) << 30) - 1)
+/* Slots of the old table that are emptied for each that is swept: 16 with every take, so
+ * that it is empty after a take for each 16 of its slots. The new one has room for four
+ * entries with each of them, or all that is left is moved at once. */
+#define MOVE_PER_SWEPT 4
+/* A slab goes back to the system for so many slots that are swept, and one with any. */
+#define SWEPT_PER_SLAB 256
+/* Larger tables are the system's pages: what malloc gives may have to be cleared. */
+#define TABLE_PAGES_BYTES 65536
 
 /* Never 0, which says that a slot is free. */
 static uint32_t
@@ -20,127 +29,201 @@ tag_of(uint64_t hash)
 	return tag ? tag : 1;
 }
 
+static size_t
+entry_bytes(size_t key_len)
+{
+	return offsetof(struct shard_entry, key) + key_len;
+}
+
 static void
-entry_free(struct shard_entry *entry)
+entry_free(struct shard *s, struct shard_entry *entry)
 {
 	if (entry->kind != ENTRY_COUNTER)
 		free(entry_block(entry));
-	free(entry);
+	slab_put(&s->slabs, entry, entry_bytes(entry->key_len));
 }
 
-void
-shard_fini(struct shard *s)
+/* --- one table -------------------------------------------------------------------- */
+
+static size_t
+table_bytes(uint32_t cap)
 {
-	for (uint32_t i = 0; i < s->cap; i++)
-		if (s->tags[i])
-			entry_free(s->entries[i]);
-	free(s->entries);
-	memset(s, 0, sizeof(*s));
-}
+	struct shard_table *t = NULL;
 
-/* The slot of the key, or cap. */
-static uint32_t
-find_slot(const struct shard *s, enum entry_kind kind, struct slice key, uint32_t tag)
-{
-	uint32_t mask = s->cap - 1;
-
-	if (s->cap == 0)
-		return 0;
-	for (uint32_t i = tag & mask; s->tags[i]; i = (i + 1) & mask) {
-		const struct shard_entry *e = s->entries[i];
-
-		if (s->tags[i] == tag && e->key_len == key.len && e->kind == kind &&
-		    memcmp(e->key, key.ptr, key.len) == 0)
-			return i;
-	}
-	return s->cap;
-}
-
-struct shard_entry *
-shard_find(const struct shard *s, enum entry_kind kind, struct slice key, uint64_t hash)
-{
-	uint32_t i = find_slot(s, kind, key, tag_of(hash));
-
-	return i < s->cap ? s->entries[i] : NULL;
+	return cap * (sizeof(*t->entries) + sizeof(*t->tags));
 }
 
 /* Entries and tags stand in one block, the wider first. */
 static int
-table_alloc(struct shard *s, uint32_t cap)
+table_init(struct shard_table *t, uint32_t cap)
 {
-	size_t wide = sizeof(*s->entries);
-	char *block = calloc(cap, wide + sizeof(*s->tags));
+	size_t bytes = table_bytes(cap);
+	char *block = bytes >= TABLE_PAGES_BYTES ? pages_get(bytes) : calloc(1, bytes);
 
 	if (!block)
 		return -1;
-	s->entries = (struct shard_entry **)(void *)block;
-	s->tags = (uint32_t *)(void *)(block + cap * wide);
-	s->cap = cap;
+	t->entries = (struct shard_entry **)(void *)block;
+	t->tags = (uint32_t *)(void *)(block + cap * sizeof(*t->entries));
+	t->cap = cap;
+	t->n = 0;
 	return 0;
+}
+
+static void
+table_fini(struct shard_table *t)
+{
+	if (table_bytes(t->cap) >= TABLE_PAGES_BYTES)
+		pages_put(t->entries, table_bytes(t->cap));
+	else
+		free(t->entries);
+	memset(t, 0, sizeof(*t));
+}
+
+/* The slot of the key, or cap. */
+static uint32_t
+find_slot(
+    const struct shard_table *t, enum entry_kind kind, struct slice key, uint32_t tag)
+{
+	uint32_t mask = t->cap - 1;
+
+	if (t->n == 0)
+		return t->cap;
+	for (uint32_t i = tag & mask; t->tags[i]; i = (i + 1) & mask) {
+		const struct shard_entry *e = t->entries[i];
+
+		if (t->tags[i] == tag && e->key_len == key.len && e->kind == kind &&
+		    memcmp(e->key, key.ptr, key.len) == 0)
+			return i;
+	}
+	return t->cap;
 }
 
 /* There is a free slot. */
 static void
-put(struct shard *s, struct shard_entry *entry, uint32_t tag)
+put(struct shard_table *t, struct shard_entry *entry, uint32_t tag)
 {
-	uint32_t mask = s->cap - 1;
+	uint32_t mask = t->cap - 1;
 	uint32_t i = tag & mask;
 
-	while (s->tags[i])
+	while (t->tags[i])
 		i = (i + 1) & mask;
-	s->tags[i] = tag;
-	s->entries[i] = entry;
-	s->n++;
+	t->tags[i] = tag;
+	t->entries[i] = entry;
+	t->n++;
 }
 
-static size_t
-count_live(const struct shard *s, int64_t now_us)
+/* Empties slot i and moves up what only stands behind it because it was taken. */
+static void
+empty_slot(struct shard_table *t, uint32_t i)
 {
-	size_t live = 0;
+	uint32_t mask = t->cap - 1;
 
-	for (uint32_t i = 0; i < s->cap; i++)
-		if (s->tags[i] && !limit_expired(&s->entries[i]->state, now_us))
-			live++;
-	return live;
+	t->n--;
+	for (uint32_t k = (i + 1) & mask; t->tags[k]; k = (k + 1) & mask) {
+		/* How far k is from home, against how far it is from the gap. */
+		if (((k - t->tags[k]) & mask) < ((k - i) & mask))
+			continue;
+		t->tags[i] = t->tags[k];
+		t->entries[i] = t->entries[k];
+		i = k;
+	}
+	t->tags[i] = 0;
+}
+
+static bool
+take_out(struct shard_table *t, const struct shard_entry *entry, uint32_t tag)
+{
+	uint32_t mask = t->cap - 1;
+
+	if (t->n == 0)
+		return false;
+	for (uint32_t i = tag & mask; t->tags[i]; i = (i + 1) & mask)
+		if (t->entries[i] == entry) {
+			empty_slot(t, i);
+			return true;
+		}
+	return false;
+}
+
+/* --- two of them ------------------------------------------------------------------ */
+
+/*
+ * Empties `slots` slots more of the old table, and then on to the next free one: entries
+ * that stand one behind the other move together, so that a search in what is left ends
+ * where it should.
+ */
+static void
+move(struct shard *s, size_t slots)
+{
+	struct shard_table *old = &s->old;
+
+	while (
+	    s->moved < old->cap && old->n > 0 && (slots > 0 || old->tags[s->moved])) {
+		uint32_t i = s->moved++;
+
+		slots -= slots > 0;
+		if (!old->tags[i])
+			continue;
+		put(&s->table, old->entries[i], old->tags[i]);
+		old->tags[i] = 0;
+		old->n--;
+	}
+	if (old->n == 0)
+		table_fini(old);
+}
+
+/* Begins to move into a table of `cap` slots, which hold all entries. */
+static void
+begin_move(struct shard *s, size_t cap)
+{
+	struct shard_table fresh;
+
+	if (s->old.cap)
+		move(s, s->old.cap);
+	if (table_init(&fresh, (uint32_t)cap) < 0)
+		return;
+	s->old = s->table;
+	s->table = fresh;
+	s->moved = 0;
+	if (s->old.cap <= SHARD_SMALL)
+		move(s, SHARD_SMALL);
 }
 
 /*
- * Builds the table anew for its live entries and `more`. At most five eighths full
- * then, while three quarters ask for the next time: between two rebuilds lies work in
- * proportion, however counters come and go.
+ * At most five eighths full, while three quarters ask for a larger one: between two
+ * moves lies work in proportion, however counters come and go.
  */
 static size_t
-rebuild(struct shard *s, size_t more, int64_t now_us)
+cap_for(size_t entries)
 {
-	size_t want = count_live(s, now_us) + more;
-	struct shard fresh = { 0 };
 	size_t cap = SHARD_FIRST;
-	size_t dropped;
 
-	while (cap < SHARD_CAP_MAX && want * 8 > cap * 5)
+	while (cap < SHARD_CAP_MAX && entries * 8 > cap * 5)
 		cap *= 2;
-	if (table_alloc(&fresh, (uint32_t)cap) < 0)
-		return 0;
-	for (uint32_t i = 0; i < s->cap; i++) {
-		if (!s->tags[i])
-			continue;
-		if (limit_expired(&s->entries[i]->state, now_us))
-			entry_free(s->entries[i]);
-		else
-			put(&fresh, s->entries[i], s->tags[i]);
-	}
-	dropped = s->n - fresh.n;
-	free(s->entries);
-	*s = fresh;
-	return dropped;
+	return cap;
 }
 
-size_t
-shard_make_room(struct shard *s, size_t more, int64_t now_us)
+void
+shard_make_room(struct shard *s, size_t more)
 {
-	if (LIKELY((s->n + more) * 4 <= (size_t)s->cap * 3))
-		return 0;
-	return rebuild(s, more, now_us);
+	size_t want = shard_count(s) + more;
+
+	if (UNLIKELY(want * 4 > (size_t)s->table.cap * 3))
+		begin_move(s, cap_for(want));
+}
+
+/* --- entries ---------------------------------------------------------------------- */
+
+struct shard_entry *
+shard_find(const struct shard *s, enum entry_kind kind, struct slice key, uint64_t hash)
+{
+	uint32_t tag = tag_of(hash);
+	uint32_t i = find_slot(&s->table, kind, key, tag);
+
+	if (i < s->table.cap)
+		return s->table.entries[i];
+	i = find_slot(&s->old, kind, key, tag);
+	return i < s->old.cap ? s->old.entries[i] : NULL;
 }
 
 struct shard_entry *
@@ -149,67 +232,82 @@ shard_insert(struct shard *s, enum entry_kind kind, struct slice key, uint64_t h
 	struct shard_entry *entry;
 
 	/* One slot stays free, at which every search ends. */
-	if (s->n + 1 >= s->cap || key.len > KEY_LEN_MAX)
+	if (shard_count(s) + 1 >= s->table.cap || key.len > KEY_LEN_MAX)
 		return NULL;
-	entry = malloc(sizeof(*entry) + key.len);
+	entry = slab_get(&s->slabs, entry_bytes(key.len));
 	if (!entry)
 		return NULL;
-	memset(entry, 0, sizeof(*entry));
+	memset(entry, 0, entry_bytes(0));
 	entry->kind = kind;
 	entry->key_len = key.len & KEY_LEN_MAX;
 	memcpy(entry->key, key.ptr, key.len);
-	put(s, entry, tag_of(hash));
+	put(&s->table, entry, tag_of(hash));
 	return entry;
-}
-
-/* Empties slot i and moves up what only stands behind it because it was taken. */
-static void
-remove_slot(struct shard *s, uint32_t i)
-{
-	uint32_t mask = s->cap - 1;
-
-	entry_free(s->entries[i]);
-	s->n--;
-	for (uint32_t k = (i + 1) & mask; s->tags[k]; k = (k + 1) & mask) {
-		/* How far k is from home, against how far it is from the gap. */
-		if (((k - s->tags[k]) & mask) < ((k - i) & mask))
-			continue;
-		s->tags[i] = s->tags[k];
-		s->entries[i] = s->entries[k];
-		i = k;
-	}
-	s->tags[i] = 0;
 }
 
 void
 shard_remove(struct shard *s, struct shard_entry *entry, uint64_t hash)
 {
-	uint32_t mask = s->cap - 1;
-	uint32_t i = tag_of(hash) & mask;
-
-	while (s->entries[i] != entry || !s->tags[i])
-		i = (i + 1) & mask;
-	remove_slot(s, i);
+	if (!take_out(&s->table, entry, tag_of(hash)))
+		(void)take_out(&s->old, entry, tag_of(hash));
+	entry_free(s, entry);
 }
 
-size_t
-shard_sweep(struct shard *s, size_t slots, int64_t now_us)
+static size_t
+sweep_table(struct shard *s, size_t slots, int64_t now_us)
 {
-	uint32_t mask = s->cap - 1;
+	struct shard_table *t = &s->table;
+	uint32_t mask = t->cap - 1;
 	size_t freed = 0;
 
-	for (size_t looked = 0; looked < slots && looked < s->cap; looked++) {
+	for (size_t looked = 0; looked < slots && looked < t->cap; looked++) {
 		uint32_t i = s->hand & mask;
+		struct shard_entry *entry = t->entries[i];
 
 		/* A removal may put another entry here: look at the slot again. */
-		if (s->tags[i] && limit_expired(&s->entries[i]->state, now_us)) {
-			remove_slot(s, i);
+		if (t->tags[i] && limit_expired(&entry->state, now_us)) {
+			empty_slot(t, i);
+			entry_free(s, entry);
 			freed++;
 		} else {
 			s->hand = i + 1;
 		}
 	}
-	if (s->cap > SHARD_SMALL && (size_t)s->n * 8 < s->cap)
-		freed += rebuild(s, 0, now_us);
 	return freed;
+}
+
+size_t
+shard_sweep(struct shard *s, size_t slots, int64_t now_us)
+{
+	size_t freed;
+
+	if (s->old.cap)
+		move(s, slots * MOVE_PER_SWEPT);
+	freed = sweep_table(s, slots, now_us);
+	slabs_trim(&s->slabs, 1 + slots / SWEPT_PER_SLAB);
+	if (s->table.cap <= SHARD_SMALL || s->old.cap)
+		return freed;
+	if (s->table.n == 0)
+		table_fini(&s->table);
+	else if ((size_t)s->table.n * 8 < s->table.cap)
+		begin_move(s, s->table.cap / 2);
+	return freed;
+}
+
+static void
+free_all(struct shard *s, struct shard_table *t)
+{
+	for (uint32_t i = 0; i < t->cap; i++)
+		if (t->tags[i])
+			entry_free(s, t->entries[i]);
+	table_fini(t);
+}
+
+void
+shard_fini(struct shard *s)
+{
+	free_all(s, &s->table);
+	free_all(s, &s->old);
+	slabs_fini(&s->slabs);
+	memset(s, 0, sizeof(*s));
 }

@@ -42,6 +42,7 @@ const struct store_fault_desc store_fault_table[FAULT_COUNT] = {
 	    METRIC_FAULT_BREAKER },
 	[FAULT_CONFIG] = { "configuration", "the store does not accept this daemon",
 	    METRIC_FAULT_CONFIG },
+	[FAULT_TLS] = { "tls", "there is no TLS with the store", METRIC_FAULT_TLS },
 	[FAULT_WRONGTYPE] = { "wrongtype", "a counter's key holds something else",
 	    METRIC_FAULT_WRONGTYPE },
 	[FAULT_OTHER] = { "other", "the store reported an error", METRIC_FAULT_OTHER },
@@ -51,7 +52,16 @@ void
 store_take(struct store *store, struct take *take)
 {
 	metric_add(store->cells, METRIC_STORE_TAKES, 1);
+	if (store->ops->stand)
+		take->late = NULL;
 	store->ops->take(store, take);
+}
+
+void
+store_stand(struct store *store, struct take *take)
+{
+	if (store->ops->stand)
+		store->ops->stand(store, take);
 }
 
 void

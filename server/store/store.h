@@ -8,7 +8,8 @@
  * be shared.
  *
  * A take that fails charges nothing that stays: what turns out to have been charged
- * after its deadline is given back. When it cannot be known, it is never sent again.
+ * after its deadline is given back, unless store_stand() asked for the contrary. When it
+ * cannot be known, it is never sent again.
  */
 #ifndef STORE_STORE_H
 #define STORE_STORE_H
@@ -42,6 +43,7 @@ enum store_fault {
 	FAULT_MAXCLIENTS,   /* it has no room for another connection */
 	FAULT_BREAKER,      /* not asked, since it keeps failing */
 	FAULT_CONFIG,       /* NOAUTH, WRONGPASS, NOPERM, too old */
+	FAULT_TLS,          /* no TLS with it: trust, names, dates, or none spoken */
 	FAULT_WRONGTYPE,    /* a key holds something that is not a count */
 	FAULT_OTHER,        /* anything else it said */
 	FAULT_COUNT
@@ -138,6 +140,7 @@ struct take {
 	/* the store's own while the take is under way */
 	struct take *prev, *next;
 	void *owner;
+	void *late; /* while done of a failed take runs: what may still become of it */
 	unsigned run;   /* of its batch */
 	unsigned asked; /* how often it had to be asked again */
 	unsigned moves; /* how often a Cluster sent it elsewhere */
@@ -208,6 +211,8 @@ struct store_ops {
 	void (*take)(struct store *store, struct take *take);
 	void (*settle)(struct store *store, struct settle *settle);
 	void (*reset)(struct store *store, struct reset *reset);
+	/* See store_stand(). NULL: what failed here was never charged. */
+	void (*stand)(struct store *store, struct take *take);
 	/* The end of a loop turn: send what was gathered. NULL: nothing to do. */
 	void (*flush)(struct store *store);
 	/* Whether charges can be taken now; when not, `why` gets a line. */
@@ -224,6 +229,12 @@ struct store {
 
 /* Counts the take (METRIC_STORE_TAKES) and hands it to the backend. */
 void store_take(struct store *store, struct take *take);
+/*
+ * From within done of a take that failed, at most once: its call goes ahead all the same.
+ * What it turns out to have been charged stands then. Between, the take may have been
+ * through another store that has no stand().
+ */
+void store_stand(struct store *store, struct take *take);
 void store_settle(struct store *store, struct settle *settle);
 void store_reset(struct store *store, struct reset *reset);
 void store_flush(struct store *store);

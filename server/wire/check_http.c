@@ -115,6 +115,8 @@ check_http_add_fields(const struct decision *d, struct http_response *resp)
 		buf_add_int(&resp->fields, seconds);
 		buf_add(&resp->fields, "\r\n", 2);
 	}
+	if (d->degraded)
+		http_response_add_field(resp, PREFIX "Degraded", slice_str("1"));
 	if (d->reservation.len > 0)
 		http_response_add_field(resp, PREFIX "Reservation", d->reservation);
 }

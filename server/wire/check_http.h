@@ -14,7 +14,7 @@ int check_http_status(const struct decision *d);
 
 /* RateLimit-Policy and RateLimit (IETF draft-ietf-httpapi-ratelimit-headers-11) of the
  * tightest limit, Retry-After (whole seconds, rounded up) on 429 and 503, left out
- * when the answer is never; X-Ration-Reservation, for those who do not see the body. */
+ * when the answer is never; X-Ration-Reservation and -Degraded, for those who do not see the body. */
 void check_http_add_fields(const struct decision *d, struct http_response *resp);
 
 /*

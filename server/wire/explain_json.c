@@ -109,7 +109,8 @@ count_without_room(const struct explanation *ex)
 	size_t n = 0;
 
 	for (size_t i = 0; ex->looked && i < ex->n_limits; i++)
-		n += !ex->limits[i].limit->shadow && !ex->limits[i].fits;
+		n += !ex->limits[i].limit->shadow && !ex->limits[i].uncounted &&
+		    !ex->limits[i].fits;
 	return n;
 }
 
@@ -118,6 +119,21 @@ static bool
 is_uncounted(const struct decision *d, const struct explanation *ex)
 {
 	return !ex->looked && d->verdict == VERDICT_ALLOW;
+}
+
+/* This daemon's own counters were asked. */
+static void
+add_local_why(const struct decision *d, const struct explanation *ex, struct buf *why)
+{
+	size_t counted = 0;
+
+	for (size_t i = 0; i < ex->n_limits; i++)
+		counted += !ex->limits[i].uncounted;
+	buf_printf(why,
+	    "%s; of %zu limit%s whose \"on_store_failure\" is \"local\" this daemon "
+	    "gives its share, and %zu of them %s no room",
+	    store_fault_table[d->fault].phrase, counted, counted == 1 ? "" : "s",
+	    count_without_room(ex), count_without_room(ex) == 1 ? "has" : "have");
 }
 
 static void
@@ -130,8 +146,13 @@ add_limits_why(const struct decision *d, const struct explanation *ex, struct bu
 		buf_add_str(why,
 		    "the store is unavailable, and \"on_store_failure\" of no "
 		    "enforced limit denies: the call goes ahead uncounted");
+	else if (!ex->looked && d->cause == CAUSE_STORE)
+		buf_printf(why, "%.*s; \"on_store_failure\" of %.*s is the strictest",
+		    SLICE_ARG(d->message), SLICE_ARG(d->rule));
 	else if (ex->lacking < ex->n_limits || !ex->looked)
 		buf_add_slice(why, d->message);
+	else if (d->local)
+		add_local_why(d, ex, why);
 	else
 		buf_printf(why, "%zu of %zu %slimits %s no room", without, enforced,
 		    enforced < ex->n_limits ? "enforced " : "",
@@ -155,6 +176,8 @@ add_why(const struct decision *d, const struct explanation *ex, enum policy_step
 		buf_add_str(why,
 		    "the request id was admitted before: a check gets that answer "
 		    "again, and is charged nothing");
+	else if (step == STEP_LIMITS && d->local)
+		add_local_why(d, ex, why);
 	else if (step == STEP_LIMITS && ex->n_limits == 0)
 		buf_add_str(why, "no limit counts this call");
 	else if (state == STATE_DECIDES)
@@ -196,6 +219,8 @@ add_limit_why(const struct explanation *ex, size_t i, struct buf *why)
 		    why, "the call lacks what names this limit's counter or cost");
 	else if (!ex->looked)
 		buf_add_str(why, "its counter was not read");
+	else if (el->uncounted)
+		buf_add_str(why, "not counted while the store is away");
 	else
 		buf_printf(why,
 		    "%s%lld of %lld used, %lld left, the call costs %lld: %s",
@@ -256,6 +281,10 @@ add_advice(const struct decision *d, const struct explanation *ex, struct buf *o
 		buf_add_str(out,
 		    "nothing: a check of this call would be allowed, but not counted; "
 		    "see why the store is away");
+	else if (d->local)
+		buf_add_str(out,
+		    "see why the store is away: until it is back, only this daemon's "
+		    "share of its limits is given");
 	else if (d->cause == CAUSE_STORE)
 		buf_add_str(
 		    out, "the counters cannot be read now: see why the store is away");
@@ -367,6 +396,7 @@ static void
 format_limit(struct json_text *j, const struct explanation *ex, size_t i)
 {
 	const struct explanation_limit *el = &ex->limits[i];
+	bool read = ex->looked && !el->missing && !el->uncounted;
 	struct buf why = { 0 };
 
 	json_text_open(j, NULL, '{');
@@ -377,8 +407,8 @@ format_limit(struct json_text *j, const struct explanation *ex, size_t i)
 		json_text_null(j, "cost");
 	if (el->limit->shadow)
 		json_text_string(j, "mode", slice_str("shadow"));
-	format_outcome(j, ex->looked && !el->missing ? &el->outcome : NULL);
-	if (ex->looked && !el->missing)
+	format_outcome(j, read ? &el->outcome : NULL);
+	if (read)
 		json_text_bool(j, "admits", el->fits);
 	else
 		json_text_null(j, "admits");

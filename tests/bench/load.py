@@ -48,11 +48,13 @@ def redis_benchmark(port, command, pipeline, checks, spread, connections):
 class Meter:
     """What was used and counted between its birth and the sample."""
 
-    def __init__(self, bench, server):
+    def __init__(self, bench, server, reset=True):
         self.bench = bench
+        self.reset = reset
         self.server = server
         self.daemon = server if isinstance(server, Rationd) else None
-        bench.redis.reset()
+        if reset:
+            bench.redis.reset()
         self.allowed = self.daemon.allowed() if self.daemon else 0
         self.before = self.cpu()
 
@@ -75,6 +77,8 @@ class Meter:
             if not sent[0] <= allowed <= sent[1]:
                 die(f"{what}: {allowed} allowed after {sent[0]} checks; the "
                     "measurement is void")
+        if not self.reset:
+            return
         if self.server is self.bench.redis or self.server.in_redis:
             total = self.bench.redis.total()
             if total != sent[0] * counters:

@@ -11,13 +11,21 @@ Rows, all of them unless --rows names some:
   pipeline-1 pipeline-16 pipeline-64  checks through Redis, against a script called directly
   three-limits                        three limits a check against one
   hot-grant                           one grant against 10,000
+  far-redis                           a Redis 4 ms away against a near one
   embedded                            the embedded store against INCR on redis-server
   lone-check                          one at a time, against PING and EVALSHA on Redis
+  latency latency-16                  p99 at half of the highest rate, against PING
   http                                POST /v1/check against nginx's "return 200"
   policy-memory policy-redis          a policy of 10,000 tools against one of 10
   policy-load                         how long that policy takes to load
   memory-idle memory-connection memory-counter
                                       what rationd keeps resident
+  scale                               cost against connections, grants, limits, workers:
+                                      two steps of each, or with --scale all of them
+
+It takes about 6 minutes, of which the rows of latency take 1 and the short scale 1;
+--scale takes about 8 more, --svg 2 more; --quick, all without them, 2. "--rows scale
+--scale" is the scale alone.
 
 Needs redis-server, redis-benchmark, wrk, nginx and a release build (scripts/deps --bench).
 """
@@ -30,11 +38,21 @@ import sys
 import tempfile
 
 from bench.picture import draw, measure_curves
+from bench.machine import Machine, sentence_of
 from bench.report import show_figures, show_rows
 from bench.rows import ROWS
-from bench.servers import Rationd, Redis, run
+from bench.scale import measure_scale
+from bench.scale_picture import draw_scale
+from bench.servers import Rationd, Redis, Relay, run
+from bench.tables import (figures_markdown, replace_parts, rows_markdown, scale_markdown,
+                          show_scale)
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+SCALE = "scale"  # among the rows, though it has no bounds
+DOCS = "performance.md"
+
+
+FAR_US = 2000  # each way
 
 
 class Bench:
@@ -60,9 +78,14 @@ class Bench:
             server.process.wait()
             self.started.remove(server)
 
-    def rationd(self, store, policy):
-        url = store if store == "memory" else f"redis://127.0.0.1:{self.redis.port}"
-        return self.start(Rationd, self.args.rationd, self.folder, url, policy)
+    def rationd(self, store, policy, *flags):
+        """`store`: "memory", "redis", or "far", Redis behind a relay."""
+        server = self.redis
+        if store == "far":
+            server = self.start(Relay, self.redis, FAR_US)
+        url = store if store == "memory" else f"redis://127.0.0.1:{server.port}"
+        return self.start(Rationd, self.args.rationd, self.folder, url, policy,
+                          *flags)
 
     def shared_daemon(self, store, policy):
         """One of that kind, used by all rows that ask for it."""
@@ -92,9 +115,9 @@ class Bench:
 def rows_of(text):
     names = [name for name in text.split(",") if name]
     for name in names:
-        if name not in ROWS:
+        if name not in ROWS and name != SCALE:
             raise argparse.ArgumentTypeError(
-                f"there is no row {name!r}; the rows are {', '.join(ROWS)}")
+                f"there is no row {name!r}; the rows are {', '.join(ROWS)}, {SCALE}")
     return names
 
 
@@ -104,15 +127,26 @@ def parse_args():
     parser.add_argument("--rounds", type=int, default=3, help="pairs per row (3)")
     parser.add_argument("--rationd", help="the binary (built with scripts/deps and "
                         "cmake --preset release when left out)")
-    parser.add_argument("--rows", metavar="NAME,...", type=rows_of, default=list(ROWS),
-                        help="only these; \"\" for none")
+    parser.add_argument("--ration", help="the binary (the one beside --rationd)")
+    parser.add_argument("--rows", metavar="NAME,...", type=rows_of,
+                        default=[*ROWS, SCALE], help="only these; \"\" for none")
+    parser.add_argument("--scale", action="store_true", help="all steps of scale, to "
+                        "10,000 connections and 10 million\ngrants, --rounds times each")
+    parser.add_argument("--scale-svg", metavar="FILE", help="draw it there")
     parser.add_argument("--json", metavar="FILE", help="write all figures there")
     parser.add_argument("--svg", metavar="FILE", help="measure throughput, latency and "
                         "cost against load and pipeline, too, and draw them there")
     parser.add_argument("--quick", action="store_true", help="a tenth of the checks")
+    parser.add_argument("--docs", metavar="FOLDER", help="everything (--scale, --svg, "
+                        "--scale-svg), and write the tables\ninto performance.md of that "
+                        "folder and the pictures beside it")
     args = parser.parse_args()
     if args.rounds < 1:
         parser.error("--rounds must be at least 1")
+    if args.docs and args.rows != [*ROWS, SCALE]:
+        parser.error("--docs excludes --rows")
+    if args.scale_svg and SCALE not in args.rows:
+        parser.error("--scale-svg needs the row scale")
     return args
 
 
@@ -120,43 +154,84 @@ def build():
     run(os.path.join(ROOT, "scripts", "deps"), "--bench")
     os.chdir(ROOT)
     run("cmake", "--preset", "release", "-DRATION_TESTS=OFF")
-    run("cmake", "--build", "--preset", "release", "--target", "rationd")
+    run("cmake", "--build", "--preset", "release", "--target", "rationd", "ration")
     return os.path.join(ROOT, "build", "release", "rationd")
 
 
+def settle(args):
+    """Files are named from where the caller stands, as build() moves; what --docs stands
+    for; and the binaries."""
+    for name in ("json", "svg", "scale_svg", "docs", "rationd", "ration"):
+        if getattr(args, name):
+            setattr(args, name, os.path.abspath(getattr(args, name)))
+    if args.docs:
+        args.scale = True
+        args.svg = args.svg or os.path.join(args.docs, "performance-load.svg")
+        args.scale_svg = args.scale_svg or os.path.join(args.docs, "performance-scale.svg")
+    args.rationd = args.rationd or build()
+    args.ration = args.ration or os.path.join(os.path.dirname(args.rationd), "ration")
+
+
+def write(path, text):
+    with open(path, "w") as f:
+        f.write(text)
+
+
 def measure(bench):
+    """{"rows": [...], "pairs": {row: pairs}, "scale": ..., "curves": ...}, printed as it
+    comes to be."""
     args = bench.args
-    rows, pairs, curves = [], {}, None
-    for name in args.rows:
-        more, pairs[name] = ROWS[name](bench, name)
-        rows += more
-    show_rows(rows)
+    found = {"rows": [], "pairs": {}, "scale": None, "curves": None}
+    for name in [name for name in args.rows if name != SCALE]:
+        more, found["pairs"][name] = ROWS[name](bench, name)
+        found["rows"] += more
+    show_rows(found["rows"])
     print()
-    show_figures(pairs)
+    show_figures(found["pairs"])
+    if SCALE in args.rows:
+        found["scale"] = measure_scale(bench)
+        show_scale(found["scale"])
     if args.svg:
-        curves = measure_curves(bench)
-        with open(args.svg, "w") as f:
-            f.write(draw(curves))
+        found["curves"] = measure_curves(bench)
+    found["redis"] = bench.redis.version()
+    return found
+
+
+def write_docs(folder, found):
+    path = os.path.join(folder, DOCS)
+    with open(path) as f:
+        text = f.read()
+    write(path, replace_parts(text, {
+        "machine": sentence_of(found["machine"]), "rows": rows_markdown(found["rows"]),
+        "figures": figures_markdown(found["pairs"]),
+        "scale": scale_markdown(found["scale"])}))
+
+
+def keep(args, found):
+    """Writes what was asked for."""
     if args.json:
-        with open(args.json, "w") as f:
-            json.dump({"rows": rows, "pairs": pairs, "curves": curves}, f, indent=1)
-    return all(r["reached"] for r in rows)
+        write(args.json, json.dumps(found, indent=1))
+    if args.svg:
+        write(args.svg, draw(found["curves"]))
+    if args.scale_svg:
+        write(args.scale_svg, draw_scale(found["scale"]))
+    if args.docs:
+        write_docs(args.docs, found)
 
 
 def main():
     args = parse_args()
-    # Files are named from where the caller stands; build() moves.
-    for name in ("json", "svg", "rationd"):
-        if getattr(args, name):
-            setattr(args, name, os.path.abspath(getattr(args, name)))
-    args.rationd = args.rationd or build()
+    settle(args)
     folder = tempfile.mkdtemp(prefix="ration-bench-")
-    bench = None
+    machine, bench = Machine(), None
     try:
         bench = Bench(args, folder)
-        reached = measure(bench)
+        found = measure(bench)
     finally:
         if bench:
             bench.stop(bench.started)
         shutil.rmtree(folder)
-    sys.exit(0 if reached else 1)
+    found["machine"] = machine.describe(found.pop("redis"))
+    print("\n" + sentence_of(found["machine"]))
+    keep(args, found)
+    sys.exit(0 if all(r["reached"] for r in found["rows"]) else 1)

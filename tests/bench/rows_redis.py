@@ -15,6 +15,9 @@ LIMITS_COST_AT_MOST = 2
 HOT_PIPELINE = 64
 HOT_AT_LEAST = 1.2
 
+FAR_PIPELINE = 64
+FAR_AT_LEAST = 0.4
+
 
 def pipeline_row(bench, name, pipeline):
     daemon = bench.shared_daemon("redis", policy_of_limits(1))
@@ -58,4 +61,19 @@ def hot_row(bench, name):
     })
     return [row(f"one hot grant / 10,000, pipeline {HOT_PIPELINE}",
                 ratio(pairs, "hot", "many", "checks_per_second"), HOT_AT_LEAST,
+                True)], pairs
+
+
+def far_row(bench, name):
+    policy = policy_of_limits(1)
+    daemons = {kind: bench.shared_daemon(kind, policy) for kind in ("redis", "far")}
+    checks = bench.checks(1_600_000)
+
+    def load(kind):
+        return resp_load(bench, daemons[kind], check_command(), checks, FAR_PIPELINE)
+
+    pairs = bench.pairs(name, {"near": lambda: load("redis"),
+                               "far": lambda: load("far")})
+    return [row(f"Redis 4 ms away / near, pipeline {FAR_PIPELINE}",
+                ratio(pairs, "far", "near", "checks_per_second"), FAR_AT_LEAST,
                 True)], pairs

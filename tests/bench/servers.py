@@ -86,6 +86,12 @@ class Redis(Server):
     def reset(self):
         self.cli("FLUSHALL")
 
+    def version(self):
+        return re.search(r"^redis_version:(\S+)", self.cli("INFO", "server"), re.M)[1]
+
+    def used_bytes(self):
+        return int(re.search(r"^used_memory:(\d+)", self.cli("INFO", "memory"), re.M)[1])
+
     def total(self):
         """The sum of all counters."""
         return int(float(self.cli("EVAL", SUM, "0")))
@@ -99,14 +105,32 @@ def write_policy(folder, policy):
     return path
 
 
+class Relay(Server):
+    """In front of a server, that far away from it."""
+
+    def __init__(self, server, delay_us):
+        self.port = free_port()
+        self.process = subprocess.Popen(
+            [sys.executable, os.path.join(os.path.dirname(__file__), "relay.py"),
+             str(self.port), str(server.port), str(delay_us)])
+        wait_until(self.answers, "the relay", self.process)
+
+    def answers(self):
+        try:
+            with socket.create_connection(("127.0.0.1", self.port)):
+                return True
+        except OSError:
+            return False
+
+
 class Rationd(Server):
-    def __init__(self, binary, folder, store, policy):
+    def __init__(self, binary, folder, store, policy, *flags):
         policy = write_policy(folder, policy)
         self.log = open(os.path.join(os.path.dirname(policy), "rationd.log"), "w+")
         self.process = subprocess.Popen(
             [binary, "--policy", policy, "--store", store, "--deadline-ms", "10000",
              "--listen-http", "127.0.0.1:0", "--listen-resp", "127.0.0.1:0",
-             "--log-format", "json"], stderr=self.log)
+             "--log-format", "json", *flags], stderr=self.log)
         self.in_redis = store != "memory"
         wait_until(lambda: self.address("resp") and self.ready(), "rationd", self.process)
         self.port = int(self.address("resp").rsplit(":", 1)[1])

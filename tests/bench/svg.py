@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: ISC
-"""Line charts as SVG, two in a row. The x axis is logarithmic, y starts at 0 or is
-logarithmic too. Steps of x are what was measured; nothing is interpolated but lines."""
+"""Line charts as SVG, some in a row. The x axis is logarithmic or begins with the first
+step, y starts at 0 or is logarithmic. Steps of x are what was measured; nothing is
+interpolated but lines."""
 import math
 from dataclasses import dataclass, field
 from html import escape
@@ -8,7 +9,9 @@ from html import escape
 WIDTH, HEIGHT = 560, 400  # of one chart
 LEFT, RIGHT, TOP, BOTTOM = 64, 16, 44, 132
 LEGEND_LINE = 18
+HEAD = 64  # above the charts, where the page has a title
 STYLE = ("text{font:12px sans-serif;fill:#333}.title{font-size:15px;font-weight:bold}"
+         ".note{fill:#777;font-size:11px}.head{font-size:18px;font-weight:bold}"
          ".grid{stroke:#ddd;stroke-width:1}.axis{stroke:#888;stroke-width:1}")
 
 
@@ -27,6 +30,8 @@ class Chart:
     y_title: str
     lines: list
     log_y: bool = False
+    log_x: bool = True
+    note: str = ""  # under all of it: what does not vary
     x_notes: dict = field(default_factory=dict)  # x -> a word under its tick
 
 
@@ -68,7 +73,8 @@ class Axis:
 
 
 def label(value):
-    return f"{value:,.0f}" if value >= 1 or value == 0 else f"{value:g}"
+    whole = value == round(value) or value >= 100
+    return f"{value:,.0f}" if whole else f"{value:g}"
 
 
 def steps_of(chart):
@@ -76,10 +82,11 @@ def steps_of(chart):
 
 
 def x_position(chart):
-    """Logarithmic, from the first step to the last."""
-    low, high = math.log(steps_of(chart)[0]), math.log(steps_of(chart)[-1])
-    width = WIDTH - LEFT - RIGHT - 20
-    return lambda x: LEFT + 10 + (math.log(x) - low) / ((high - low) or 1) * width
+    """From the first step to the last."""
+    place = math.log if chart.log_x else float
+    low, high = place(steps_of(chart)[0]), place(steps_of(chart)[-1])
+    width = WIDTH - LEFT - RIGHT - 40
+    return lambda x: LEFT + 20 + (place(x) - low) / ((high - low) or 1) * width
 
 
 def frame(chart, x_at, y):
@@ -130,16 +137,24 @@ def draw_chart(chart):
     out = frame(chart, x_at, y)
     for line in chart.lines:
         out += draw_line(line, x_at, y)
+    if chart.note:
+        out.append(text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 12, chart.note,
+                        more=' class="note"'))
     return out + legend(chart)
 
 
-def page(charts):
-    width, height = 2 * WIDTH, (len(charts) + 1) // 2 * HEIGHT
+def page(charts, columns=2, title="", caption=""):
+    top = HEAD if title else 0
+    width, height = columns * WIDTH, -(-len(charts) // columns) * HEIGHT + top
     out = [f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" '
            f'viewBox="0 0 {width} {height}">', f"<style>{STYLE}</style>",
            f'<rect width="{width}" height="{height}" fill="#fff"/>']
+    if title:
+        out += [text(LEFT, 28, title, "start", ' class="head"'),
+                text(LEFT, 48, caption, "start")]
     for i, chart in enumerate(charts):
-        out.append(f'<g transform="translate({i % 2 * WIDTH} {i // 2 * HEIGHT})">')
+        x, y = i % columns * WIDTH, i // columns * HEIGHT + top
+        out.append(f'<g transform="translate({x} {y})">')
         out += draw_chart(chart)
         out.append("</g>")
     return "\n".join(out + ["</svg>", ""])

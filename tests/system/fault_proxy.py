@@ -28,6 +28,7 @@ not kept waiting by the threads of a test; commands are lines of JSON on its sta
 input, each answered by one on its output. It ends with its input.
 """
 import collections
+import contextlib
 import json
 import os
 import random
@@ -66,10 +67,12 @@ class Way:
         return not (self.ended or self.faults["hold"] or self.queued > QUEUE_MAX)
 
     def read(self, now):
-        try:
-            data = self.src.recv(READ_MAX)
-        except BlockingIOError:
-            return
+        """All that is there: an end travels with what came before it."""
+        with contextlib.suppress(BlockingIOError):
+            while self.wants_read():
+                self._take(self.src.recv(READ_MAX), now)
+
+    def _take(self, data, now):
         self.ended = not data
         if self.faults["swallow"] or self.hole:
             self.hole = True
@@ -216,6 +219,7 @@ class Relay:
         self.up, self.down = dict(PLAIN), dict(PLAIN)
         self.target = target
         self.links = {}
+        self.timed = set()              # of the links, those with something to send
         self.accepted = 0
         self.address = (host, port)
         self.listener = None
@@ -232,7 +236,7 @@ class Relay:
         self.listener.listen(1024)
         self.listener.setblocking(False)
         self.address = self.listener.getsockname()
-        self.selector.register(self.listener, selectors.EVENT_READ, None)
+        self.selector.register(self.listener, selectors.EVENT_READ, self.accept)
 
     def refuse(self):
         if self.listener:
@@ -244,6 +248,7 @@ class Relay:
         """Takes the place of the faults before."""
         for faults, words in ((self.up, up), (self.down, down)):
             faults.update({**PLAIN, **words})
+        self.timed.update(self.links.values())
         for link in list(self.links.values()):
             for way in link.ways:
                 if way.faults["swallow"]:
@@ -293,7 +298,7 @@ class Relay:
 
     def pause(self):
         """Seconds until something can leave by itself; None: nothing will."""
-        times = [at for link in self.links.values() if not link.connecting
+        times = [at for link in self.timed if not link.connecting
                  for way in link.ways if (at := way.next_at()) is not None]
         return max(0.0, min(times) - time.monotonic()) if times else None
 
@@ -311,12 +316,20 @@ class Relay:
                     *lines, rest = (rest + data).split(b"\n")
                     for line in lines:
                         self.obey(line)
-                elif key.data is None:
-                    self.accept()
+                elif callable(key.data):
+                    key.data()
                 elif id(key.data) in self.links:
                     key.data.on_event(key.fileobj, events, now)
-            for link in list(self.links.values()):
+                    self.timed.add(key.data)
+            self.pump(now)
+
+    def pump(self, now):
+        """Only those where something can have changed: there may be hundreds."""
+        for link in list(self.timed):
+            if id(link) in self.links:
                 link.pump(now)
+            if id(link) not in self.links or not any(w.queue for w in link.ways):
+                self.timed.discard(link)
 
 
 def main():
@@ -339,7 +352,7 @@ class FaultProxy:
         # Here, since the program itself needs nothing of the harness.
         from harness import tied  # pylint: disable=import-outside-toplevel
         self.process = subprocess.Popen(
-            tied([sys.executable, __file__, self.host, target[0], target[1]]),
+            tied([sys.executable, __file__, self.host, *target]),
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.port = self._answer()
 

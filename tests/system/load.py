@@ -6,6 +6,7 @@ import collections
 import contextlib
 import os
 import re
+import shutil
 import threading
 import time
 
@@ -197,6 +198,19 @@ def counts(client):
         # A key that a test spoilt is no counter.
         with contextlib.suppress(redis.ResponseError, ValueError, TypeError):
             found[key.decode()] = int(client.get(key))
+    return found
+
+
+def kept_by(server, redis_factory):
+    """counts() of the files that a dead Redis left, read by another one."""
+    twin = redis_factory(options={**server.options})
+    twin.stop()
+    shutil.rmtree(twin.data)
+    shutil.copytree(server.data, twin.data)
+    twin.start()
+    with twin.client() as client:
+        found = counts(client)
+    twin.discard()
     return found
 
 

@@ -5,9 +5,12 @@
  * since a test in Python is itself late by what is to be judged.
  *
  *	pacer [--rate N] [--timeout-ms N] [--pipeline N] [--conns N]
- *	      [--resp HOST:PORT]... [--http HOST:PORT]... --call "TOOL GRANT"...
+ *	      [--watch PID]... [--resp ADDRESSES]... [--http ADDRESSES]... --call "TOOL GRANT"...
  *
- * The calls go round, and so do the addresses. HTTP has one check under way on a
+ * The calls go round, and so do the targets, which are as many as there are --resp and
+ * --http. A target is one or more HOST:PORT, parted by commas: each new connection goes
+ * to the next. A line "INDEX ADDRESSES" on the standard input gives a target others; its
+ * connections stay where they are. HTTP has one check under way on a
  * connection, RESP at most --pipeline; where all --conns of an address are busy more are
  * opened. A connection that the other side has closed is not used again (as pools of
  * clients do, it is looked at before). Ends when its standard input does and every check
@@ -16,6 +19,8 @@
  *	m INDEX TEXT                              a message that is new
  *	c START TOOK KIND DEGRADED CALL TARGET MESSAGE
  *	n START TOOK                              pacer itself did not run
+ *	w START TOOK                              a process of --watch PID waited for a
+ *	                                          processor (its first thread)
  *
  * KIND: a allow, d deny, p approval, e another answer (MESSAGE is its first line);
  * without an answer: l the connection ended, r no connection could be had, t in
@@ -38,6 +43,7 @@
 
 #define CALLS_MAX 4096
 #define TARGETS_MAX 16
+#define ADDRESSES_MAX 16
 #define CONNS_MAX 2048 /* of one target */
 #define FIFO_MAX 8192  /* checks under way on one connection */
 #define IN_MAX 65536
@@ -45,6 +51,7 @@
 #define MESSAGES_MAX 512
 #define EVENTS_MAX 256
 #define RETRY_US 10000 /* after a connection that failed */
+#define WATCH_US 10000 /* between two looks at the daemons' processes */
 #define STALL_US 2500  /* between two turns, which are at most 1 ms apart otherwise */
 
 enum { CLOSED, CONNECTING, OPEN };
@@ -76,7 +83,8 @@ struct conn {
 };
 
 struct target {
-	struct sockaddr_in address;
+	struct sockaddr_in addresses[ADDRESSES_MAX]; /* new connections go round */
+	size_t n_addresses, next_address;
 	bool is_http;
 	size_t index;
 	struct conn *conns[CONNS_MAX];
@@ -91,6 +99,14 @@ struct answer {
 	size_t text_len;
 };
 
+/* A process: how long it has waited for a processor in all, as last seen. */
+struct watched {
+	int fd;
+	int64_t wait_us;
+};
+
+static struct watched watched[TARGETS_MAX];
+static size_t n_watched;
 static struct call calls[CALLS_MAX];
 static struct target targets[TARGETS_MAX];
 static size_t n_calls, n_targets;
@@ -146,13 +162,13 @@ message_index(const char *text, size_t len)
 }
 
 static void
-tell(const struct conn *conn, const struct asked *a, const struct answer *answer)
+tell(const struct target *target, const struct asked *a, const struct answer *answer)
 {
 	size_t message = message_index(answer->text, answer->text_len);
 
 	printf("c %lld %lld %c %d %d %zu %zu\n", (long long)a->start_us,
 	    (long long)(now_us() - a->start_us), answer->kind, answer->degraded,
-	    a->call, conn->target->index, message);
+	    a->call, target->index, message);
 }
 
 static struct asked
@@ -175,7 +191,7 @@ give_up(struct conn *conn, char kind, const char *why)
 	while (conn->n > 0) {
 		struct asked a = pop(conn);
 
-		tell(conn, &a, &answer);
+		tell(conn->target, &a, &answer);
 	}
 }
 
@@ -203,17 +219,23 @@ watch(struct conn *conn, int op, bool writes)
 	conn->wants_write = writes;
 }
 
+static const struct sockaddr_in *
+next_address(struct target *target)
+{
+	return &target->addresses[target->next_address++ % target->n_addresses];
+}
+
 static void
 open_conn(struct conn *conn)
 {
+	const struct sockaddr_in *to = next_address(conn->target);
 	int one = 1;
 
 	conn->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (conn->fd < 0)
 		die("socket: %s", strerror(errno));
 	setsockopt(conn->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-	if (connect(conn->fd, (struct sockaddr *)&conn->target->address,
-		sizeof(conn->target->address)) < 0 &&
+	if (connect(conn->fd, (const struct sockaddr *)to, sizeof(*to)) < 0 &&
 	    errno != EINPROGRESS) {
 		drop(conn);
 		conn->retry_us = now_us() + RETRY_US;
@@ -409,7 +431,7 @@ take_answers(struct conn *conn)
 				       : take_resp(conn, &answer)) > 0) {
 		struct asked a = pop(conn);
 
-		tell(conn, &a, &answer);
+		tell(conn->target, &a, &answer);
 		memmove(conn->in, conn->in + n, conn->in_len - n);
 		conn->in_len -= n;
 	}
@@ -450,6 +472,7 @@ is_stale(const struct conn *conn)
 	return n == 0 || (n < 0 && errno != EAGAIN);
 }
 
+/* NULL: as many as there may be are busy. */
 static struct conn *
 choose(struct target *target)
 {
@@ -463,19 +486,22 @@ choose(struct target *target)
 		if (conn->n < max && !conn->last)
 			return conn;
 	}
-	if (target->n == CONNS_MAX)
-		die("%d connections are not enough", CONNS_MAX);
-	return add_conn(target);
+	return target->n < CONNS_MAX ? add_conn(target) : NULL;
 }
 
 static void
 ask(size_t turn)
 {
-	struct conn *conn = choose(&targets[turn % n_targets]);
+	struct target *target = &targets[turn % n_targets];
+	struct conn *conn = choose(target);
 	int call = (int)(turn / n_targets % n_calls);
 
-	if (conn->n == FIFO_MAX)
-		die("%d checks wait on one connection", FIFO_MAX);
+	if (!conn) {
+		struct answer answer = { 'r', false, "", 0 };
+
+		tell(target, &(struct asked){ now_us(), call }, &answer);
+		return;
+	}
 	conn->fifo[(conn->first + conn->n++) % FIFO_MAX] =
 	    (struct asked){ now_us(), call };
 	n_under_way++;
@@ -507,6 +533,72 @@ look_after_all(int64_t now)
 			look_after(targets[i].conns[k], now);
 }
 
+/* --- where to ---------------------------------------------------------------------- */
+
+static void
+read_address(const char *text, size_t len, struct sockaddr_in *out)
+{
+	char host[64];
+	char *colon;
+
+	if (len >= sizeof(host))
+		die("%s is not HOST:PORT", text);
+	memcpy(host, text, len);
+	host[len] = '\0';
+	colon = strrchr(host, ':');
+	if (!colon)
+		die("%s is not HOST:PORT", host);
+	*colon = '\0';
+	out->sin_family = AF_INET;
+	out->sin_port = htons((uint16_t)atoi(colon + 1));
+	if (inet_pton(AF_INET, host, &out->sin_addr) != 1)
+		die("%s is not an address", host);
+}
+
+/* "HOST:PORT,HOST:PORT": where new connections go from now on. */
+static void
+aim(struct target *target, const char *text)
+{
+	target->n_addresses = 0;
+	while (*text) {
+		size_t len = strcspn(text, ",");
+
+		if (target->n_addresses == ADDRESSES_MAX)
+			die("more than %d addresses", ADDRESSES_MAX);
+		read_address(text, len, &target->addresses[target->n_addresses++]);
+		text += len + strspn(text + len, ",");
+	}
+	if (target->n_addresses == 0)
+		die("no address");
+}
+
+/* Lines "INDEX ADDRESSES" on the standard input. False: it has ended. */
+static bool
+read_orders(void)
+{
+	static char kept[4096];
+	static size_t len;
+	ssize_t n = read(STDIN_FILENO, kept + len, sizeof(kept) - 1 - len);
+	char *line = kept;
+	char *end;
+
+	if (n <= 0)
+		return false;
+	len += (size_t)n;
+	kept[len] = '\0';
+	for (; (end = strchr(line, '\n')); line = end + 1) {
+		size_t index = strtoul(line, &line, 10);
+
+		*end = '\0';
+		if (index >= n_targets || *line != ' ')
+			die("an order is INDEX ADDRESSES");
+		aim(&targets[index], line + 1);
+	}
+	len = (size_t)(kept + len - line);
+	memmove(kept, line, len);
+	return true;
+}
+
 /* --- the run ----------------------------------------------------------------------- */
 
 static void
@@ -532,9 +624,34 @@ wait_for_events(void)
 		if (events[i].data.ptr)
 			on_event(events[i].data.ptr, events[i].events);
 		else
-			goes_on = false;
+			goes_on = read_orders();
 	}
 	return goes_on;
+}
+
+/* How long the processes of the daemons stood ready and got no processor: the machine had
+ * other things to do, and that is no fault of theirs. */
+static void
+tell_waits(int64_t now)
+{
+	for (size_t i = 0; i < n_watched; i++) {
+		struct watched *w = &watched[i];
+		char text[128];
+		ssize_t n = pread(w->fd, text, sizeof(text) - 1, 0);
+		int64_t wait_us;
+		char *second;
+
+		if (n <= 0)
+			continue;
+		text[n] = '\0';
+		second = strchr(text, ' ');
+		wait_us = second ? strtoll(second, NULL, 10) / 1000 : 0;
+		if (wait_us - w->wait_us > STALL_US && w->wait_us > 0)
+			printf("w %lld %lld\n",
+			    (long long)(now - (wait_us - w->wait_us)),
+			    (long long)(wait_us - w->wait_us));
+		w->wait_us = wait_us;
+	}
 }
 
 /* A turn that came late: what it finds has waited here, not there. */
@@ -553,6 +670,7 @@ run(void)
 	struct epoll_event input = { .events = EPOLLIN };
 	int64_t next_us = now_us();
 	int64_t turn_us = next_us;
+	int64_t watched_us = 0;
 	size_t turn = 0;
 	bool asking = true;
 
@@ -565,6 +683,10 @@ run(void)
 		}
 		tell_stall(turn_us);
 		turn_us = now_us();
+		if (turn_us - watched_us > WATCH_US) {
+			tell_waits(turn_us);
+			watched_us = turn_us;
+		}
 		for (; asking && next_us <= turn_us; next_us += 1000000 / rate)
 			ask(turn++);
 		look_after_all(turn_us);
@@ -578,19 +700,12 @@ static void
 add_target(const char *text, bool is_http)
 {
 	struct target *target = &targets[n_targets];
-	const char *colon = strrchr(text, ':');
-	char host[64];
 
-	if (n_targets == TARGETS_MAX || !colon || colon - text >= (int)sizeof(host))
-		die("%s: HOST:PORT, at most %d of them", text, TARGETS_MAX);
-	memcpy(host, text, (size_t)(colon - text));
-	host[colon - text] = '\0';
+	if (n_targets == TARGETS_MAX)
+		die("more than %d of --resp and --http", TARGETS_MAX);
 	target->is_http = is_http;
 	target->index = n_targets++;
-	target->address.sin_family = AF_INET;
-	target->address.sin_port = htons((uint16_t)atoi(colon + 1));
-	if (inet_pton(AF_INET, host, &target->address.sin_addr) != 1)
-		die("%s is not an address", host);
+	aim(target, text);
 }
 
 static size_t __attribute__((format(printf, 2, 3)))
@@ -630,6 +745,18 @@ add_call(const char *text)
 	free(body);
 }
 
+/* Without the file, which not every kernel has, nothing is told. */
+static void
+watch_process(const char *pid)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%s/schedstat", pid);
+	watched[n_watched].fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (watched[n_watched].fd >= 0 && n_watched < TARGETS_MAX - 1)
+		n_watched++;
+}
+
 static int64_t
 number(const char *text)
 {
@@ -645,6 +772,8 @@ set_option(const char *name, const char *value)
 {
 	if (strcmp(name, "--resp") == 0 || strcmp(name, "--http") == 0)
 		add_target(value, name[2] == 'h');
+	else if (strcmp(name, "--watch") == 0)
+		watch_process(value);
 	else if (strcmp(name, "--call") == 0)
 		add_call(value);
 	else if (strcmp(name, "--rate") == 0)
@@ -669,6 +798,8 @@ main(int argc, char **argv)
 	}
 	if (n_calls == 0 || n_targets == 0)
 		die("nothing to ask, or nobody");
+	if (pipeline > FIFO_MAX || conns_wanted > CONNS_MAX)
+		die("--pipeline has at most %d, --conns %d", FIFO_MAX, CONNS_MAX);
 	message_index("", 0);
 	epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	for (size_t i = 0; i < n_targets; i++)

@@ -180,6 +180,13 @@ def test_a_command_for_redis(redis_server):
     assert report["first_error"].startswith("NOSCRIPT")
 
 
+def test_each_grant_in_its_turn(redis_server):
+    bench("--command", "INCR {@grant@}", "--server", f"unix:{redis_server.path}",
+          "--requests", 120, "--grants", 40, "--skew", "turn", "--pipeline", 7)
+    with redis_server.client() as r:
+        assert {int(r.get(key)) for key in r.keys()} == {3} and len(r.keys()) == 40
+
+
 # --- rates ---------------------------------------------------------------------------
 
 

@@ -24,7 +24,7 @@ LOST = "ration_decision_log_lost_total"
 PLENTY = policy(t=[limit("c", "30d", 10**9)], stop={"action": "deny"},
                 few=[limit("f", "30d", 1)])
 MEMBERS = ["time", "policy", "hash", "grant", "tool", "verdict", "rule", "latency_us",
-           "args", "degraded", "replayed", "mode"]
+           "args", "degraded", "fault", "replayed", "mode"]
 
 
 @pytest.fixture
@@ -94,6 +94,7 @@ def test_store_away(rationd, path, redis_server):
     redis_server.resume()
     line, = lines_of(path, 1)
     assert line["degraded"] is True and line["verdict"] == "deny"
+    assert line["fault"] == "timeout"
     assert line["latency_us"] >= 50000
 
 

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from harness import is_sanitized, limit, policy, run_ration, run_rationd, wait_for
+from harness import is_sanitized, limit, policy, run_ration, wait_for
 from load import counter_key
 
 DEADLINE_MS = 200
@@ -75,7 +75,8 @@ def assert_away(daemon, table=None):
 
 
 def wait_up(daemon):
-    wait_for(lambda: daemon.get("/readyz").status_code == 200, 15, "the store")
+    with_store = {"ready": True, "degraded": False}
+    wait_for(lambda: daemon.get("/readyz").json() == with_store, 15, "the store")
 
 
 def test_redis_killed_and_back(redis_server, rationd):
@@ -177,11 +178,6 @@ def test_default_of_the_daemon(rationd, redis_server, flags, status):
     assert ask(daemon, "shut", policy="silent").status == 503
     # A document that says something is not asked what the daemon thinks.
     assert_away(daemon)
-
-
-def test_local_is_refused():
-    done = run_rationd("--on-store-failure", "local")
-    assert done.returncode == 78 and "not supported yet" in done.stderr
 
 
 def test_counter_that_is_none_denies(redis_server, rationd):

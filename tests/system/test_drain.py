@@ -270,3 +270,157 @@ def test_unix_socket_is_removed(rationd, tmp_path):
         assert closes(sock)
     assert ended_with(daemon) == 0
     assert not path.exists()
+
+
+# --- a delay before it -----------------------------------------------------------------
+
+def not_ready(daemon):
+    def asked():
+        answer = daemon.get("/readyz")
+        return answer.status_code == 503 and answer.json()["why"] == "draining"
+    wait_for(asked, 5, "/readyz being 503 draining")
+
+
+def ask(sock, grant="g"):
+    """One check over RESP; whether it was allowed and answered alone."""
+    sock.sendall(words("CHECK", "much", grant))
+    answers = read_answers(sock, 1)
+    return len(answers) == 1 and answers[0].verdict == 1
+
+
+def stays_open(sock):
+    sock.setblocking(False)
+    try:
+        sock.recv(1, socket.MSG_PEEK)
+        return False
+    except BlockingIOError:
+        return True
+    finally:
+        sock.settimeout(patience(5))
+
+
+def parting(daemon, begun, delay_s):
+    """Waits for the second half of the delay."""
+    wait_for(lambda: time.monotonic() > begun + delay_s / 2 + 0.1, delay_s,
+             "half of the delay")
+    assert daemon.running
+
+
+def test_serves_on_for_the_delay(store, rationd):
+    """Not ready at once, and yet everybody is answered, also who comes now."""
+    daemon = rationd(HOUR, store=store.url, flags=["--drain-delay", "3s"])
+    with daemon.connect("resp") as old, daemon.connect("resp") as idle, \
+            daemon.connect("http") as http:
+        assert ask(old) and ask(idle)
+        begun = time.monotonic()
+        daemon.signal(signal.SIGTERM)
+        not_ready(daemon)
+        assert ask(old) and ask(old)
+        with daemon.connect("resp") as new:
+            assert ask(new) and stays_open(new)
+        http.sendall(post())
+        text = read_all(http)
+        assert b"HTTP/1.1 200 " in text and b"connection: close" in text.lower()
+        assert daemon.check("much", "g")[0] == 200
+        assert stays_open(old) and stays_open(idle)
+        assert time.monotonic() < begun + 1.5, "too slow a machine for this test"
+        parting(daemon, begun, 3)
+        assert stays_open(old)
+        assert ask(old) and closes(old)
+        with daemon.connect("resp") as new:
+            assert ask(new) and closes(new)
+        assert stays_open(idle)
+        daemon.session.close()
+        assert closes(idle)
+        took = time.monotonic() - begun
+        assert 3 <= took < 3 + quick_s(), took
+    assert ended_with(daemon) == 0
+    assert_refused(daemon)
+
+
+def test_pipelines_are_answered_whole_when_parting(redis_server, rationd):
+    daemon = rationd(HOUR, store=redis_server.url,
+                     flags=[*PATIENT, "--drain-delay", "2"])
+    begun = time.monotonic()
+    with daemon.connect("resp") as resp, daemon.connect("http") as http:
+        daemon.signal(signal.SIGTERM)
+        not_ready(daemon)
+        daemon.session.close()
+        http.sendall(post(grant="h") * 3)
+        text = read_all(http)
+        assert text.count(b"HTTP/1.1 200 ") == 3
+        assert text.lower().count(b"connection: close") == 1
+        parting(daemon, begun, 2)
+        redis_server.pause()
+        # More than one turn takes up, the last one in two parts.
+        checks = words("CHECK", "much", "r") * 3000
+        resp.sendall(checks[:-10])
+        wait_for(lambda: daemon.metric("ration_store_takes_total") >= 1000, 5, "takes")
+        resp.sendall(checks[-10:])
+        redis_server.resume()
+        assert len(read_answers(resp, 3000)) == 3000
+        daemon.session.close()
+    assert ended_with(daemon) == 0
+    assert counts(redis_server.client()) == {
+        counter_key("much", "hour", grant="r"): 3000,
+        counter_key("much", "hour", grant="h"): 3}
+
+
+def test_half_a_request_when_parting(rationd):
+    """Who has begun to ask is let finish."""
+    daemon = rationd(HOUR, flags=["--drain-delay", "1500ms"])
+    begun = time.monotonic()
+    check = words("CHECK", "much", "g")
+    with daemon.connect("resp") as resp:
+        daemon.signal(signal.SIGTERM)
+        parting(daemon, begun, 1.5)
+        resp.sendall(check + check[:-4])
+        assert len(read_answers(resp, 1)) == 1
+        assert stays_open(resp)
+        resp.sendall(check[-4:])
+        assert len(read_answers(resp, 1)) == 1
+        assert closes(resp)
+    assert ended_with(daemon) == 0
+
+
+def test_second_signal_in_the_delay(rationd):
+    daemon = rationd(HOUR, flags=["--drain-delay", "60"])
+    daemon.signal(signal.SIGTERM)
+    not_ready(daemon)
+    daemon.session.close()
+    wait_for(lambda: '"SIGTERM: not ready' in daemon.log, 5, "the log")
+    begun = time.monotonic()
+    daemon.signal(signal.SIGTERM)
+    assert ended_with(daemon) in (0, EXIT_CUT)
+    assert time.monotonic() - begun < quick_s()
+
+
+def test_what_comes_behind_the_close_is_not_charged(redis_server, rationd):
+    """So that it may be sent again, to another daemon."""
+    daemon = rationd(HOUR, store=redis_server.url)
+    with daemon.connect("resp") as resp:
+        assert ask(resp)
+        daemon.session.close()
+        daemon.signal(signal.SIGTERM)
+        assert closes(resp)
+        resp.sendall(words("CHECK", "much", "g") * 10)
+        resp.shutdown(socket.SHUT_WR)
+        assert ended_with(daemon) == 0
+    assert counts(redis_server.client()) == {counter_key("much", "hour", grant="g"): 1}
+
+
+def test_timeout_counts_from_the_end_of_the_delay(redis_server, rationd):
+    """--drain-timeout counts from the end of the delay."""
+    daemon = rationd(HOUR, store=redis_server.url,
+                     flags=[*PATIENT, "--drain-delay=400ms", "--drain-timeout=600ms"])
+    with daemon.connect("resp") as resp:
+        redis_server.pause()
+        resp.sendall(words("CHECK", "much", "g"))
+        under_way(daemon, 1)
+        daemon.session.close()
+        begun = time.monotonic()
+        daemon.signal(signal.SIGTERM)
+        assert ended_with(daemon) == 0
+        took = time.monotonic() - begun
+    assert 1.0 <= took < 1.0 + quick_s()
+    redis_server.resume()

@@ -182,7 +182,7 @@ def test_target_that_is_gone_and_another(proxy):
         nobody = gone.getsockname()
     with echo_server() as other:
         proxy.aim(nobody)
-        with connect(proxy) as sock, pytest.raises(ConnectionResetError):
+        with pytest.raises(ConnectionResetError), connect(proxy) as sock:
             sock.recv(10)
         proxy.aim(other)
         with connect(proxy) as sock:

@@ -7,7 +7,6 @@ and the pauses that this process itself suffered meanwhile.
 """
 import contextlib
 import re
-import shutil
 import socket
 import threading
 import time
@@ -17,8 +16,8 @@ import redis
 
 import harness
 from harness import ROOT, limit, patience, policy, wait_for
-from load import (Load, assert_all_expire, counter_key, counts, kind_of, read_answers,
-                  slack_ms, words)
+from load import (Load, assert_all_expire, counter_key, counts, kept_by, kind_of,
+                  read_answers, slack_ms, words)
 
 DEADLINE_MS = 50
 PLENTY = 10**9
@@ -90,18 +89,6 @@ def assert_settled(load, client, exact=True):
 
 # --- killed ---------------------------------------------------------------------------
 
-def kept_by(server, redis_factory, key):
-    """The count in the files that a dead Redis left, read by another one."""
-    twin = redis_factory(options={**server.options})
-    twin.stop()
-    shutil.rmtree(twin.data)
-    shutil.copytree(server.data, twin.data)
-    twin.start()
-    count = int(twin.client().get(key) or 0)
-    twin.discard()
-    return count
-
-
 @pytest.mark.parametrize("fsync", ["always", "everysec"])
 def test_killed_and_started_again(redis_factory, rationd, fsync):
     server = redis_factory(options={"appendonly": "yes", "appendfsync": fsync})
@@ -115,7 +102,8 @@ def test_killed_and_started_again(redis_factory, rationd, fsync):
         server.kill()
         gone = time.monotonic()
         load.wait_for_one("store", gone)
-        kept = kept_by(server, redis_factory, counter_key("few", "hour", grant="b"))
+        kept = kept_by(server, redis_factory).get(counter_key("few", "hour", grant="b"),
+                                                  0)
         wait_for(lambda: time.monotonic() > gone + 0.7, 5, "0.7 s without Redis")
         back = time.monotonic()
         server.start()

@@ -287,13 +287,15 @@ def test_auth_knows_one_other_status(served, query):
 # --- what else HTTP serves ----------------------------------------------------------
 
 def test_health_and_version(served):
-    for path in ("/livez", "/readyz"):
+    for path, text, kind in (("/livez", "ok\n", "text/plain"),
+                             ("/readyz", '{"ready":true,"degraded":false}\n',
+                              "application/json")):
         r = served.get(path)
-        assert (r.status_code, r.text) == (200, "ok\n")
-        assert r.headers["Content-Type"].startswith("text/plain")
+        assert (r.status_code, r.text) == (200, text)
+        assert r.headers["Content-Type"].startswith(kind)
         head = served.request("HEAD", path)
         assert (head.status_code, head.text) == (200, "")
-        assert head.headers["Content-Length"] == "3"
+        assert head.headers["Content-Length"] == str(len(text))
     r = served.get("/version")
     assert r.headers["Content-Type"] == "application/json"
     version = r.json()["version"]

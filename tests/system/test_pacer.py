@@ -36,7 +36,7 @@ def test_sees_a_daemon_that_stalls(rationd):
     with Pacer([daemon], [("much", "a")], rate=2000) as load:
         load.wait_for_one("allow", 0)
         daemon.pause()
-        ran(load, 0.3)
+        ran(load, 0.6)
         daemon.resume()
         load.wait_for_one("allow", time.monotonic())
     load.assert_all_answered()

@@ -114,6 +114,33 @@ def test_noscript_while_another_call_is_under_way(rationd):
         server.close()
 
 
+def test_a_far_redis_gets_calls_side_by_side(rationd):
+    """Once it is known how long replies take: the next check does not wait for one."""
+    server = ScriptedRedis()
+    try:
+        daemon = rationd(policy(much=[limit("much", "hour", PLENTY)]), store=server.url,
+                         flags=["--deadline-ms", 20000])
+        taken = "ration_store_takes_total"
+        with daemon.connect("resp") as first, daemon.connect("resp") as second:
+            for i in range(8):
+                first.sendall(words("CHECK", "much", "a"))
+                server.wait_for_call(i + 1)
+                # So far away that an answer over HTTP comes sooner.
+                wait_for(lambda: daemon.metric(taken) == i + 1, 5, "the take")
+                server.admit(i)
+                assert len(read_answers(first, 1)) == 1
+            first.sendall(words("CHECK", "much", "a"))
+            server.wait_for_call(9)
+            second.sendall(words("CHECK", "much", "b"))
+            server.wait_for_call(10)
+            server.admit(8)
+            server.admit(9)
+            assert [a.verdict for sock in (first, second)
+                    for a in read_answers(sock, 1)] == [1, 1]
+    finally:
+        server.close()
+
+
 PAIR = policy(pair=[limit("one", "30d", 5), limit("two", "30d", 3)],
               much=[limit("much", "30d", PLENTY)])
 

@@ -236,7 +236,8 @@ def test_readyz_tells_strangers_nothing_of_the_store(tmp_path, rationd):
     os.chmod(tokens, 0o644)
     daemon = rationd(ANYTHING, store="redis://:pw@127.0.0.1:1", wait="live",
                      http_host="0.0.0.0", flags=["--token-file", tokens])
-    assert daemon.get("/readyz").text == "store: unavailable\n"
+    assert daemon.get("/readyz").json() == {"ready": False, "degraded": False,
+                                            "why": "the store is unavailable"}
     known = {"Authorization": "Bearer sekret-token-0123456789"}
     assert "127.0.0.1:1" in daemon.get("/readyz", headers=known).text
     assert any("every user of this host may read it" in line["message"]

@@ -310,8 +310,8 @@ def test_ready_when_all_are(redis_server, rationd):
 
         def unready():
             answer = daemon.get("/readyz")
-            return answer.status_code == 503 and answer.text
-        assert wait_for(unready, 5, "503").startswith("store: ")
+            return answer.status_code == 503 and answer.json()["why"]
+        assert wait_for(unready, 5, "503")
         for _ in range(2 * WORKERS):  # whichever worker is asked
             assert requests.get(daemon.http + "/readyz",
                                 timeout=patience(10)).status_code == 503

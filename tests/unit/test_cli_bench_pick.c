@@ -131,6 +131,17 @@ test_seed_repeats_and_streams_differ(void **state)
 }
 
 static void
+test_turn(void **state)
+{
+	struct bench_pick pick;
+
+	(void)state;
+	bench_pick_init(&pick, 9, 2, BENCH_TURN, 0, 3);
+	for (uint64_t i = 0; i < 7; i++)
+		assert_int_equal(bench_pick_next(&pick), i % 3);
+}
+
+static void
 test_parse(void **state)
 {
 	static const struct {
@@ -146,6 +157,8 @@ test_parse(void **state)
 		{ "hot", 0, BENCH_HOT, 1 },
 		{ "hot:0", 0, BENCH_HOT, 0 },
 		{ "hot:.25", 0, BENCH_HOT, 0.25 },
+		{ "turn", 0, BENCH_TURN, 0 },
+		{ "turn:1", ERR_INVALID, 0, 0 },
 		{ "", ERR_INVALID, 0, 0 },
 		{ "zip", ERR_INVALID, 0, 0 },
 		{ "zipfs", ERR_INVALID, 0, 0 },
@@ -184,6 +197,7 @@ main(void)
 		cmocka_unit_test(test_zipf_of_a_billion),
 		cmocka_unit_test(test_hot),
 		cmocka_unit_test(test_seed_repeats_and_streams_differ),
+		cmocka_unit_test(test_turn),
 		cmocka_unit_test(test_parse),
 	};
 

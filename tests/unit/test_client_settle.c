@@ -87,8 +87,8 @@ test_words_of_settling(void **state)
 		    0 },
 		{ PEER_DRIP, ":1\r\n", 0 },
 		{ PEER_EXPECT,
-		    "*6\r\n$5\r\nRENEW\r\n$5\r\np:g:h\r\n$3\r\nTTL\r\n$1\r\n1\r\n"
-		    "$5\r\nGRANT\r\n$1\r\ng\r\n",
+		    "*8\r\n$5\r\nRENEW\r\n$5\r\np:g:h\r\n$3\r\nTTL\r\n$1\r\n1\r\n"
+		    "$5\r\nGRANT\r\n$1\r\ng\r\n$7\r\nTIMEOUT\r\n$5\r\n18000\r\n",
 		    0 },
 		{ PEER_SEND, ":0\r\n", 0 },
 		{ PEER_SILENT, NULL, 0 },
@@ -115,6 +115,7 @@ test_words_of_settling(void **state)
 	assert_true(done);
 	how.grant = "g";
 	how.ttl_s = 1;
+	how.timeout_ms = 20000; /* of which the daemon gets nine tenths */
 	assert_int_equal(ration_renew(r, "p:g:h", &how, &done), 0);
 	assert_false(done);
 	assert_string_equal(ration_detail(r), "");

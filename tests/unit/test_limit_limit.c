@@ -286,6 +286,61 @@ test_prepare_refuses(void **state)
 	assert_int_equal(limit_prepare(&l, &ei), 0);
 }
 
+static struct limit
+bucket_of(int64_t max, int64_t burst)
+{
+	struct limit l = {
+		.algorithm = ALGORITHM_TOKEN_BUCKET, .max = max, .burst = burst
+	};
+	struct errinfo ei;
+
+	assert_int_equal(window_parse(slice_str("minute"), &l.window, NULL), 0);
+	assert_int_equal(limit_prepare(&l, &ei), 0);
+	return l;
+}
+
+/* Together the parts never give more than the whole. */
+static void
+test_shares(void **state)
+{
+	static const int64_t maxima[] = { 0, 1, 2, 7, 1000, NUM_MAX };
+	static const int64_t parts[] = { 1, 2, 3, 1000, 1000000 };
+	struct limit out;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(maxima) / sizeof(maxima[0]); i++)
+		for (size_t k = 0; k < sizeof(parts) / sizeof(parts[0]); k++) {
+			struct limit l = per_minute(maxima[i]);
+
+			limit_share(&l, parts[k], &out);
+			assert_in_range(out.max * parts[k], 0, l.max);
+			assert_true(l.max - out.max * parts[k] < parts[k]);
+		}
+	for (int64_t max = 1; max <= 40; max += 13)
+		for (int64_t part = 1; part <= 12; part += 3) {
+			struct limit l = bucket_of(max, 9);
+
+			limit_share(&l, part, &out);
+			assert_int_equal(out.capacity, 9 / part);
+			if (out.capacity > 0)
+				assert_int_equal(out.interval_us, l.interval_us * part);
+			assert_int_equal(out.window.len_ms, l.window.len_ms);
+		}
+}
+
+/* What fills in 7300 days is parted as others are. */
+static void
+test_share_of_the_slowest(void **state)
+{
+	struct limit l = bucket_of(1, BUCKET_FILL_US_MAX / MINUTE_US);
+	struct limit out;
+
+	(void)state;
+	limit_share(&l, 1000000, &out);
+	assert_int_equal(out.capacity, l.capacity / 1000000);
+	assert_true(out.capacity * out.interval_us <= BUCKET_FILL_US_MAX);
+}
+
 int
 main(void)
 {
@@ -302,6 +357,8 @@ main(void)
 		cmocka_unit_test(test_charge_says_what_it_counted),
 		cmocka_unit_test(test_concurrency),
 		cmocka_unit_test(test_prepare_refuses),
+		cmocka_unit_test(test_shares),
+		cmocka_unit_test(test_share_of_the_slowest),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

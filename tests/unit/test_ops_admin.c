@@ -15,6 +15,9 @@
 #include "ops/admin.h"
 #include "store/failing.h"
 
+#define SAYS(word)                                                                   \
+	"{\"version\": \"1\", \"default\": \"allow\", \"on_store_failure\": \"" word \
+	"\"}"
 #define ONE                                                                            \
 	"{\"version\": \"1\", \"default\": \"deny\", \"description\": \"d "            \
 	"\\\"q\\\"\","                                                                 \
@@ -29,6 +32,9 @@ static struct admin *admin;
 static struct http_response resp;
 static bool trusted; /* the caller */
 static struct in_force in_force;
+static const char *text; /* of both documents */
+static bool lenient;
+static int64_t settled_ms;
 
 static struct policy *
 parse(const char *name)
@@ -37,7 +43,8 @@ parse(const char *name)
 	struct errlist errors;
 	struct policy *policy;
 
-	policy = policy_parse(name, "test", ONE, strlen(ONE), &options, &errors);
+	policy = policy_parse(name, "test", text ? text : ONE,
+	    strlen(text ? text : ONE), &options, &errors);
 	assert_non_null(policy);
 	errlist_fini(&errors);
 	return policy;
@@ -49,9 +56,11 @@ open_admin(bool broken)
 {
 	struct memory_options none = { 0 };
 	struct policy *policies[2];
-	struct admin_options options = {
-		.store_shown = "memory", .n_cells = 1, .started_us = clock_real_us()
-	};
+	struct admin_options options = { .store_shown = "memory",
+		.n_cells = 1,
+		.started_us = clock_real_us(),
+		.lenient = lenient,
+		.settled_ms = settled_ms };
 	struct errinfo ei;
 
 	assert_int_equal(hash_start(), 0);
@@ -76,6 +85,9 @@ static int
 close_admin(void **state)
 {
 	(void)state;
+	text = NULL;
+	lenient = false;
+	settled_ms = 0;
 	admin_free(admin);
 	store_close(store);
 	in_force_fini(&in_force);
@@ -126,10 +138,11 @@ test_health(void **state)
 	open_admin(false);
 	assert_string_equal(get("/livez"), "ok\n");
 	assert_int_equal(resp.status, 200);
-	assert_string_equal(get("/readyz"), "ok\n");
+	assert_string_equal(get("/readyz"), "{\"ready\":true,\"degraded\":false}\n");
 	assert_int_equal(resp.status, 200);
 	admin_set_draining(admin);
-	assert_string_equal(get("/readyz"), "draining\n");
+	assert_string_equal(get("/readyz"),
+	    "{\"ready\":false,\"degraded\":false,\"why\":\"draining\"}\n");
 	assert_int_equal(resp.status, 503);
 	get("/livez");
 	assert_int_equal(resp.status, 200);
@@ -138,20 +151,59 @@ test_health(void **state)
 static void
 test_unready_store(void **state)
 {
-	const char *text;
+	const char *told;
 
 	(void)state;
 	open_admin(true);
-	text = get("/readyz");
+	told = get("/readyz");
 	assert_int_equal(resp.status, 503);
-	assert_string_equal(text, "store: unavailable\n");
+	assert_string_equal(told,
+	    "{\"ready\":false,\"degraded\":false,"
+	    "\"why\":\"the store is unavailable\"}\n");
 	trusted = true;
-	text = get("/readyz");
+	told = get("/readyz");
 	assert_int_equal(resp.status, 503);
-	assert_int_equal(strncmp(text, "store: ", 7), 0);
-	assert_null(strstr(text, "unavailable\n"));
+	assert_non_null(strstr(told, "still reading its data"));
 	trusted = false;
 	assert_non_null(strstr(get("/metrics"), "\nration_store_up 0\n"));
+}
+
+/* A store that is away makes nobody unready where that was said to do no harm. */
+static void
+test_ready_without_a_store(void **state)
+{
+	static const struct {
+		const char *text;
+		bool lenient;
+		int64_t settled_ms;
+		int status;
+	} rows[] = {
+		{ SAYS("deny"), false, 0, 503 },
+		{ SAYS("deny"), true, 0, 200 },
+		{ SAYS("allow"), false, 0, 200 },
+		{ SAYS("local"), false, 0, 200 },
+		{ SAYS("local"), true, 3600000, 503 },
+		{ ONE, false, 0, 503 },
+		{ ONE, true, 0, 200 },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		text = rows[i].text;
+		lenient = rows[i].lenient;
+		settled_ms = rows[i].settled_ms;
+		open_admin(true);
+		assert_string_equal(get("/readyz"),
+		    rows[i].status == 200 ? "{\"ready\":true,\"degraded\":true,"
+					    "\"why\":\"the store is unavailable\"}\n"
+					  : "{\"ready\":false,\"degraded\":false,"
+					    "\"why\":\"the store is unavailable\"}\n");
+		assert_int_equal(resp.status, rows[i].status);
+		admin_set_draining(admin);
+		get("/readyz");
+		assert_int_equal(resp.status, 503);
+		close_admin(state);
+	}
+	open_admin(false);
 }
 
 /* Probes need no token; what tells names does. */
@@ -295,6 +347,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_teardown(test_health, close_admin),
 		cmocka_unit_test_teardown(test_unready_store, close_admin),
+		cmocka_unit_test_teardown(test_ready_without_a_store, close_admin),
 		cmocka_unit_test_teardown(test_what_is_open, close_admin),
 		cmocka_unit_test_teardown(test_metrics_and_version, close_admin),
 		cmocka_unit_test_teardown(test_policies, close_admin),

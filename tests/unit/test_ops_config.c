@@ -236,15 +236,15 @@ static const struct bad bad_flags[] = {
 	    "--workers: \"0\" is not a whole number from 1 to 64" },
 	{ { "--decision-log=" }, 78,
 	    "--decision-log: is empty; a file's path is needed" },
-	{ { "--on-store-failure", "local" }, 78,
-	    "--on-store-failure: \"local\" is not supported yet; use deny or "
-	    "allow" },
+	{ { "--local-share=0" }, 78,
+	    "--local-share: \"0\" is not a whole number from 1 to 1000000" },
 	{ { "--on-store-failure=open" }, 64,
 	    "--on-store-failure: \"open\" is not one of deny|allow|local" },
 	{ { "--deny-cache-ms=10001" }, 78,
 	    "--deny-cache-ms: \"10001\" is not a whole number from 0 to "
 	    "10000" },
-	{ { "--local-share=1" }, 78, "--local-share: not supported yet; leave it out" },
+	{ { "--local-share=1000001" }, 78,
+	    "--local-share: \"1000001\" is not a whole number from 1 to 1000000" },
 	{ { "--drain-delay=soon" }, 64,
 	    "--drain-delay: \"soon\" is not a time from 0s to 1h, such as 5s, 500ms, "
 	    "2m, or 5 for seconds" },
@@ -367,7 +367,7 @@ test_bad_files(void **state)
 		{ "{\"help\": true}", 1,
 		    { "FILE:1:2: \"help\" cannot stand in a file; it is --help" } },
 		{ "{\"local_share\": \"1\"}", 1,
-		    { "FILE:1:2: local_share: not supported yet; leave it out" } },
+		    { "FILE:1:2: local_share must be a whole number" } },
 		{ "{\"drain_delay\": true}", 1,
 		    { "FILE:1:2: drain_delay must be a whole number of seconds, or a "
 		      "string such as \"500ms\"" } },
@@ -473,10 +473,7 @@ test_help_text(void **state)
 		char flag[CONFIG_NAME_MAX];
 
 		snprintf(flag, sizeof(flag), "  --%s", key->name);
-		if (key->type == CONFIG_LATER)
-			assert_null(strstr(line, flag));
-		else
-			assert_non_null(strstr(line, flag));
+		assert_non_null(strstr(line, flag));
 	}
 	for (; *line; line += strcspn(line, "\n") + 1)
 		assert_true(strcspn(line, "\n") <= 80);
@@ -514,9 +511,6 @@ test_documents(void **state)
 			snprintf(row, sizeof(row), "| `%s` | `%s` | %lld to %lld; ",
 			    key->name, key->def, (long long)key->min,
 			    (long long)key->max);
-		else if (key->type == CONFIG_LATER)
-			snprintf(row, sizeof(row), "| `%s` | not supported yet |",
-			    key->name);
 		else if (key->def && strcmp(key->def, "false") != 0)
 			snprintf(
 			    row, sizeof(row), "| `%s` | `%s` |", key->name, key->def);

@@ -54,7 +54,7 @@ codes(void **state)
 		{ "", ERR_SYNTAX },
 		{ "{", ERR_SYNTAX },
 		{ "[]", ERR_INVALID },
-		{ HEAD "\"on_store_failure\": \"local\"}", ERR_UNSUPPORTED },
+		{ HEAD "\"on_store_failure\": \"Local\"}", ERR_INVALID },
 		{ HEAD "\"nothing\": 1}", ERR_INVALID },
 	};
 

@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "redis/batch.h"
+#include "redis/late.h"
 #include "redis/twins.h"
 
 static struct twins scratch;
@@ -206,6 +207,7 @@ on_left(void *arg, struct take *take)
 {
 	(void)arg;
 	left[n_left++] = take;
+	late_unref(take->late);
 }
 
 /* A take that leaves before the call is not in it; one that leaves after it is given

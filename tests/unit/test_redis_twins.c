@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "redis/batch.h"
+#include "redis/late.h"
 #include "redis/twins.h"
 
 static struct twins scratch;
@@ -99,7 +100,19 @@ static void
 ignore(void *arg, struct take *take)
 {
 	(void)arg;
-	(void)take;
+	late_unref(take->late);
+}
+
+/* The calls of those that say so went ahead. */
+static void
+stand_some(void *arg, struct take *take)
+{
+	const struct fixture *f = arg;
+
+	if (take == &f->ones[0].take || take == &f->ones[2].take ||
+	    take == &f->ones[4].take)
+		late_stand(take->late);
+	late_unref(take->late);
 }
 
 static const char *
@@ -209,6 +222,30 @@ test_late_ones(void **state)
 	assert_int_equal(times, 2);
 }
 
+/* Of those that left three went ahead; two of the four were granted, or all. */
+static void
+test_late_ones_stand(void **state)
+{
+	struct fixture *f = *state;
+
+	for (size_t granted = 6; granted <= 8; granted += 2) {
+		char reply[80];
+
+		for (size_t i = 0; i < 8; i++) {
+			add(f, i, "key", NULL);
+			f->ones[i].take.deadline_us = i % 2 ? 2000 : 1000;
+		}
+		call(f);
+		batch_expire(f->batch, 1500, stand_some, f);
+		snprintf(reply, sizeof(reply),
+		    "*3\r\n:1767225601500000\r\n:%zu\r\n:30\r\n", granted);
+		answer(f, reply);
+		assert_int_equal(f->outcome.late, 4);
+		assert_int_equal(f->outcome.stood, granted == 6 ? 2 : 3);
+		assert_int_equal(f->outcome.admitted, granted == 6 ? 0 : 1);
+	}
+}
+
 static void
 test_errors(void **state)
 {
@@ -295,6 +332,7 @@ main(void)
 		CASE(test_one_entry),
 		CASE(test_granted_in_part),
 		CASE(test_late_ones),
+		CASE(test_late_ones_stand),
 		CASE(test_errors),
 		CASE(test_asked_again),
 		CASE(test_who_has_none),

@@ -144,7 +144,7 @@ test_drained_and_stopped(void **state)
 	start();
 	assert_int_equal(crew_connections(&crew), 0);
 	assert_false(crew_is_idle(&crew)); /* nobody has said so */
-	crew_drain(&crew);
+	crew_drain(&crew, DRAIN_CLOSING);
 	draining = true;
 	assert_int_equal(loop_run(crew_loop(&crew)), 0);
 	assert_true(crew_is_idle(&crew));

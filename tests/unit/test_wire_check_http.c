@@ -104,9 +104,11 @@ test_reservation_of_a_slot(void **state)
 	d.n_limits = 1;
 	d.tightest = 0;
 	d.reservation = slice_str("p:g:00");
+	d.degraded = true;
 	assert_fields(&d,
 	    "RateLimit-Policy: \"jobs\";q=3\r\n"
 	    "RateLimit: \"jobs\";r=2;t=2\r\n"
+	    "X-Ration-Degraded: 1\r\n"
 	    "X-Ration-Reservation: p:g:00\r\n");
 }
 

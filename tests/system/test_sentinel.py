@@ -1,0 +1,405 @@
+# SPDX-License-Identifier: ISC
+"""Sentinels say where the master is: it is found, its role is looked at, failovers are
+followed, and what they lose is counted.
+
+Each failover is made with load running: no check is answered later than its deadline
+and 20 ms, and what was admitted is held against what the new master counts. The time
+from the failover to the next check allowed is printed.
+"""
+import contextlib
+import os
+import re
+import time
+
+import pytest
+import redis
+
+import harness
+from harness import limit, policy, wait_for
+from load import Load, counter_key, slack_ms
+from pacer import Pacer
+from sentinels import NAME, Group, role
+from test_faults import SMALLEST, check, wait_allowed, wait_not_ready
+
+DEADLINE_MS = 50
+PLENTY = 10**9
+RATE = 1000
+MAX = 2 * RATE
+POLICY = policy(much=[limit("much", "hour", PLENTY)], few=[limit("few", "hour", MAX)])
+CALLS = [("much", "a"), ("few", "b"), ("much", "c"), ("few", "b")]
+# Charges that may be on their way to a replica when a failover begins, in 20 ms of load.
+FEW = RATE // 50
+# From the Sentinels' agreement on another master to the next check allowed.
+BACK_S = 1.5
+
+
+@pytest.fixture
+def group(request):
+    with Group(**getattr(request, "param", {})) as made:
+        yield made
+
+
+def follower(rationd, group, **kw):
+    flags = ["--deadline-ms", DEADLINE_MS, *kw.pop("flags", [])]
+    return rationd(POLICY, store=kw.pop("store", group.url()), flags=flags, **kw)
+
+
+def workers():
+    return int(os.environ.get("RATION_WORKERS", 1))
+
+
+def changes(daemon):
+    return daemon.metric("ration_store_master_changes_total") / workers()
+
+
+def sentinels_heard(daemon):
+    return daemon.metric("ration_store_sentinels")
+
+
+def counted(server, tool, grant):
+    with server.client() as client:
+        return int(client.get(counter_key(tool, "hour", grant=grant)) or 0)
+
+
+def lost(load, server):
+    """How many charges that callers were told of the server does not know."""
+    return sum(max(0, load.count("allow", tool, grant) - counted(server, tool, grant))
+               for tool, grant in set(CALLS))
+
+
+class Failover:
+    """with Failover(daemon, group) as f: what makes one. Then .new, .lost, .load."""
+
+    def __init__(self, daemon, group, what):
+        self.daemon, self.group, self.what = daemon, group, what
+        self.load = Pacer([daemon], CALLS, rate=RATE)
+
+    def __enter__(self):
+        self.old = self.group.master
+        self.load.__enter__()
+        wait_for(lambda: self.load.count("allow", "few") >= 20, 5, "20 checks")
+        self.begun = time.monotonic()
+        return self
+
+    def __exit__(self, *fault):
+        if any(fault):
+            self.load.__exit__(*fault)
+            return
+        self.new = self.group.wait_moved(self.old)
+        moved = time.monotonic()
+        again = self.load.wait_for_one("allow", moved)
+        wait_for(lambda: self.load.count("deny", "few", since=self.begun) >= 5, 20,
+                 "the limit being full")
+        self.load.__exit__(None, None, None)
+        self.load.assert_all_answered()
+        self.load.assert_in_time(DEADLINE_MS)
+        # On a machine that is busy another failover may have followed.
+        self.new = self.group.wait_moved(self.old)
+        self.lost = lost(self.load, self.new)
+        self.away_s = away_s(self.load)
+        print(f"{self.what}: no check allowed for {self.away_s * 1000:.0f} ms, "
+              f"the Sentinels agreed after {(moved - self.begun) * 1000:.0f} ms, "
+              f"{self.lost} charges lost of {self.load.story()}")
+        assert again - moved < BACK_S + slack_ms() / 100
+        # What is lost is admitted again, and no more than that.
+        assert self.load.count("allow", "few") <= MAX + self.lost
+        assert counted(self.new, "few", "b") <= MAX
+
+
+def away_s(load):
+    """The longest time between two checks that were not refused for the store."""
+    answered = sorted(s.begun + s.took_ms / 1000 for s in load.samples
+                      if s.kind != "store")
+    return max(b - a for a, b in zip(answered, answered[1:]))
+
+
+def assert_served(load):
+    """All were allowed, but for a few that a busy machine or a fork of Redis made late."""
+    late = [s.message for s in load.samples if s.kind != "allow"]
+    assert all("did not answer in time" in message for message in late), late
+    assert len(late) < len(load.samples) / 10, f"{len(late)} of {len(load.samples)}"
+
+
+# --- failovers ------------------------------------------------------------------------
+
+def test_planned(group, rationd):
+    """The old master lives on, and takes charges until it is told: none goes there once
+    another is being promoted."""
+    daemon = follower(rationd, group)
+    with Failover(daemon, group, "planned") as made:
+        group.fail_over()
+    assert made.away_s < 0.5 + slack_ms() / 100
+    # Those that were under way while the replica became the master.
+    assert made.lost <= FEW, made.lost
+    assert changes(daemon) == 1
+    assert daemon.metric("ration_store_up") == 1
+    assert "being promoted" in daemon.log
+
+
+def test_killed(group, rationd):
+    """kill -9; what comes back empty in its place is not used."""
+    daemon = follower(rationd, group)
+    with Failover(daemon, group, "killed") as made:
+        made.old.kill()
+    assert made.lost <= FEW, made.lost
+    assert changes(daemon) == 1
+    with Load(daemon, [("much", "a")]) as load:
+        made.old.start()
+        wait_for(lambda: role(made.old) == "slave", 30, "the old master as a replica")
+        load.wait_for_one("allow", time.monotonic())
+    assert_served(load)
+    assert changes(daemon) == 1
+    load.assert_in_time(DEADLINE_MS)
+
+
+def test_frozen_and_thawed(group, rationd):
+    """SIGSTOP: the old master thaws as a master, and is not used again."""
+    daemon = follower(rationd, group)
+    with Failover(daemon, group, "frozen") as made:
+        made.old.pause()
+    assert made.lost <= FEW, made.lost
+    with Load(daemon, [("much", "thawed")]) as load:
+        load.wait_for_one("allow", time.monotonic())
+        made.old.resume()
+        wait_for(lambda: role(made.old) == "slave", 30, "the old master as a replica")
+        load.wait_for_one("allow", time.monotonic())
+    assert_served(load)
+    assert load.count("allow") <= counted(made.new, "much", "thawed")
+    assert changes(daemon) == 1
+    load.assert_in_time(DEADLINE_MS)
+
+
+def test_again_and_again(group, rationd):
+    daemon = follower(rationd, group)
+    for n in range(1, 4):
+        old = group.master
+        group.fail_over()
+        new = group.wait_moved(old)
+        wait_for(lambda n=n: changes(daemon) >= n, 10, f"move {n}")
+        wait_allowed(daemon)
+        wait_for(lambda: Group.in_step(new) == 2, 30, "the replicas")
+    assert changes(daemon) == 3
+
+
+def cut_off(master, others):
+    """From now on only those that are connected by now, and none of the others, get
+    anything of this master: to them it is as good as gone."""
+    with master.client() as client:
+        client.config_set("requirepass", "cut off")
+        client.execute_command("CLIENT", "KILL", "TYPE", "replica")
+        addresses = {s.host for s in others}
+        for one in client.client_list():
+            if one["addr"].rsplit(":", 1)[0] in addresses or "sentinel" in one["name"]:
+                with contextlib.suppress(redis.ResponseError):
+                    client.client_kill(one["addr"])
+
+
+@pytest.mark.parametrize("group, bounded", [
+    pytest.param({}, False, id="plain"),
+    pytest.param({"servers": {"min-replicas-to-write": 1, "min-replicas-max-lag": 1}},
+                 True, id="min_replicas")], indirect=["group"])
+def test_cut_off_master(group, rationd, bounded):
+    """The others cannot reach it, the daemon can: what it is charged is lost, unless it
+    takes no writes without a replica."""
+    daemon = follower(rationd, group)
+    with Failover(daemon, group, f"cut off, bounded: {bounded}") as made:
+        cut_off(made.old, group.sentinels)
+    if bounded:
+        assert made.lost <= FEW, made.lost
+        assert any("NOREPLICAS" in s.message for s in made.load.samples)
+    else:
+        assert made.lost > FEW
+    assert changes(daemon) == 1
+
+
+# --- Sentinels come and go --------------------------------------------------------------
+
+def test_all_gone(group, rationd):
+    """The master that is known serves on; what they say is heard once they are back."""
+    daemon = follower(rationd, group)
+    wait_for(lambda: sentinels_heard(daemon) == 3, 10, "three Sentinels")
+    with Load(daemon, CALLS[:1]) as load:
+        load.wait_for_one("allow", 0)
+        for sentinel in group.sentinels:
+            sentinel.kill()
+        wait_for(lambda: sentinels_heard(daemon) == 0, 10, "no Sentinel")
+        wait_for(lambda: "no Sentinel answers" in daemon.log, 5, "the log's word")
+        load.wait_for_one("allow", time.monotonic())
+        assert daemon.get("/readyz").status_code == 200
+        for sentinel in group.sentinels:
+            sentinel.start()
+        wait_for(lambda: sentinels_heard(daemon) == 3, 20, "three Sentinels")
+    assert_served(load)
+    load.assert_in_time(DEADLINE_MS)
+    old = group.master
+    old.kill()
+    group.wait_moved(old, 40)
+    wait_allowed(daemon)
+
+
+def test_others_are_learned(group, rationd):
+    """One is enough to begin with; when it is gone the others are listened to."""
+    first = group.sentinels[0]
+    daemon = follower(rationd, group, store=group.url(sentinels=[first]))
+    wait_for(lambda: sentinels_heard(daemon) == 3, 20, "three Sentinels")
+    first.kill()
+    wait_for(lambda: sentinels_heard(daemon) == 2, 10, "two Sentinels")
+    old = group.master
+    old.kill()
+    group.wait_moved(old)
+    wait_allowed(daemon)
+    first.start()
+    wait_for(lambda: sentinels_heard(daemon) == 3, 20, "three Sentinels")
+    assert changes(daemon) == 1
+
+
+def test_by_name_and_by_address(group, rationd):
+    """One that is listed twice in its own way is listened to once."""
+    first = group.sentinels[0]
+    with harness.bound_socket() as probe:
+        port = probe.getsockname()[1]
+    first.stop()
+    text = (first.dir / "sentinel.conf").read_text()
+    text = re.sub(r"(?m)^bind .*", f"bind {first.host} 127.0.0.1", text)
+    del port
+    (first.dir / "sentinel.conf").write_text(text)
+    first.start()
+    store = (f"redis+sentinel://127.0.0.1:{first.port},localhost:{first.port},"
+             f"{first.address}/{NAME}")
+    daemon = follower(rationd, group, store=store)
+    wait_allowed(daemon)
+    wait_for(lambda: sentinels_heard(daemon) >= 4, 20, "the Sentinels")
+    assert sentinels_heard(daemon) <= 5
+
+
+def test_one_that_was_asleep(group, rationd):
+    """A Sentinel that slept through the failover names the old master for a while."""
+    daemon = follower(rationd, group)
+    wait_for(lambda: sentinels_heard(daemon) == 3, 10, "three Sentinels")
+    sleeper = group.sentinels[2]
+    old = group.master
+    sleeper.pause()
+    with old.client() as client:
+        client.config_set("requirepass", "so that it is not taken back")
+    group.sentinels[0].ask("FAILOVER", NAME)
+    wait_for(lambda: group.sentinels[0].master != (old.host, old.port) and
+             changes(daemon) == 1, 20, "the failover")
+    wait_allowed(daemon)
+    with Load(daemon, CALLS[:1]) as load:
+        load.wait_for_one("allow", 0)
+        sleeper.resume()
+        wait_for(lambda: sleeper.master != (old.host, old.port) and
+                 sentinels_heard(daemon) == 3, 20, "the sleeper's knowledge")
+        load.wait_for_one("allow", time.monotonic())
+    assert_served(load)
+    assert changes(daemon) == 1
+
+
+def test_none_at_start(group, rationd):
+    for sentinel in group.sentinels:
+        sentinel.stop()
+    daemon = follower(rationd, group, wait="live")
+    text = wait_not_ready(daemon, "sentinel")
+    assert "refused" in text, text
+    kind, message = check(daemon, "much")
+    assert kind == "store" and "sentinel" in message, message
+    group.sentinels[1].start()
+    daemon.wait()
+    wait_allowed(daemon)
+    assert changes(daemon) == 0
+
+
+# --- names, passwords, users --------------------------------------------------------------
+
+def errors_said(daemon, word):
+    return [line for line in daemon.log_lines()
+            if line.get("level") == "error" and word in line["message"]]
+
+
+def test_wrong_name(group, rationd):
+    daemon = follower(rationd, group, wait="live", store=group.url(name="nobody"))
+    text = wait_not_ready(daemon, "knows no master")
+    assert '\\"nobody\\"' in text and f'\\"{NAME}\\"' in text or (
+        '"nobody"' in text and f'"{NAME}"' in text), text
+    kind, message = check(daemon, "much")
+    assert kind == "store" and "does not accept this daemon" in message, message
+    wait_for(lambda: len(errors_said(daemon, "knows no master")) == 3 * workers(), 10,
+             "each Sentinel's error")
+    for sentinel in group.sentinels:
+        master = group.master
+        sentinel.ask("MONITOR", "nobody", master.host, master.port, 2)
+    daemon.wait()
+    assert len(errors_said(daemon, "knows no master")) == 3 * workers()
+
+
+PASSWORD = "sent1nel-passw0rd"
+SENTINEL_USER = (f"user ration on >{PASSWORD} resetchannels &+switch-master "
+                 "&+promoted-slave &+failover-state-wait-promotion -@all +auth "
+                 "+subscribe +unsubscribe +sentinel|myid +sentinel|master "
+                 "+sentinel|get-master-addr-by-name +sentinel|sentinels "
+                 "+sentinel|masters")
+WITH_PASSWORD = {"sentinel_lines": [f"requirepass {PASSWORD}",
+                                    f"sentinel sentinel-pass {PASSWORD}"],
+                 "sentinel_admin": (None, PASSWORD)}
+WITH_USER = {"sentinel_lines": [SENTINEL_USER]}
+
+
+@pytest.mark.parametrize("group, tail", [
+    pytest.param(WITH_PASSWORD, f"?sentinel_password={PASSWORD}", id="password"),
+    pytest.param(WITH_USER, f"?sentinel_user=ration&sentinel_password={PASSWORD}",
+                 id="user")], indirect=["group"])
+def test_sentinels_that_ask_who(group, rationd, tail):
+    daemon = follower(rationd, group, store=group.url(tail=tail))
+    wait_for(lambda: sentinels_heard(daemon) == 3, 10, "three Sentinels")
+    old = group.master
+    group.fail_over()
+    group.wait_moved(old)
+    wait_for(lambda: changes(daemon) == 1, 10, "the move")
+    wait_allowed(daemon)
+    assert "being promoted" in daemon.log, "announcements were not heard"
+    assert PASSWORD not in daemon.log
+
+
+@pytest.mark.parametrize("group, tail, word", [
+    pytest.param(WITH_PASSWORD, "", "NOAUTH", id="missing"),
+    pytest.param(WITH_PASSWORD, "?sentinel_password=wr0ng-word", "WRONGPASS",
+                 id="wrong"),
+    pytest.param({}, "?sentinel_password=wr0ng-word", "AUTH", id="none_asked"),
+    pytest.param({"sentinel_lines": [SENTINEL_USER.replace("+subscribe ", "")]},
+                 f"?sentinel_user=ration&sentinel_password={PASSWORD}", "NOPERM",
+                 id="may_not_listen")], indirect=["group"])
+def test_sentinels_that_refuse(group, rationd, tail, word):
+    daemon = follower(rationd, group, store=group.url(tail=tail), wait="live")
+    text = wait_not_ready(daemon, word) if word != "NOPERM" else ""
+    wait_for(lambda: len(errors_said(daemon, word)) == 3 * workers(), 10,
+             "each Sentinel's error")
+    for secret in ("wr0ng-word", PASSWORD):
+        assert secret not in daemon.log + text
+    assert len(errors_said(daemon, word)) == 3 * workers()
+
+
+SECRET = "s3cr:t/@%word"
+QUOTED = "s3cr%3At%2F%40%25word"
+
+
+@pytest.mark.parametrize("group", [{"acl": [
+    "user default on nopass ~* &* +@all", f"user ration on >{SECRET} {SMALLEST}"]}],
+    indirect=True)
+def test_smallest_user_of_the_servers(group, rationd):
+    daemon = follower(rationd, group, store=group.url(f"ration:{QUOTED}@"))
+    old = group.master
+    group.fail_over()
+    group.wait_moved(old)
+    wait_for(lambda: changes(daemon) == 1, 10, "the move")
+    wait_allowed(daemon)
+    assert SECRET not in daemon.log and QUOTED not in daemon.log
+
+
+@pytest.mark.parametrize("group", [{"password": "of-the-servers"}], indirect=True)
+def test_password_and_database(group, rationd):
+    store = group.url(":of-the-servers@", "?db=3")
+    daemon = follower(rationd, group, store=store)
+    wait_allowed(daemon)
+    with group.master.client(db=3) as client:
+        assert client.dbsize() == 1
+    assert "of-the-servers" not in daemon.log
