@@ -475,6 +475,14 @@ cluster_take(struct store *store, struct take *take)
 		span_take(cluster, take);
 }
 
+/* Of a take with parts nothing stands: those that were made are given back by then. */
+static void
+cluster_stand(struct store *store, struct take *take)
+{
+	(void)store;
+	node_stand(take);
+}
+
 static void
 cluster_settle(struct store *store, struct settle *settle)
 {
@@ -541,6 +549,7 @@ static const struct store_ops cluster_ops = {
 	.take = cluster_take,
 	.settle = cluster_settle,
 	.reset = cluster_reset,
+	.stand = cluster_stand,
 	.flush = cluster_flush,
 	.ready = cluster_ready,
 	.close = cluster_close,

@@ -55,11 +55,12 @@ class Node(harness.Redis):
 
 
 class Cluster:
-    """`masters` nodes that share the slots evenly, each with `replicas` replicas."""
+    """`masters` nodes that share the slots evenly, each with `replicas` replicas, all made
+    by `make`."""
 
-    def __init__(self, masters=3, replicas=0, options=None, **kw):
+    def __init__(self, masters=3, replicas=0, options=None, make=Node, **kw):
         self.nodes, self.masters, self.replicas = [], [], {}
-        self.options, self.kw = options, kw
+        self.options, self.make, self.kw = options, make, kw
         try:
             self._start(masters, replicas)
         except BaseException:
@@ -79,7 +80,7 @@ class Cluster:
                 self.add_replica(master)
 
     def new_node(self):
-        self.nodes.append(Node(self.options, **self.kw))
+        self.nodes.append(self.make(self.options, **self.kw))
         return self.nodes[-1]
 
     def introduce(self, nodes):
@@ -99,10 +100,7 @@ class Cluster:
     def add_replica(self, master):
         node = self.new_node()
         self.masters[0].meet(node)
-        wait_for(lambda: master.id in node.ask("CLUSTER", "NODES") if isinstance(
-            node.ask("CLUSTER", "NODES"), str) else any(
-            v["node_id"] == master.id for v in node.ask("CLUSTER", "NODES").values()),
-            20, "the replica's knowledge")
+        wait_for(lambda: master.id in self.epochs(node), 20, "the replica's knowledge")
         node.ask("CLUSTER", "REPLICATE", master.id)
         wait_for(lambda: node.ask("INFO", "replication")["master_link_status"] == "up",
                  20, "the replica", every=0.05)
