@@ -128,10 +128,12 @@ class Cluster:
         asked = [0.0]
 
         def promoted():
-            # The others may refuse it their votes, and after 5 s it is off.
+            # The others may refuse it their votes, and after 5 s it is off; or it has not
+            # met its master yet.
             if time.monotonic() - asked[0] > 6:
-                asked[0] = time.monotonic()
-                new.ask("CLUSTER", "FAILOVER")
+                with contextlib.suppress(redis.exceptions.ResponseError):
+                    new.ask("CLUSTER", "FAILOVER")
+                    asked[0] = time.monotonic()
             return (new.ask("INFO", "replication")["role"] == "master" and
                     old.ask("INFO", "replication")["role"] == "slave")
         wait_for(promoted, 30, "the change of roles", every=0.05)
