@@ -9,9 +9,10 @@
 -- changed).
 --
 -- Done twice it does nothing the second time, since the record is another then. It does
--- not fail half-way: a full Redis refuses no write of a script that has deleted
--- something; where the daemon's user may not free slots the record is put back; and the
--- rest are commands that the charges needed, too.
+-- not fail half-way: a full Redis refuses no write of a script that has written
+-- something, and freeing slots, which the daemon's user may not be allowed, comes before
+-- the record is changed; the rest are commands that the charges needed, too. The record is
+-- never gone between: where its slot moves to another node it would belong there.
 -- include shared/change.lua
 
 local record, holder = KEYS[1], ARGV[3]
@@ -50,12 +51,8 @@ end
 
 function settle.commit()
 	local left = call('PTTL', record)
-	call('DEL', record)
-	local ok, fault = pcall(free_slots)
-	if not ok then
-		call('SET', record, ARGV[2], 'PX', left > 0 and left or keep)
-		error(fault, 0)
-	end
+	call('PEXPIRE', record, left > 0 and left or keep)
+	free_slots()
 	-- A key still lives in the ms of its expiry.
 	call('SET', record, 's', 'PX', keep - 1)
 	for _, charge in ipairs(charges) do

@@ -31,16 +31,17 @@ local function new_ledger()
 		call('SET', key, text, 'PX', ms - 1)
 	end
 
-	-- One retry more is given the answer. DEL comes first: in a script that has deleted
-	-- something a full Redis takes writes.
+	-- One retry more is given the answer. PEXPIRE comes first: in a script that has
+	-- written something a full Redis takes writes. The key is never gone between: where
+	-- its slot moves to another node it would belong there.
 	local function claim(check, print, claimed, rest)
 		local left = call('PTTL', check.id_key)
 		if left == 0 then
 			return -- it is gone in a ms
 		end
-		call('DEL', check.id_key)
+		call('PEXPIRE', check.id_key, left > 0 and left or check.dedup)
 		call('SET', check.id_key, string.format('%s %.0f %s', print, claimed + 1, rest),
-			'PX', left > 0 and left or check.dedup)
+			'KEEPTTL')
 	end
 
 	-- Of an id that was admitted before.

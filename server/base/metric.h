@@ -103,6 +103,9 @@
 	    "Checks whose answer was lost with its connection.")                       \
 	X(STORE_BREAKER_OPENED, "ration_store_breaker_opened_total", COUNTER, "",      \
 	    "Times that the store was not asked any more.")                            \
+	X(STORE_REDIRECTS, "ration_store_redirects_total", COUNTER, "",                \
+	    "Checks and commands that a node of the Cluster refused since their slot " \
+	    "moves or moved.")                                                         \
 	X(STORE_RECONNECTS, "ration_store_reconnects_total", COUNTER, "",              \
 	    "Attempts to connect to the store.")                                       \
 	X(STORE_MASTER_CHANGES, "ration_store_master_changes_total", COUNTER, "",      \

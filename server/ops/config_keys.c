@@ -34,10 +34,6 @@ check_store(const char *text, struct errinfo *ei)
 		return err_set(ei, ERR_INVALID,
 		    "is neither \"memory\" nor a URL such as redis://127.0.0.1:6379");
 	rc = redis_url_parse(text, &url, ei);
-	if (rc == 0 && url.kind == REDIS_CLUSTER)
-		rc = err_set(ei, ERR_UNSUPPORTED,
-		    "Cluster is not supported yet; redis://, rediss://, redis+unix:// "
-		    "and redis+sentinel:// are");
 	explicit_bzero(&url, sizeof(url));
 	return rc;
 }
@@ -103,11 +99,13 @@ const struct config_key config_keys[] = {
 	    .def = "memory",
 	    .metavar = "URL",
 	    .check = check_store,
-	    .help = "Where counters live: memory (this process), "
-		    "redis://[[user]:pass@]host[:port][/db], "
-		    "redis+unix://[[user]:pass@]/path[?db=N] or "
-		    "redis+sentinel://[[user]:pass@]host[:port],.../NAME[?db=N]; "
-		    "rediss in the place of redis: over TLS." },
+	    .help =
+		"Where counters live: memory (this process), "
+		"redis://[[user]:pass@]host[:port][/db], "
+		"redis+unix://[[user]:pass@]/path[?db=N], "
+		"redis+sentinel://[[user]:pass@]host[:port],.../NAME[?db=N] or "
+		"redis+cluster://[[user]:pass@]host[:port],...; rediss in the place "
+		"of redis: over TLS." },
 	{ .name = "store-tls-ca",
 	    .type = CONFIG_STRING,
 	    .where = CONFIG_EVERYWHERE,

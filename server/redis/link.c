@@ -147,7 +147,9 @@ tell_trouble(struct link *link, enum store_fault fault, const char *why)
 	if (same)
 		return;
 	link->told = true;
-	if (fault == FAULT_CONFIG || fault == FAULT_TLS)
+	if (link->options.asks_only)
+		log_debug("redis", "%s: %s", link->shown, why);
+	else if (fault == FAULT_CONFIG || fault == FAULT_TLS)
 		log_error("redis", "%s: %s", link->shown, why);
 	else
 		log_warn(
@@ -244,17 +246,47 @@ version_is_old(struct slice version)
 }
 
 static void
+become_ready(struct link *link)
+{
+	loop_timer_cancel(link->timer);
+	link->pause_us = PAUSE_FIRST_US;
+	link->fault = FAULT_NONE;
+	link->told = false;
+	if (!link->options.asks_only)
+		log_info("redis", "connected to %s", link->shown);
+	set_state(link, LINK_READY);
+	if (link->options.ops->on_ready)
+		link->options.ops->on_ready(link->options.arg);
+}
+
+/* A node of a Cluster refuses most keys, which belong to others. */
+static bool
+check_mode(struct link *link, struct slice info)
+{
+	if (link->options.url->kind != REDIS_ONE ||
+	    !slice_eq_str(info_value(info, "redis_mode"), "cluster"))
+		return true;
+	link_drop(link, FAULT_CONFIG,
+	    "this is a node of a Redis Cluster: its URL is redis+cluster://HOST:PORT");
+	return false;
+}
+
+static void
 on_info_server(void *arg, const struct reply *reply)
 {
 	struct link *link = arg;
 	struct slice version;
 	char why[128];
 
-	if (greeting_failed(link, reply, "INFO was refused"))
+	if (greeting_failed(link, reply, "INFO was refused") ||
+	    !check_mode(link, reply_text(reply, 0)))
 		return;
 	version = info_value(reply_text(reply, 0), "redis_version");
-	if (!version_is_old(version))
+	if (!version_is_old(version)) {
+		if (link->options.asks_only)
+			become_ready(link);
 		return;
+	}
 	snprintf(why, sizeof(why),
 	    "this is version %.*s; ration needs Redis %d.%d or "
 	    "newer, or Valkey",
@@ -332,14 +364,7 @@ on_take_loaded(void *arg, const struct reply *reply)
 
 	if (!keep_sha(link, reply, link->take_sha) || link->state == LINK_READY)
 		return;
-	loop_timer_cancel(link->timer);
-	link->pause_us = PAUSE_FIRST_US;
-	link->fault = FAULT_NONE;
-	link->told = false;
-	log_info("redis", "connected to %s", link->shown);
-	set_state(link, LINK_READY);
-	if (link->options.ops->on_ready)
-		link->options.ops->on_ready(link->options.arg);
+	become_ready(link);
 }
 
 void
@@ -419,7 +444,7 @@ on_open(void *arg)
 	set_state(link, LINK_GREETING);
 	/* On ERR_NOMEM the link was dropped, and the next attempt follows. */
 	if (send_auth(link) < 0 || send_select(link) < 0 ||
-	    send_info(link, "server", on_info_server) < 0 ||
+	    send_info(link, "server", on_info_server) < 0 || link->options.asks_only ||
 	    send_info(link, "replication", on_info_replication) < 0 ||
 	    send_info(link, "memory", on_info_memory) < 0 ||
 	    send_script(link, lua_settle, on_settle_loaded) < 0 ||
@@ -494,7 +519,8 @@ connect_now(struct link *link)
 	};
 	struct errinfo ei = { 0 };
 
-	metric_add(link->options.cells, METRIC_STORE_RECONNECTS, 1);
+	if (!link->options.asks_only)
+		metric_add(link->options.cells, METRIC_STORE_RECONNECTS, 1);
 	set_state(link, LINK_CONNECTING);
 	link->heard = false;
 	loop_timer_set(link->timer, CONNECT_TIMEOUT_US);

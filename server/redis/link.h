@@ -47,6 +47,9 @@ struct link_options {
 	const struct link_ops *ops;
 	void *arg;
 	struct metric_cells *cells;
+	bool
+	    asks_only; /* takes no charges: neither its role nor the scripts matter, and
+	                   its owner tells people what is wrong */
 };
 
 /* `reply` is a view, valid during the call; NULL: lost, its fate is unknown. */

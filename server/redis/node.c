@@ -570,7 +570,7 @@ hand_astray(struct node *node, struct take *takes)
 		struct take *take = takes;
 
 		takes = take->next;
-		store_fail(node->shared->store, take, FAULT_CLUSTER, NULL);
+		store_fail(node->shared->store, take, FAULT_MOVED, NULL);
 	}
 }
 

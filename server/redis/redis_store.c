@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "redis/cluster_store.h"
 #include "redis/node.h"
 #include "redis/sentinels.h"
 
@@ -163,8 +164,11 @@ struct store *
 redis_store_new(struct loop *loop, const struct redis_store_options *options,
     struct metric_cells *cells)
 {
-	struct redis_store *rs = calloc(1, sizeof(*rs));
+	struct redis_store *rs;
 
+	if (options->url.kind == REDIS_CLUSTER)
+		return cluster_store_new(loop, options, cells);
+	rs = calloc(1, sizeof(*rs));
 	if (!rs)
 		return NULL;
 	rs->store.ops = &redis_ops;

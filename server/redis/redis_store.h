@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The store contract over Redis (from 6.2) or Valkey: one server, or the one that
- * Sentinels call the master.
+ * The store contract over Redis (from 6.2) or Valkey: one server, the one that
+ * Sentinels call the master, or a Cluster (redis/cluster_store).
  */
 #ifndef REDIS_REDIS_STORE_H
 #define REDIS_REDIS_STORE_H

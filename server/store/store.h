@@ -139,7 +139,6 @@ struct take {
 	unsigned run;   /* of its batch */
 	unsigned asked; /* how often it had to be asked again */
 	unsigned moves; /* how often a Cluster sent it elsewhere */
-	int64_t due_us; /* when it is sent there */
 	unsigned n_twins;
 	struct take *twins, *last_twin; /* takes that ask for the same, told with it */
 	struct take *leader;            /* the one that it is told with */
@@ -176,6 +175,7 @@ struct settle {
 
 	/* the store's own while it is under way */
 	void *owner;
+	unsigned moves; /* how often a Cluster sent it elsewhere */
 };
 
 #define RESET_KEYS_MAX 1000
@@ -195,6 +195,7 @@ struct reset {
 
 	/* the store's own while it is under way */
 	void *owner;
+	unsigned moves; /* how often a Cluster sent it elsewhere */
 };
 
 struct store;

@@ -4,6 +4,7 @@ import types
 
 import pytest
 
+import cluster
 import harness
 from fault_proxy import FaultProxy
 
@@ -30,6 +31,19 @@ def redis_factory():
     yield start
     for server in started:
         server.discard()
+
+
+@pytest.fixture
+def cluster_factory():
+    """Makes Redis Clusters: cluster_factory(masters, replicas) -> cluster.Cluster."""
+    started = []
+
+    def start(*args, **kw):
+        started.append(cluster.Cluster(*args, **kw))
+        return started[-1]
+    yield start
+    for one in started:
+        one.discard()
 
 
 @pytest.fixture
@@ -77,7 +91,7 @@ def daemons(request):
 
 
 @pytest.fixture
-def rationd(request, redis_factory, proxy_factory):
+def rationd(request, redis_factory, cluster_factory, proxy_factory):
     """Starts daemons: rationd(policies, store=..., flags=[...]) -> harness.Rationd.
 
     Those still running at the end are stopped, which has to go well: exit code 0, no

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: ISC */
+/* A store over a Cluster from within. */
+#ifndef REDIS_CLUSTER_INNER_H
+#define REDIS_CLUSTER_INNER_H
+
+#include "redis/members.h"
+#include "redis/node.h"
+#include "redis/redis_store.h"
+#include "redis/scout.h"
+
+struct cluster;
+
+/* What waits to be asked for again. */
+enum parked_kind { PARKED_TAKE, PARKED_SETTLE, PARKED_RESET, PARKED_ERRAND };
+
+struct parked {
+	enum parked_kind kind;
+	void *what;
+	int64_t due_us;
+};
+
+/* A command for one slot that is to be carried out in the end, whoever waits. */
+struct errand {
+	struct cluster *cluster;
+	unsigned slot;
+	unsigned moves;
+	int64_t give_up_us;
+	struct buf command;
+};
+
+struct cluster {
+	struct store store;
+	struct redis_url url;
+	struct node_shared shared;
+	struct members members;
+	struct scout *scout;
+	struct parked *parked;
+	size_t n_parked, parked_cap;
+	struct loop_timer *timer; /* the first that is due */
+	int64_t timer_us;         /* when it fires; INT64_MAX: not armed */
+	size_t n_errands;
+	bool closing;
+	enum store_fault fault; /* why the slots are not known */
+	char why[TAKE_DETAIL_MAX];
+};
+
+/* Asks for it at the node that serves the slot. */
+void cluster_send_take(struct cluster *cluster, struct take *take);
+void cluster_send_settle(struct cluster *cluster, struct settle *settle);
+void cluster_send_reset(struct cluster *cluster, struct reset *reset);
+
+/* Asks for it once more, after a pause that grows with `moves`, or when its deadline
+ * has come: then it fails. False: out of memory. */
+bool cluster_park(struct cluster *cluster, enum parked_kind kind, void *what,
+    unsigned moves, int64_t deadline_us) MUST_CHECK;
+
+/* Where a redirected command goes, and by which lane; what it says of the slot is
+ * remembered. NULL: after a pause to whoever serves the slot then. */
+struct member *cluster_follow(struct cluster *cluster, const struct redirect *where,
+    unsigned slot, unsigned moves, uint32_t *lane) MUST_CHECK;
+
+/* --- errands: redis/errand.c --- */
+
+/* Copies the command. */
+void errand_start(struct cluster *cluster, unsigned slot, struct slice command);
+void errand_send(struct errand *errand);
+void errand_free(struct errand *errand);
+
+/* --- resets of keys in many slots: redis/cluster_reset.c --- */
+
+/* Each slot's keys, or with `alone` each key, are a reset of its own. */
+void cluster_split_reset(struct cluster *cluster, struct reset *reset, bool alone);
+
+#endif

@@ -1,0 +1,606 @@
+/* SPDX-License-Identifier: ISC */
+#include "redis/cluster_store.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/hash.h"
+#include "base/log.h"
+#include "redis/cluster_inner.h"
+
+/* The pause before something is asked for again, which doubles. */
+#define PAUSE_FIRST_US INT64_C(2000)
+#define PAUSE_DOUBLINGS 4
+/* So often it follows a redirection at once. */
+#define MOVES_AT_ONCE 4
+/* A node that was never up is waited for so long. */
+#define NEW_NODE_US INT64_C(1000000)
+
+static struct cluster *
+self(struct store *store)
+{
+	return (struct cluster *)store;
+}
+
+/* --- waiting -------------------------------------------------------------------- */
+
+static void
+arm(struct cluster *cluster, int64_t at_us)
+{
+	int64_t delay;
+
+	if (at_us >= cluster->timer_us)
+		return;
+	cluster->timer_us = at_us;
+	delay = at_us - clock_mono_us();
+	loop_timer_set(cluster->timer, delay > 0 ? delay : 0);
+}
+
+static bool
+parked_push(struct cluster *cluster, const struct parked *parked)
+{
+	if (cluster->n_parked == cluster->parked_cap) {
+		size_t cap = cluster->parked_cap ? cluster->parked_cap * 2 : 64;
+		struct parked *grown = realloc(cluster->parked, cap * sizeof(*grown));
+
+		if (!grown)
+			return false;
+		cluster->parked = grown;
+		cluster->parked_cap = cap;
+	}
+	cluster->parked[cluster->n_parked++] = *parked;
+	return true;
+}
+
+static int64_t
+pause_us(unsigned moves)
+{
+	int64_t pause = PAUSE_FIRST_US
+	    << (moves < PAUSE_DOUBLINGS ? moves : PAUSE_DOUBLINGS);
+
+	return pause / 2 + hash_random((uint32_t)(pause / 2 + 1));
+}
+
+bool
+cluster_park(struct cluster *cluster, enum parked_kind kind, void *what, unsigned moves,
+    int64_t deadline_us)
+{
+	struct parked parked = { kind, what, clock_mono_us() + pause_us(moves) };
+
+	if (parked.due_us > deadline_us)
+		parked.due_us = deadline_us;
+	if (cluster->closing || !parked_push(cluster, &parked))
+		return false;
+	arm(cluster, parked.due_us);
+	return true;
+}
+
+static const char moving_text[] = "the key's slot is on its way to another node";
+
+static void
+wake_take(struct cluster *cluster, struct take *take, int64_t now_us)
+{
+	cluster->shared.waiting--;
+	if (take->deadline_us > now_us && !cluster->closing)
+		cluster_send_take(cluster, take);
+	else
+		store_fail(&cluster->store, take, FAULT_TRYAGAIN, moving_text);
+}
+
+static void
+wake(struct cluster *cluster, const struct parked *parked, int64_t now_us)
+{
+	struct settle *settle = parked->what;
+	struct reset *reset = parked->what;
+
+	switch (parked->kind) {
+	case PARKED_TAKE:
+		wake_take(cluster, parked->what, now_us);
+		break;
+	case PARKED_SETTLE:
+		if (settle->deadline_us > now_us && !cluster->closing)
+			cluster_send_settle(cluster, settle);
+		else
+			store_fail_settle(
+			    &cluster->store, settle, FAULT_TRYAGAIN, moving_text);
+		break;
+	case PARKED_RESET:
+		if (reset->deadline_us > now_us && !cluster->closing)
+			cluster_send_reset(cluster, reset);
+		else
+			store_fail_reset(
+			    &cluster->store, reset, FAULT_TRYAGAIN, moving_text);
+		break;
+	case PARKED_ERRAND:
+		errand_send(parked->what);
+		break;
+	}
+}
+
+/* Wakes all that is due by then. What they lead to may park others. */
+static void
+wake_due(struct cluster *cluster, int64_t now_us)
+{
+	struct parked *parked = cluster->parked;
+	size_t n = cluster->n_parked;
+
+	cluster->parked = NULL;
+	cluster->n_parked = cluster->parked_cap = 0;
+	cluster->timer_us = INT64_MAX;
+	for (size_t i = 0; i < n; i++) {
+		if (parked[i].due_us > now_us && parked_push(cluster, &parked[i]))
+			arm(cluster, parked[i].due_us);
+		else
+			wake(cluster, &parked[i], now_us);
+	}
+	free(parked);
+}
+
+static void
+on_timer(void *arg)
+{
+	wake_due(arg, clock_mono_us());
+}
+
+static void
+park_take(struct cluster *cluster, struct take *take)
+{
+	if (cluster->shared.waiting < cluster->shared.waiting_max &&
+	    cluster_park(cluster, PARKED_TAKE, take, take->moves, take->deadline_us))
+		cluster->shared.waiting++;
+	else
+		store_fail(&cluster->store, take, FAULT_OVERLOAD, NULL);
+}
+
+/* --- who serves what ------------------------------------------------------------ */
+
+static unsigned
+take_slot(const struct take *take)
+{
+	const struct ledger *ledger = take->ledger;
+
+	if (take->n > 0)
+		return slot_of(take->charges[0].key);
+	return slot_of(ledger->id_key.len > 0 ? ledger->id_key : ledger->held_key);
+}
+
+static bool
+in_slot(struct slice key, unsigned slot)
+{
+	return key.len == 0 || slot_of(key) == slot;
+}
+
+static bool
+is_of_one_slot(const struct take *take, unsigned slot)
+{
+	for (size_t i = 1; i < take->n; i++)
+		if (!in_slot(take->charges[i].key, slot))
+			return false;
+	return !take->ledger ||
+	    (in_slot(take->ledger->id_key, slot) &&
+		in_slot(take->ledger->held_key, slot));
+}
+
+/* The node to ask. NULL, with the reason: nobody, or not yet (then *later). */
+static struct member *
+member_for(struct cluster *cluster, unsigned slot, const char **why, bool *later)
+{
+	struct member *member = cluster->members.table[slot];
+
+	*later = false;
+	if (!member) {
+		*why = cluster->members.known ? "no node of the Cluster serves this key"
+					      : cluster->why;
+		return NULL;
+	}
+	if (node_ready(member->node)) {
+		member->was_up = true;
+	} else if (!member->was_up && clock_mono_us() - member->born_us < NEW_NODE_US) {
+		*later = true;
+		return NULL;
+	}
+	return member;
+}
+
+static enum store_fault
+no_member_fault(const struct cluster *cluster)
+{
+	return cluster->members.known ? FAULT_CLUSTER : cluster->fault;
+}
+
+static uint32_t
+lane_of(const struct cluster *cluster, unsigned slot)
+{
+	return slot | (members_is_moving(&cluster->members, slot) ? LANE_ALONE : 0);
+}
+
+void
+cluster_send_take(struct cluster *cluster, struct take *take)
+{
+	unsigned slot = take_slot(take);
+	const char *why;
+	bool later;
+	struct member *member = member_for(cluster, slot, &why, &later);
+
+	if (member)
+		node_take(member->node, take, lane_of(cluster, slot));
+	else if (later && !cluster->closing)
+		park_take(cluster, take);
+	else
+		store_fail(&cluster->store, take, no_member_fault(cluster), why);
+}
+
+void
+cluster_send_settle(struct cluster *cluster, struct settle *settle)
+{
+	const char *why;
+	bool later;
+	struct member *member = member_for(cluster, slot_of(settle->key), &why, &later);
+
+	if (member)
+		node_settle(member->node, settle, 0);
+	else if (!later ||
+	    !cluster_park(
+		cluster, PARKED_SETTLE, settle, settle->moves, settle->deadline_us))
+		store_fail_settle(
+		    &cluster->store, settle, no_member_fault(cluster), why);
+}
+
+void
+cluster_send_reset(struct cluster *cluster, struct reset *reset)
+{
+	const char *why;
+	bool later;
+	struct member *member =
+	    member_for(cluster, slot_of(reset->keys[0]), &why, &later);
+
+	if (member)
+		node_reset(member->node, reset, 0);
+	else if (!later ||
+	    !cluster_park(
+		cluster, PARKED_RESET, reset, reset->moves, reset->deadline_us))
+		store_fail_reset(&cluster->store, reset, no_member_fault(cluster), why);
+}
+
+/* --- redirections --------------------------------------------------------------- */
+
+/* What a node's answer says of a slot. The member that it names, if any. */
+static struct member *
+learn(struct cluster *cluster, const struct redirect *where, unsigned slot)
+{
+	struct member *member = NULL;
+
+	metric_add(cluster->store.cells, METRIC_STORE_REDIRECTS, 1);
+	if (where->kind != REDIRECT_TRYAGAIN)
+		member = members_get(&cluster->members, &where->to);
+	if (where->kind != REDIRECT_MOVED)
+		members_set_moving(&cluster->members, slot, true);
+	else if (member && cluster->members.table[slot] != member)
+		members_set_slot(&cluster->members, slot, member);
+	if (cluster->scout)
+		scout_hurry(cluster->scout);
+	return member;
+}
+
+struct member *
+cluster_follow(struct cluster *cluster, const struct redirect *where, unsigned slot,
+    unsigned moves, uint32_t *lane)
+{
+	struct member *member = learn(cluster, where, slot);
+
+	if (moves > MOVES_AT_ONCE || !member || !node_ready(member->node))
+		return NULL;
+	member->was_up = true;
+	*lane = where->kind == REDIRECT_ASK ? slot | LANE_ASKING | LANE_ALONE
+					    : lane_of(cluster, slot);
+	return member;
+}
+
+/* One key is never half here and half there: alone, the take is answered. */
+static bool
+has_one_key(const struct take *take)
+{
+	return take->n == 1 && !take->ledger;
+}
+
+static void
+redirect_take(struct cluster *cluster, struct take *take, const struct redirect *where)
+{
+	unsigned slot = take_slot(take);
+	uint32_t lane;
+	struct member *member =
+	    cluster_follow(cluster, where, slot, take->moves++, &lane);
+
+	if (member)
+		node_take(member->node, take, lane);
+	else if (where->kind == REDIRECT_TRYAGAIN && has_one_key(take) &&
+	    take->moves <= MOVES_AT_ONCE)
+		cluster_send_take(cluster, take);
+	else
+		park_take(cluster, take);
+}
+
+static void
+redirect_settle(
+    struct cluster *cluster, struct settle *settle, const struct redirect *where)
+{
+	uint32_t lane;
+	struct member *member = cluster_follow(
+	    cluster, where, slot_of(settle->key), settle->moves++, &lane);
+
+	if (member)
+		node_settle(member->node, settle, lane);
+	else if (!cluster_park(cluster, PARKED_SETTLE, settle, settle->moves,
+		     settle->deadline_us))
+		store_fail_settle(&cluster->store, settle, FAULT_OVERLOAD, NULL);
+}
+
+static void
+redirect_reset(
+    struct cluster *cluster, struct reset *reset, const struct redirect *where)
+{
+	uint32_t lane;
+	struct member *member;
+
+	if (where->kind != REDIRECT_MOVED && reset->n > 1) {
+		learn(cluster, where, slot_of(reset->keys[0]));
+		cluster_split_reset(cluster, reset, true);
+		return;
+	}
+	member = cluster_follow(
+	    cluster, where, slot_of(reset->keys[0]), reset->moves++, &lane);
+	if (member)
+		node_reset(member->node, reset, lane);
+	else if (!cluster_park(
+		     cluster, PARKED_RESET, reset, reset->moves, reset->deadline_us))
+		store_fail_reset(&cluster->store, reset, FAULT_OVERLOAD, NULL);
+}
+
+static void
+on_refused(void *arg, const struct refused *refused, const struct redirect *where)
+{
+	struct cluster *cluster = arg;
+	struct take *next;
+
+	for (struct take *take = refused->takes; take; take = next) {
+		next = take->next;
+		redirect_take(cluster, take, where);
+	}
+	if (refused->settle)
+		redirect_settle(cluster, refused->settle, where);
+	if (refused->reset)
+		redirect_reset(cluster, refused->reset, where);
+}
+
+static void
+on_late(void *arg, uint32_t lane, struct slice command)
+{
+	errand_start(arg, lane % SLOTS, command);
+}
+
+/* Something changed. */
+static void
+on_change(void *arg)
+{
+	struct cluster *cluster = arg;
+
+	if (cluster->scout)
+		scout_hurry(cluster->scout);
+}
+
+static const struct node_ops node_events = {
+	.on_down = on_change,
+	.on_missed = on_change,
+	.on_refused = on_refused,
+	.on_late = on_late,
+	.on_cluster_down = on_change,
+};
+
+/* --- the scout ------------------------------------------------------------------ */
+
+/* The nodes that are known, and those that the URL names. */
+static const struct address *
+scout_address(void *arg, unsigned turn)
+{
+	const struct cluster *cluster = arg;
+	size_t at = turn % (cluster->members.n + cluster->url.n_hosts);
+
+	return at < cluster->members.n ? node_address(cluster->members.at[at]->node)
+				       : &cluster->url.hosts[at - cluster->members.n];
+}
+
+static void
+scout_trouble(void *arg, enum store_fault fault, const char *why)
+{
+	struct cluster *cluster = arg;
+	bool same = cluster->fault == fault && strcmp(cluster->why, why) == 0;
+
+	cluster->fault = fault;
+	snprintf(cluster->why, sizeof(cluster->why), "%s", why);
+	if (same || (cluster->members.known && fault != FAULT_CONFIG))
+		return;
+	if (fault == FAULT_CONFIG)
+		log_error("redis", "%s: %s", cluster->url.shown, why);
+	else
+		log_warn("redis", "%s: %s; trying again until a node answers",
+		    cluster->url.shown, why);
+}
+
+static void
+scout_error(struct cluster *cluster, struct slice text)
+{
+	char why[TAKE_DETAIL_MAX];
+
+	if (text.len > 0 && memmem(text.ptr, text.len, "cluster support disabled", 24))
+		scout_trouble(cluster, FAULT_CONFIG,
+		    "this Redis is no node of a Cluster: its URL is redis://HOST:PORT");
+	else {
+		snprintf(why, sizeof(why), "CLUSTER SLOTS: %.*s", SLICE_ARG(text));
+		scout_trouble(cluster, FAULT_CONFIG, why);
+	}
+}
+
+static bool
+scout_answer(void *arg, const struct reply *reply, const struct address *asked)
+{
+	struct cluster *cluster = arg;
+	bool was_known = cluster->members.known;
+	size_t down;
+
+	if (reply->kind == REPLY_ERROR) {
+		scout_error(cluster, reply_text(reply, 0));
+		return false;
+	}
+	if (!members_read(&cluster->members, reply, asked)) {
+		scout_trouble(cluster, FAULT_CLUSTER,
+		    "the node asked knows of no slots that are served");
+		return false;
+	}
+	if (!was_known)
+		log_info("redis", "%s: a Cluster of %zu masters", cluster->url.shown,
+		    members_count(&cluster->members, &down));
+	cluster->fault = FAULT_DISCONNECTED;
+	cluster->why[0] = '\0';
+	if (members_count(&cluster->members, &down) > 0 && down > 0)
+		scout_hurry(cluster->scout);
+	return true;
+}
+
+static const struct scout_ops scout_events = { scout_address, scout_answer,
+	scout_trouble };
+
+/* --- the contract --------------------------------------------------------------- */
+
+static void
+cluster_take(struct store *store, struct take *take)
+{
+	struct cluster *cluster = self(store);
+
+	take->moves = 0;
+	if (is_of_one_slot(take, take_slot(take)))
+		cluster_send_take(cluster, take);
+	else
+		store_fail(store, take, FAULT_CONFIG,
+		    "the limits' scopes are in different slots of the Cluster");
+}
+
+static void
+cluster_settle(struct store *store, struct settle *settle)
+{
+	settle->moves = 0;
+	cluster_send_settle(self(store), settle);
+}
+
+static void
+cluster_reset(struct store *store, struct reset *reset)
+{
+	reset->moves = 0;
+	cluster_split_reset(self(store), reset, false);
+}
+
+static void
+cluster_flush(struct store *store)
+{
+	struct members *members = &self(store)->members;
+
+	for (size_t i = 0; i < members->n; i++)
+		node_flush(members->at[i]->node);
+}
+
+/* With one node there are checks that it can answer. */
+static bool
+cluster_ready(struct store *store, struct errinfo *why)
+{
+	const struct cluster *cluster = self(store);
+	size_t down;
+	size_t n = members_count(&cluster->members, &down);
+
+	if (n > down)
+		return true;
+	if (n == 0)
+		err_set(why, ERR_UNAVAILABLE, "the Cluster's slots are not known: %s",
+		    cluster->why);
+	else
+		err_set(why, ERR_UNAVAILABLE,
+		    "none of the Cluster's %zu masters can be reached", n);
+	return false;
+}
+
+static void
+cluster_close(struct store *store)
+{
+	struct cluster *cluster = self(store);
+
+	cluster->closing = true;
+	scout_free(cluster->scout);
+	cluster->scout = NULL;
+	members_fini(&cluster->members);
+	while (cluster->n_parked > 0)
+		wake_due(cluster, INT64_MAX);
+	free(cluster->parked);
+	loop_timer_free(cluster->timer);
+	deny_cache_free(cluster->shared.denials);
+	explicit_bzero(&cluster->url, sizeof(cluster->url));
+	free(cluster);
+}
+
+static const struct store_ops cluster_ops = {
+	.name = "redis",
+	.take = cluster_take,
+	.settle = cluster_settle,
+	.reset = cluster_reset,
+	.flush = cluster_flush,
+	.ready = cluster_ready,
+	.close = cluster_close,
+};
+
+static bool
+open_parts(struct cluster *cluster, const struct redis_store_options *options)
+{
+	struct node_shared *shared = &cluster->shared;
+
+	if (options->deny_cache_ms > 0) {
+		shared->epoch = options->denials;
+		shared->denials = deny_cache_new(options->deny_cache_ms, shared->epoch);
+		if (!shared->denials)
+			return false;
+	}
+	cluster->timer = loop_timer_new(shared->loop, on_timer, cluster);
+	if (cluster->timer)
+		cluster->scout = scout_new(shared, &scout_events, cluster);
+	return cluster->scout != NULL;
+}
+
+struct store *
+cluster_store_new(struct loop *loop, const struct redis_store_options *options,
+    struct metric_cells *cells)
+{
+	struct cluster *cluster = calloc(1, sizeof(*cluster));
+
+	if (!cluster)
+		return NULL;
+	cluster->store.ops = &cluster_ops;
+	cluster->store.cells = cells;
+	cluster->url = options->url;
+	cluster->timer_us = INT64_MAX;
+	cluster->fault = FAULT_DISCONNECTED;
+	snprintf(cluster->why, sizeof(cluster->why), "no node has answered yet");
+	cluster->shared = (struct node_shared){
+		.loop = loop,
+		.store = &cluster->store,
+		.url = &cluster->url,
+		.tls = options->tls,
+		.waiting_max =
+		    options->waiting_max ? options->waiting_max : REDIS_WAITING_DEFAULT,
+	};
+	cluster->members.shared = &cluster->shared;
+	cluster->members.ops = &node_events;
+	cluster->members.arg = cluster;
+	if (!open_parts(cluster, options)) {
+		cluster_close(&cluster->store);
+		return NULL;
+	}
+	return &cluster->store;
+}

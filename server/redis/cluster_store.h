@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The store contract over a Redis Cluster. Each take goes to the node that serves its
+ * keys' slot; a node has its own batches (redis/node). What a node refuses unread, since
+ * the slot is elsewhere or on its way, is asked for where it belongs, until the deadline.
+ */
+#ifndef REDIS_CLUSTER_STORE_H
+#define REDIS_CLUSTER_STORE_H
+
+#include "base/attr.h"
+#include "redis/redis_store.h"
+
+/* As redis_store_new(), which calls it for such URLs. */
+struct store *cluster_store_new(struct loop *loop,
+    const struct redis_store_options *options, struct metric_cells *cells) MUST_CHECK;
+
+#endif
