@@ -106,7 +106,7 @@ const struct config_key config_keys[] = {
 	    .help = "Where counters live: memory (this process), "
 		    "redis://[[user]:pass@]host[:port][/db], "
 		    "redis+unix://[[user]:pass@]/path[?db=N] or "
-		    "redis+sentinel://[[user]:pass@]host[:port],.../NAME[?db=N]; "
+		    "redis+sentinel://[...@]host[:port],.../NAME[?db=N]; "
 		    "rediss in the place of redis: over TLS." },
 	{ .name = "store-tls-ca",
 	    .type = CONFIG_STRING,
