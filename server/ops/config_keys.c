@@ -99,13 +99,12 @@ const struct config_key config_keys[] = {
 	    .def = "memory",
 	    .metavar = "URL",
 	    .check = check_store,
-	    .help =
-		"Where counters live: memory (this process), "
-		"redis://[[user]:pass@]host[:port][/db], "
-		"redis+unix://[[user]:pass@]/path[?db=N], "
-		"redis+sentinel://[[user]:pass@]host[:port],.../NAME[?db=N] or "
-		"redis+cluster://[[user]:pass@]host[:port],...; rediss in the place "
-		"of redis: over TLS." },
+	    .help = "Where counters live: memory (this process), "
+		    "redis://[[user]:pass@]host[:port][/db], "
+		    "redis+unix://[[user]:pass@]/path[?db=N], "
+		    "redis+sentinel://[...@]host[:port],.../NAME[?db=N] or "
+		    "redis+cluster://[...@]host[:port],...; "
+		    "rediss in the place of redis: over TLS." },
 	{ .name = "store-tls-ca",
 	    .type = CONFIG_STRING,
 	    .where = CONFIG_EVERYWHERE,
