@@ -9,6 +9,7 @@ import pytest
 from harness import (is_sanitized, limit, patience, policy, run_ration, run_rationd,
                      wait_for)
 from load import counter_key, read_answers, slack_ms, words
+from pacer import Pacer
 
 # Turns so seldom that no test meets the turn of it.
 SPAN = "3650d"
@@ -413,6 +414,51 @@ def test_in_time_while_frozen(redis_server, rationd, tool, verdict):
     if not is_sanitized():
         assert daemon.rss - before < 4 << 20
     redis_server.resume()
+
+
+def test_thousands_while_frozen(redis_server, rationd):
+    """Nobody waits longer than the deadline, memory stays, each late charge stands or is
+    given back as its caller was told, and service is back within a second."""
+    tools = {"shut": {}, "open": {"on_store_failure": "allow"},
+             "share": {"on_store_failure": "local"}}
+    document = policy(**{tool: {"limits": [limit(tool, SPAN, 10**9, **more)]}
+                         for tool, more in tools.items()})
+    daemon = rationd(document, store=redis_server.url, flags=["--deadline-ms", 50])
+    client = redis_server.client()
+    rate = 1000 if is_sanitized() else 5000
+    with Pacer([daemon], [(tool, "g") for tool in tools], rate=rate) as load:
+        load.wait_for_one("allow", 0)
+        wait_for(lambda: len(load.samples) > rate, 10, "a second of load")
+        before = daemon.rss
+        for _ in range(2):
+            redis_server.pause()
+            frozen = time.monotonic()
+            wait_for(lambda: time.monotonic() > frozen + 1, 5, "a second of frost")
+            redis_server.resume()
+            thawed = time.monotonic()
+            load.wait_for_recovery(thawed)
+            assert load.recovery_ms(thawed) < 1000 + slack_ms()
+        grown = daemon.rss - before
+    print(load.story(), f"grown by {grown >> 10} KiB")
+    load.assert_all_answered()
+    load.assert_in_time(50)
+    kinds = {tool: {s.kind for s in load.samples if s.tool == tool} for tool in tools}
+    assert kinds == {"shut": {"allow", "store"}, "open": {"allow", "open"},
+                     "share": {"allow", "open"}}
+    if not is_sanitized():
+        assert grown < 8 << 20
+    late, stood = daemon.metric("ration_store_late_total"), daemon.metric(STOOD)
+    wait_for(lambda: daemon.metric(GIVEN_BACK) == late - stood, 5, "late charges")
+    assert 0 < stood < late
+    used = {tool: int(client.get(counter_key(tool, SPAN_KEY, grant="g"))) for tool in tools}
+    allowed = {tool: load.count("allow", tool) for tool in tools}
+    assert used["shut"] == allowed["shut"]
+    assert used["open"] + used["share"] == allowed["open"] + allowed["share"] + stood
+    shared = load.count("open", "share")
+    assert degraded(daemon, "local_allow") == shared
+    assert degraded(daemon, "allow") == load.count("open", "open")
+    assert degraded(daemon, "deny") == load.count("store", "shut")
+    assert daemon.check("share", "g")[1]["degraded"] is False
 
 
 # --- readiness ------------------------------------------------------------------------
