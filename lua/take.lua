@@ -23,14 +23,15 @@
 --   'ledger', how long the record of a request id lives in ms (0: these checks have no
 --     id), how long a reservation may be settled in ms (0: these checks make none), a 1
 --     or 0 for each limit as one text, whether the cost of a commit takes its cost's
---     place ('-' without limits);
+--     place ('-' without limits), and behind a space, if anything, what stands at the end
+--     of the reservation's record;
 --   then as above, from the checks in the run on, which may be 0 limits per check;
 --   then for each check: the print of what its id stands for, and its holder, if any.
 -- In KEYS stand in front of each check's counters: its id's record, its reservation's,
 -- if any. What was admitted leaves these records, in the same step as its charges:
 --   of the id           PRINT 0 TIME HOLDER NUMBERS...
 --     the 0 counts the retries that were given the answer; '-' for no holder
---   of the reservation  h (KEY COST CORRECTS WORD A B)...
+--   of the reservation  h (KEY COST CORRECTS WORD A B)... (+ PART)...
 --     for each counter that was charged, or could have been; COST is what was charged.
 --     WORD A B: fixed, the window's end and its length in ms; sliding, the end of the
 --     window and of the next in ms; bucket, when it would be full again, had nothing

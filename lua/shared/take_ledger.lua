@@ -91,6 +91,7 @@ local function new_ledger()
 					l.algorithm.word, marks[l.algorithm.word](l))
 			end
 		end
+		words[#words + 1] = check.parts
 		set_for(check.held_key, table.concat(words, ' '), check.ttl)
 	end
 
@@ -146,6 +147,7 @@ local function new_ledger()
 		end
 		local width = 1 + general.prepare(limits)
 		check.looks = checks < 0
+		check.parts = check.corrects:match(' (.+)$')
 		for _ = 1, math.abs(checks) do
 			if check.dedup ~= '0' then
 				check.id_key, check.print = keys[key], args[at]

@@ -130,6 +130,7 @@ check_ledger_open(struct check *check, const struct check_request *request)
 
 	buf_clear(&cl->text);
 	cl->ledger.replayed = false;
+	cl->ledger.parts.len = 0;
 	cl->ledger.replayed_holder[0] = '\0';
 	cl->asked_as = first_guess(check);
 	cl->asked_twice = false;
@@ -167,7 +168,7 @@ check_ledger_taken(struct check *check)
 
 	if (check->take.status != TAKE_ADMITTED)
 		return;
-	if (cl->ledger.replayed)
+	if (cl->ledger.replayed || cl->ledger.replayed_holder[0])
 		holder = cl->ledger.replayed_holder;
 	if (strlen(holder) != LEDGER_HOLDER_LEN)
 		return;

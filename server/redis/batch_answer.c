@@ -42,6 +42,7 @@ read_numbers(struct take *take, const struct reply_value *v)
 			take->refused = j;
 		}
 		v += form_numbers(c->limit, c->shadow);
+		c->held = c->shadow ? v[-1].number : 0;
 	}
 }
 

@@ -8,7 +8,7 @@
 #include "base/clock.h"
 #include "base/hash.h"
 #include "base/log.h"
-#include "redis/cluster_inner.h"
+#include "redis/span.h"
 
 /* The pause before something is asked for again, which doubles. */
 #define PAUSE_FIRST_US INT64_C(2000)
@@ -164,23 +164,6 @@ take_slot(const struct take *take)
 	if (take->n > 0)
 		return slot_of(take->charges[0].key);
 	return slot_of(ledger->id_key.len > 0 ? ledger->id_key : ledger->held_key);
-}
-
-static bool
-in_slot(struct slice key, unsigned slot)
-{
-	return key.len == 0 || slot_of(key) == slot;
-}
-
-static bool
-is_of_one_slot(const struct take *take, unsigned slot)
-{
-	for (size_t i = 1; i < take->n; i++)
-		if (!in_slot(take->charges[i].key, slot))
-			return false;
-	return !take->ledger ||
-	    (in_slot(take->ledger->id_key, slot) &&
-		in_slot(take->ledger->held_key, slot));
 }
 
 /* The node to ask. NULL, with the reason: nobody, or not yet (then *later). */
@@ -380,6 +363,12 @@ on_late(void *arg, uint32_t lane, struct slice command)
 	errand_start(arg, lane % SLOTS, command);
 }
 
+static void
+on_parts(void *arg, struct settle *settle, const struct record *record)
+{
+	span_settle(arg, settle, record);
+}
+
 /* Something changed. */
 static void
 on_change(void *arg)
@@ -395,6 +384,7 @@ static const struct node_ops node_events = {
 	.on_missed = on_change,
 	.on_refused = on_refused,
 	.on_late = on_late,
+	.on_parts = on_parts,
 	.on_cluster_down = on_change,
 };
 
@@ -479,17 +469,17 @@ cluster_take(struct store *store, struct take *take)
 	struct cluster *cluster = self(store);
 
 	take->moves = 0;
-	if (is_of_one_slot(take, take_slot(take)))
+	if (LIKELY(span_slot(take) >= 0))
 		cluster_send_take(cluster, take);
 	else
-		store_fail(store, take, FAULT_CONFIG,
-		    "the limits' scopes are in different slots of the Cluster");
+		span_take(cluster, take);
 }
 
 static void
 cluster_settle(struct store *store, struct settle *settle)
 {
 	settle->moves = 0;
+	settle->parts_done = false;
 	cluster_send_settle(self(store), settle);
 }
 

@@ -26,6 +26,14 @@ form_add_bulk(struct buf *out, struct slice value)
 }
 
 void
+form_add_start(struct buf *out, size_t len)
+{
+	buf_add_char(out, '$');
+	buf_add_int(out, (int64_t)len);
+	buf_add(out, "\r\n", 2);
+}
+
+void
 form_add_number(struct buf *out, int64_t value)
 {
 	char text[NUM_TEXT_MAX];

@@ -12,6 +12,8 @@
 
 /* Words of a command. */
 void form_add_bulk(struct buf *out, struct slice value);
+/* The head of a word whose bytes, and a line's end, the caller appends. */
+void form_add_start(struct buf *out, size_t len);
 void form_add_number(struct buf *out, int64_t value);
 
 /* What lua/take.lua expects of an algorithm. */

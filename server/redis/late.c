@@ -162,17 +162,21 @@ window_args(struct buf *out, const struct late_charge *c, int64_t now_us)
 	form_add_number(out, slides ? bounds_ms[2] : bounds_ms[1] - bounds_ms[0]);
 }
 
-/* `held` is how much was charged, `used` and `before` what the script answered. */
+/* How much was charged, and what the script answered. */
+struct late_count {
+	int64_t held, used, before;
+};
+
 static void
-give_back_args(struct buf *out, const struct late_charge *c, int64_t held, int64_t used,
-    int64_t before, int64_t now_us)
+give_back_args(struct buf *out, const struct late_charge *c,
+    const struct late_count *count, int64_t now_us)
 {
 	const struct limit *l = &c->limit;
 
-	form_add_number(out, held);
+	form_add_number(out, count->held);
 	form_add_bulk(out, slice_str(record_words[l->algorithm]));
 	if (l->algorithm == ALGORITHM_TOKEN_BUCKET) {
-		form_add_number(out, now_us + used + before);
+		form_add_number(out, now_us + count->used + count->before);
 		form_add_number(out, l->interval_us);
 	} else if (l->algorithm == ALGORITHM_CONCURRENCY) {
 		form_add_number(out, 0);
@@ -204,26 +208,36 @@ held_of(const struct late_charge *c, const struct reply_value *v)
 	return c->limit.algorithm == ALGORITHM_CONCURRENCY ? 1 : c->cost;
 }
 
+static void
+read_counts(const struct late *late, const struct reply_value *v, int64_t later,
+    struct late_count *counts)
+{
+	for (size_t j = 0; j < late->n; j++) {
+		const struct late_charge *c = &late->charges[j];
+
+		/* Of a shadow limit it says too whether there was room. */
+		counts[j].used = v->number < 0 ? -1 - v->number : v->number;
+		counts[j].used -= later * form_step(&c->limit, c->cost);
+		counts[j].before = form_of(&c->limit)->n_numbers > 1 ? v[1].number : 0;
+		counts[j].held = held_of(c, v);
+		v += form_numbers(&c->limit, c->shadow);
+	}
+}
+
 static size_t
-add_charges(struct give_back *gb, const struct late *late, const struct reply_value *v,
-    int64_t later, int64_t now_us, struct buf *args)
+add_charges(struct give_back *gb, const struct late *late,
+    const struct late_count *counts, int64_t now_us, struct buf *args)
 {
 	size_t n = 0;
 
 	for (size_t j = 0; j < late->n; j++) {
 		const struct late_charge *c = &late->charges[j];
-		/* Of a shadow limit it says too whether there was room. */
-		int64_t used = v->number < 0 ? -1 - v->number : v->number;
-		int64_t before = form_of(&c->limit)->n_numbers > 1 ? v[1].number : 0;
-		int64_t held = held_of(c, v);
 
-		used -= later * form_step(&c->limit, c->cost);
-		v += form_numbers(&c->limit, c->shadow);
-		if (held == 0)
+		if (counts[j].held == 0)
 			continue;
 		form_add_bulk(
 		    &gb->keys, slice_make(late->keys + c->key_at, c->key_len));
-		give_back_args(args, c, held, used, before, now_us);
+		give_back_args(args, c, &counts[j], now_us);
 		n++;
 	}
 	return n;
@@ -274,10 +288,9 @@ read_told(const struct late *late, const struct reply *reply, size_t at,
 	    told->holder.len <= late->held_key.len;
 }
 
-/* `v` begins with the numbers; the last of `later` + 1 of the same left them. */
 static void
-add_check(struct give_back *gb, const struct late *late, const struct reply_value *v,
-    int64_t later, const struct ledger_replay *told)
+add_check(struct give_back *gb, const struct late *late,
+    const struct late_count *counts, const struct ledger_replay *told)
 {
 	struct buf charges = { 0 };
 	size_t n;
@@ -286,7 +299,7 @@ add_check(struct give_back *gb, const struct late *late, const struct reply_valu
 		form_add_bulk(&gb->keys, late->id_key);
 	if (late->held_key.len > 0)
 		add_held_key(gb, late, told);
-	n = add_charges(gb, late, v, later, told->now_us, &charges);
+	n = add_charges(gb, late, counts, told->now_us, &charges);
 	form_add_number(&gb->args, (int64_t)n);
 	add_id_start(&gb->args, late, told);
 	form_add_bulk(&gb->args, told->holder);
@@ -311,11 +324,13 @@ late_give_back(
     struct give_back *gb, const struct late *late, const struct reply *reply, size_t at)
 {
 	const struct reply_value *v = &reply->values[at + late->has_ledger];
+	struct late_count counts[TAKE_CHARGES_MAX];
 	struct ledger_replay told;
 
 	if (!read_told(late, reply, at, &told) || !was_admitted(late, v))
 		return false;
-	add_check(gb, late, v, 0, &told);
+	read_counts(late, v, 0, counts);
+	add_check(gb, late, counts, &told);
 	return true;
 }
 
@@ -323,9 +338,37 @@ void
 late_give_back_twin(struct give_back *gb, const struct late *late,
     const struct reply_value *v, int64_t later, int64_t now_us)
 {
+	struct late_count counts[TAKE_CHARGES_MAX];
 	struct ledger_replay told = { .now_us = now_us };
 
-	add_check(gb, late, v, later, &told);
+	read_counts(late, v, later, counts);
+	add_check(gb, late, counts, &told);
+}
+
+bool
+late_take_back(struct give_back *gb, const struct take *take)
+{
+	struct late *late = late_new(take, take->now_us);
+	struct late_count counts[TAKE_CHARGES_MAX];
+	struct ledger_replay told = { .now_us = take->now_us };
+
+	if (!late)
+		return false;
+	for (size_t j = 0; j < take->n; j++) {
+		const struct charge *c = &take->charges[j];
+		bool slot = c->limit->algorithm == ALGORITHM_CONCURRENCY;
+
+		counts[j] = (struct late_count){ c->shadow ? c->held
+			    : slot                         ? 1
+							   : c->cost,
+			c->count.used, c->count.before };
+	}
+	told.holder = late->holder;
+	if (take->ledger && take->ledger->replayed)
+		told.holder = slice_str(take->ledger->replayed_holder);
+	add_check(gb, late, counts, &told);
+	free(late);
+	return true;
 }
 
 void

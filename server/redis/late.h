@@ -55,6 +55,10 @@ bool late_give_back(struct give_back *gb, const struct late *late,
 void late_give_back_twin(struct give_back *gb, const struct late *late,
     const struct reply_value *v, int64_t later, int64_t now_us);
 
+/* Adds a take that was admitted and told so, but that is not to stand: it was a part of one
+ * that was refused. Otherwise as a late one. False: out of memory. */
+bool late_take_back(struct give_back *gb, const struct take *take) MUST_CHECK;
+
 /* Appends the EVAL, if anything was added and there was memory for it, and frees what
  * was gathered. */
 void give_back_format(struct give_back *gb, struct buf *out);

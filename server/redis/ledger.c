@@ -28,7 +28,7 @@ ledger_alike(const struct take *a, const struct take *b)
 		return l == m;
 	if (has_id(l) != has_id(m) || is_held(l) != is_held(m) ||
 	    (has_id(l) && l->dedup_ms != m->dedup_ms) ||
-	    (is_held(l) && l->ttl_ms != m->ttl_ms))
+	    (is_held(l) && l->ttl_ms != m->ttl_ms) || !slice_eq(l->parts, m->parts))
 		return false;
 	for (size_t i = 0; i < a->n; i++)
 		if (a->charges[i].corrects != b->charges[i].corrects)
@@ -53,8 +53,11 @@ ledger_add_front(struct buf *out, const struct take *take)
 	form_add_bulk(out, slice_str("ledger"));
 	form_add_number(out, has_id(ledger) ? ledger->dedup_ms : 0);
 	form_add_number(out, is_held(ledger) ? ledger->ttl_ms : 0);
-	form_add_bulk(
+	form_add_start(out, (take->n > 0 ? take->n : 1) + ledger->parts.len);
+	buf_add_slice(
 	    out, take->n > 0 ? slice_make(corrects, take->n) : slice_str("-"));
+	buf_add_slice(out, ledger->parts);
+	buf_add(out, "\r\n", 2);
 }
 
 void

@@ -843,6 +843,14 @@ on_trip_refused(
 	return true;
 }
 
+static void
+on_trip_parts(void *arg, struct settle *settle, const struct record *record)
+{
+	struct node *node = arg;
+
+	node->ops->on_parts(node->arg, settle, record);
+}
+
 static struct trips *
 new_trips(struct node *node)
 {
@@ -855,6 +863,7 @@ new_trips(struct node *node)
 		.on_stalled = on_trip_stalled,
 		.on_fault = on_trip_fault,
 		.on_refused = on_trip_refused,
+		.on_parts = node->ops->on_parts ? on_trip_parts : NULL,
 		.arg = node,
 	};
 

@@ -28,6 +28,7 @@
 #include "store/store.h"
 
 struct node;
+struct record;
 
 /* What all nodes of one store share; the store owns it. */
 struct node_shared {
@@ -63,6 +64,8 @@ struct node_ops {
 	/* Gives back what a late check was charged: one command, a view, of which all
 	 * keys are in the lane's slot. NULL: the node sends it itself. */
 	void (*on_late)(void *arg, uint32_t lane, struct slice command);
+	/* A settlement that begins with others, as struct trips_options has it. */
+	void (*on_parts)(void *arg, struct settle *settle, const struct record *record);
 	/* CLUSTERDOWN. NULL: nobody asks. */
 	void (*on_cluster_down)(void *arg);
 };

@@ -322,6 +322,20 @@ add_settle_args(struct buf *out, const struct trip *trip)
 	form_add_number(out, settle->keep_ms);
 }
 
+static bool
+hand_parts(struct trip *trip, const struct record *record)
+{
+	const struct trips_options *options = &trip->trips->options;
+	struct settle *settle = trip->settle;
+
+	if (!options->on_parts || settle->parts_done)
+		return false;
+	trip->settle = NULL;
+	options->on_parts(options->arg, settle, record); /* a view of trip->record */
+	trip_free(trip);
+	return true;
+}
+
 /* `whole`: with the script's text, where Redis does not know it. */
 static void
 call_script(struct trip *trip, bool whole)
@@ -339,6 +353,8 @@ call_script(struct trip *trip, bool whole)
 		    trip, FAULT_WRONGTYPE, "the record of a reservation is none");
 		return;
 	}
+	if (record.n_parts > 0 && hand_parts(trip, &record))
+		return;
 	out = trip_out(trip);
 	buf_printf(out, "*%zu\r\n", 4 + record.n + SETTLE_ARGS);
 	form_add_bulk(out, slice_str(whole ? "EVAL" : "EVALSHA"));

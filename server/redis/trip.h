@@ -20,6 +20,7 @@
 #include "redis/link.h"
 #include "store/store.h"
 
+struct record;
 struct trips;
 
 struct trips_options {
@@ -37,6 +38,9 @@ struct trips_options {
 	 * if anybody still asks, is the owner's again; false: it fails. */
 	bool (*on_refused)(
 	    void *arg, struct settle *settle, struct reset *reset, struct slice text);
+	/* The record names others, which are to be settled before it: the settlement is
+	 * the owner's again, who comes back with parts_done. NULL: they are left out. */
+	void (*on_parts)(void *arg, struct settle *settle, const struct record *record);
 	void *arg;
 };
 

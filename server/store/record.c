@@ -71,12 +71,26 @@ next_charge(struct slice *rest, struct record_charge *out)
 	return out->algorithm != ALGORITHM_TOKEN_BUCKET || out->b > 0;
 }
 
+/* Whether a part comes next, and then its key. */
+static bool
+next_part(struct slice *rest, struct slice *key)
+{
+	struct slice ahead = *rest;
+	struct slice word;
+
+	if (!next_word(&ahead, &word) || !slice_eq_str(word, RECORD_PART) ||
+	    !next_word(&ahead, key))
+		return false;
+	*rest = ahead;
+	return true;
+}
+
 int
 record_parse(struct slice text, struct record *out)
 {
 	struct slice rest = text;
 
-	out->n = 0;
+	out->n = out->n_parts = 0;
 	out->settled = slice_eq_str(text, RECORD_SETTLED);
 	if (out->settled)
 		return 0;
@@ -85,7 +99,12 @@ record_parse(struct slice text, struct record *out)
 	rest.ptr++;
 	rest.len--;
 	while (rest.len > 0) {
-		if (out->n == TAKE_CHARGES_MAX ||
+		if (out->n_parts < TAKE_CHARGES_MAX &&
+		    next_part(&rest, &out->parts[out->n_parts])) {
+			out->n_parts++;
+			continue;
+		}
+		if (out->n == TAKE_CHARGES_MAX || out->n_parts > 0 ||
 		    !next_charge(&rest, &out->charges[out->n]))
 			return ERR_SYNTAX;
 		out->n++;
@@ -111,5 +130,9 @@ record_format(const struct record *record, struct buf *out)
 			buf_add_char(out, ' ');
 			buf_add_int(out, numbers[k]);
 		}
+	}
+	for (size_t i = 0; i < record->n_parts; i++) {
+		buf_add_str(out, " " RECORD_PART " ");
+		buf_add_slice(out, record->parts[i]);
 	}
 }

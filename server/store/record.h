@@ -11,12 +11,14 @@
  *	    told, and the charges are given back.
  *	    HOLDER is the reservation's, or "-". N are the numbers by which the script
  *	    of lua/take.lua answers.
- *	of a reservation   h (KEY COST CORRECTS WORD A B)...
+ *	of a reservation   h (KEY COST CORRECTS WORD A B)... (+ PART)...
  *	    once settled   s
  *
  * COST is what was really charged; a charge of 0 has its place, but not a shadow charge
  * that could not be made. CORRECTS is 1 where the cost of a commit takes its
  * place, else 0. WORD is one of record_words, A and B are those of limit/charged.h.
+ * PART is the key of a reservation's record that is settled with it and before it: over a
+ * Cluster what was charged in another slot has a record there.
  */
 #ifndef STORE_RECORD_H
 #define STORE_RECORD_H
@@ -43,8 +45,11 @@ struct record {
 	bool settled;
 	struct record_charge charges[TAKE_CHARGES_MAX];
 	size_t n;
+	struct slice parts[TAKE_CHARGES_MAX]; /* keys; views */
+	size_t n_parts;
 };
 
+#define RECORD_PART "+"
 #define RECORD_SETTLED "s"
 
 /* The WORD of each enum algorithm. */

@@ -66,7 +66,8 @@ struct charge {
 	bool shadow;   /* made whenever the others fit, never refused */
 	bool corrects; /* of a reservation: the cost that a commit gives takes the
 	                  place of this one */
-	bool lacked; /* out, of a shadow charge: enforced it would have been refused */
+	bool lacked;  /* out, of a shadow charge: enforced it would have been refused */
+	int64_t held; /* the store's own: how much of a shadow charge was made */
 };
 
 enum take_status {
@@ -99,11 +100,15 @@ struct ledger {
 	                          which it holds slots */
 	int64_t ttl_ms;        /* with held_key: how long it may be settled, and how
 	                          long its slots are held; 1000 ... LEDGER_TTL_MS_MAX */
+	struct slice parts; /* the store's own: behind the charges in the reservation's
+	                          record */
 
 	/* out */
 	bool replayed; /* the id was admitted before, with the same print: counts, lacks
 	                  and now_us are those of then and nothing was charged */
-	char replayed_holder[LEDGER_HOLDER_LEN + 1]; /* then: the first one's, or "" */
+	char replayed_holder[LEDGER_HOLDER_LEN +
+	    1]; /* then: the first one's, or "". Also
+	                  where the take was admitted as what is left of an earlier try */
 };
 
 /*
@@ -175,7 +180,8 @@ struct settle {
 
 	/* the store's own while it is under way */
 	void *owner;
-	unsigned moves; /* how often a Cluster sent it elsewhere */
+	unsigned moves;  /* how often a Cluster sent it elsewhere */
+	bool parts_done; /* those in other slots are settled */
 };
 
 #define RESET_KEYS_MAX 1000
