@@ -20,7 +20,7 @@ import time
 
 import harness
 from harness import limit, patience, policy, run_ration, wait_for
-from load import counter_key, parse_answers, slack_ms, words
+from load import counter_key, read_answers, slack_ms, words
 from pacer import Pacer
 
 SECONDS = 30 if os.environ.get("RATION_FULL") else 6
@@ -103,15 +103,14 @@ class Greedy(threading.Thread):
 
     def answers(self):
         """Ends the sending and reads what there is for every whole check."""
+        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
         self.sock.settimeout(patience(10))
         size = len(self.words[0])
         self.sock.sendall(self.data[self.sent:-(-self.sent // size) * size])
-        self.sock.shutdown(socket.SHUT_WR)
-        data = b"".join(iter(lambda: self.sock.recv(1 << 18), b""))
+        asked = -(-self.sent // size)
+        answers = read_answers(self.sock, asked)
         self.sock.close()
-        answers, rest = parse_answers(data)
-        assert not rest, rest[:200]
-        return answers, -(-self.sent // size)
+        return answers, asked
 
 
 def capacity(daemon):
