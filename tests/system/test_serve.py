@@ -42,7 +42,6 @@ def test_usage_is_64(words):
      "/nonexistent.pem"),
     (["--policy", EXAMPLE, "--deadline-ms", "0"], "--deadline-ms"),
     (["--policy", EXAMPLE, "--workers", "65"], "not a whole number from 1 to 64"),
-    (["--policy", EXAMPLE, "--local-share", "1"], "not supported yet"),
     (["--policy", EXAMPLE, "--token-file", "/nonexistent"], "/nonexistent"),
     (["--policy", EXAMPLE, "--config", "/nonexistent"], "/nonexistent"),
     (["--policy", EXAMPLE, "--key-prefix", "a:b"], "--key-prefix"),
