@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <openssl/err.h>
+#include <openssl/x509v3.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -66,6 +67,22 @@ is_readable(const char *file, struct errinfo *ei)
 	return true;
 }
 
+/* OpenSSL keeps with a certificate what its extensions say, from its first use on: here,
+ * where no other thread has it yet. */
+static void
+read_extensions(X509_STORE *store)
+{
+	const STACK_OF(X509_OBJECT) *all = X509_STORE_get0_objects(store);
+
+	for (int i = 0; i < sk_X509_OBJECT_num(all); i++) {
+		X509 *cert = X509_OBJECT_get0_X509(sk_X509_OBJECT_value(all, i));
+
+		if (cert)
+			(void)X509_check_purpose(cert, -1, 0);
+	}
+	ERR_clear_error();
+}
+
 static bool
 load_ca(struct tls_context *context, const char *file, struct errinfo *ei)
 {
@@ -79,6 +96,7 @@ load_ca(struct tls_context *context, const char *file, struct errinfo *ei)
 	if (SSL_CTX_load_verify_file(context->ctx, file) != 1)
 		return fault(ei, ERR_INVALID, file,
 		    "holds no CA certificate in PEM that can be read: %s", reason());
+	read_extensions(SSL_CTX_get_cert_store(context->ctx));
 	return true;
 }
 

@@ -102,9 +102,9 @@ const struct config_key config_keys[] = {
 	    .help = "Where counters live: memory (this process), "
 		    "redis://[[user]:pass@]host[:port][/db], "
 		    "redis+unix://[[user]:pass@]/path[?db=N], "
-		    "redis+sentinel://[[user]:pass@]host[:port],.../NAME[?db=N] or "
-		    "redis+cluster://[[user]:pass@]host[:port],...; rediss in the "
-		    "place of redis: over TLS." },
+		    "redis+sentinel://[...@]host[:port],.../NAME[?db=N] or "
+		    "redis+cluster://[...@]host[:port],...; "
+		    "rediss in the place of redis: over TLS." },
 	{ .name = "store-tls-ca",
 	    .type = CONFIG_STRING,
 	    .where = CONFIG_EVERYWHERE,

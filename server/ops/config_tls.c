@@ -10,7 +10,8 @@ bool
 config_store_is_tls(const struct config *config)
 {
 	struct redis_url url;
-	bool tls = redis_url_parse(config->store, &url, NULL) == 0 && url.tls;
+	bool tls =
+	    config->store && redis_url_parse(config->store, &url, NULL) == 0 && url.tls;
 
 	explicit_bzero(&url, sizeof(url));
 	return tls;

@@ -72,6 +72,12 @@ batch_call(struct batch *batch)
 	return &batch->call;
 }
 
+struct admission_note *
+batch_note(struct batch *batch)
+{
+	return &batch->note;
+}
+
 struct deny_moment *
 batch_moment(struct batch *batch)
 {

@@ -23,6 +23,7 @@
 
 #include "base/attr.h"
 #include "base/buf.h"
+#include "redis/admission.h"
 #include "redis/pace.h"
 #include "redis/reply.h"
 #include "store/deny_cache.h"
@@ -72,6 +73,8 @@ bool batch_format(
 struct deny_moment *batch_moment(struct batch *batch);
 /* The same for the pace. */
 struct pace_call *batch_call(struct batch *batch);
+/* For the caller, from the first take on. */
+struct admission_note *batch_note(struct batch *batch);
 
 /* Calls fn(arg, take) for each take whose deadline is at or before now_us, after it
  * left the batch; late_tell() is how it is told later. Returns the earliest deadline that is left, INT64_MAX without one. */

@@ -40,6 +40,7 @@ struct batch {
 	int64_t around_us; /* the server's clock when it was sent, about */
 	struct deny_moment moment;
 	struct pace_call call;
+	struct admission_note note;
 	size_t n;     /* takes gathered, or entries once sent */
 	size_t live;  /* takes that did not leave */
 	size_t asked; /* live, when it was sent */

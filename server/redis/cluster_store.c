@@ -57,6 +57,7 @@ member_for(struct cluster *cluster, unsigned slot, const char **why, bool *later
 	if (node_ready(member->node)) {
 		member->was_up = true;
 	} else if (!member->was_up && clock_mono_us() - member->born_us < NEW_NODE_US) {
+		*why = "its node is not connected yet";
 		*later = true;
 		return NULL;
 	}

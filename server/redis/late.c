@@ -387,3 +387,23 @@ give_back_format(struct give_back *gb, struct buf *out)
 	buf_fini(&gb->keys);
 	buf_fini(&gb->args);
 }
+
+void
+give_back_by_sha(struct slice eval, struct buf *out)
+{
+	struct buf head = { 0 };
+	const char *first = memchr(eval.ptr, '\n', eval.len);
+	size_t count_len = first ? (size_t)(first + 1 - eval.ptr) : 0;
+
+	form_add_bulk(&head, slice_str("EVAL"));
+	form_add_bulk(&head, slice_str(lua_give_back));
+	if (count_len > 0 && count_len + head.len < eval.len && !head.failed) {
+		buf_add_slice(out, slice_make(eval.ptr, count_len));
+		form_add_bulk(out, slice_str("EVALSHA"));
+		form_add_bulk(out, slice_str(lua_give_back_sha));
+		buf_add_slice(out,
+		    slice_make(eval.ptr + count_len + head.len,
+			eval.len - count_len - head.len));
+	}
+	buf_fini(&head);
+}

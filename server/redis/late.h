@@ -63,4 +63,8 @@ bool late_take_back(struct give_back *gb, const struct take *take) MUST_CHECK;
  * was gathered. */
 void give_back_format(struct give_back *gb, struct buf *out);
 
+/* Appends the same call by the script's name only, which is a hundredth of it: the server
+ * may not know it (NOSCRIPT). `eval` is what give_back_format() wrote. */
+void give_back_by_sha(struct slice eval, struct buf *out);
+
 #endif

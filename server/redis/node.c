@@ -19,9 +19,6 @@
 /* A flight is what leaves in one write: one call, or, over a Cluster, many small ones of
  * as many slots. It has no more than one call where that has so many keys. */
 #define FLIGHT_KEYS_MAX BATCH_CHECKS_MAX
-/* A take is refused at once when it would wait for so many times what its deadline
- * leaves it. */
-#define HOPELESS 2
 /* Calls that nobody waits for any more, unanswered for so long: the server is silent. */
 #define SILENCE_US INT64_C(250000)
 /* The same fault of script calls is logged so often at most. */
@@ -38,6 +35,7 @@ struct node {
 	struct link *relief; /* NULL: none is wanted */
 	struct trips *trips; /* settlements and resets */
 	struct pace pace;
+	struct admission admission;
 	struct breaker breaker;
 	char trouble[TAKE_DETAIL_MAX]; /* why the breaker is not closed */
 	struct gather gather;
@@ -227,6 +225,7 @@ expire_all(struct node *node, int64_t now_us)
 {
 	int64_t earliest = INT64_MAX;
 	int64_t next;
+	size_t before;
 
 	for (size_t i = 0; i < node->n; i++) {
 		next = batch_expire(ring_at(node, i), now_us, keep_expired, node);
@@ -234,7 +233,10 @@ expire_all(struct node *node, int64_t now_us)
 			earliest = next;
 	}
 	for (struct batch *b = gather_first(&node->gather); b; b = gather_next(b)) {
+		before = batch_live(b);
 		next = batch_expire(b, now_us, keep_expired, node);
+		admission_leave(
+		    &node->admission, batch_note(b), before - batch_live(b));
 		if (next < earliest)
 			earliest = next;
 	}
@@ -249,6 +251,10 @@ on_deadline(void *arg)
 	int64_t earliest = expire_all(node, now_us);
 
 	node->timer_us = INT64_MAX;
+	/* Of what is under way the server has the work, whoever left. */
+	if (node->n > 0)
+		admission_on_wait(
+		    &node->admission, batch_note(ring_at(node, 0)), now_us);
 	tell_silence(node, now_us);
 	if (is_stalled(node, now_us))
 		seek_relief(node);
@@ -331,6 +337,7 @@ send_batch(struct node *node)
 	if (node->shared->epoch)
 		batch_moment(batch)->epoch = deny_epoch_now(node->shared->epoch);
 	pace_on_send(&node->pace, batch_call(batch), batch_keys(batch), now_us);
+	admission_on_send(&node->admission, batch_note(batch), now_us);
 	metric_add(cells_of(node), METRIC_STORE_BATCHES, 1);
 	breaker_on_sent(&node->breaker);
 	return link_expect(node->link, on_reply, node) == 0;
@@ -363,7 +370,9 @@ send_flight(struct node *node)
 	while ((batch = gather_first(&node->gather))) {
 		size_t more = batch_keys(batch);
 
-		if (keys > 0 && keys + PACE_CALL_KEYS + more > most)
+		if (keys > 0 &&
+		    (keys + PACE_CALL_KEYS + more > most ||
+			!admission_may_send(&node->admission, batch_note(batch))))
 			break;
 		keys += PACE_CALL_KEYS + more;
 		if (!send_batch(node))
@@ -378,7 +387,9 @@ may_send(const struct node *node)
 {
 	if (!link_ready(node->link) || !gather_first(&node->gather))
 		return false;
-	return pace_allows(&node->pace, flight_keys(node));
+	return pace_allows(&node->pace, flight_keys(node)) &&
+	    admission_may_send(
+		&node->admission, batch_note(gather_first(&node->gather)));
 }
 
 static void
@@ -389,12 +400,55 @@ send_gathered(struct node *node)
 			return;
 }
 
+/* What is being given back: kept until the server has done it. */
+struct returning {
+	struct node *node;
+	struct buf eval;
+};
+
+static void
+returning_free(struct returning *r)
+{
+	buf_fini(&r->eval);
+	free(r);
+}
+
+static void on_given_back(void *arg, const struct reply *reply);
+
+static bool
+is_noscript(const struct reply *reply)
+{
+	return reply && reply->kind == REPLY_ERROR &&
+	    redis_fault_is_noscript(reply_text(reply, 0));
+}
+
+/* The first of a server has to be told the script. Only a link that is dropped, and says
+ * so, fails. */
+static void
+give_back(struct returning *r, bool by_sha)
+{
+	struct link *link = r->node->link;
+
+	if (by_sha)
+		give_back_by_sha(buf_slice(&r->eval), link_out(link));
+	else
+		buf_add_slice(link_out(link), buf_slice(&r->eval));
+	if (link_expect(link, on_given_back, r) < 0)
+		returning_free(r);
+}
+
 static void
 on_given_back(void *arg, const struct reply *reply)
 {
-	struct node *node = arg;
+	struct returning *r = arg;
+	struct node *node = r->node;
 
 	node_forget_denials(node);
+	if (is_noscript(reply) && link_ready(node->link)) {
+		give_back(r, false);
+		return;
+	}
+	returning_free(r);
 	if (reply && reply->kind == REPLY_INT)
 		metric_add(
 		    cells_of(node), METRIC_STORE_GIVEN_BACK, reply->values[0].number);
@@ -406,13 +460,19 @@ on_given_back(void *arg, const struct reply *reply)
 static void
 handle_late(struct node *node)
 {
+	struct returning *r;
+
 	metric_add(cells_of(node), METRIC_STORE_LATE, (int64_t)node->outcome.late);
 	metric_add(cells_of(node), METRIC_STORE_STOOD, (int64_t)node->outcome.stood);
 	if (node->outcome.give_back.len == 0 || !link_ready(node->link))
 		return;
-	buf_add_slice(link_out(node->link), buf_slice(&node->outcome.give_back));
-	if (link_expect(node->link, on_given_back, node) < 0)
-		return; /* the link is dropped, and says so */
+	r = calloc(1, sizeof(*r));
+	if (!r)
+		return;
+	r->node = node;
+	r->eval = node->outcome.give_back;
+	node->outcome.give_back = (struct buf){ 0 };
+	give_back(r, true);
 }
 
 static void
@@ -494,35 +554,35 @@ fail_batch(struct node *node, struct batch *batch, struct slice text)
 		link_drop(node->link, fault, detail);
 }
 
-/* It would stand behind so many that its deadline passes long before its turn. */
-static bool
-is_hopeless(const struct node *node, const struct take *take)
+/* So many counters a batch may have: a take has one at least. */
+static size_t
+keys_max(const struct node *node)
 {
-	const struct gather *gather = &node->gather;
-	size_t keys;
+	size_t pace = pace_keys_max(&node->pace);
+	size_t flight = admission_flight_max(&node->admission);
 
-	/* Nothing but the batch that it joins; the clock need not be asked. */
-	if (LIKELY(gather->n < 2))
-		return false;
-	keys = (gather->n - 1) * (PACE_CALL_KEYS + batch_keys(gather_first(gather)));
-	return pace_wait_us(&node->pace, keys) >
-	    HOPELESS * (take->deadline_us - loop_now_us(node->shared->loop));
+	return pace < flight ? pace : flight;
 }
 
 /* A take that is in no batch joins the one that gathers. */
 static void
 gather_take(struct node *node, struct take *take, uint32_t lane)
 {
+	int64_t now_us = loop_now_us(node->shared->loop);
+	int64_t budget_us = take->deadline_us - now_us;
+	struct admission *admission = &node->admission;
 	struct batch *batch = NULL;
 
 	if (node->shared->waiting < node->shared->waiting_max &&
-	    !is_hopeless(node, take))
-		batch =
-		    gather_for(&node->gather, lane, take, pace_keys_max(&node->pace));
+	    admission_allows(admission, budget_us, now_us))
+		batch = gather_for(&node->gather, lane, take, keys_max(node));
 	if (!batch || batch_add(batch, take) < 0) {
 		store_fail(node->shared->store, take, FAULT_OVERLOAD, NULL);
 		return;
 	}
+	if (batch_live(batch) == 1)
+		admission_begin(batch_note(batch), budget_us, now_us);
+	admission_join(admission, batch_note(batch));
 	node->shared->waiting++;
 	arm(node, take->deadline_us);
 }
@@ -608,9 +668,14 @@ on_reply(void *arg, const struct reply *reply)
 	node->lane = gather_lane(batch);
 	pace_on_reply(
 	    &node->pace, batch_call(batch), batch_began_us(reply), node->progress_us);
+	if (is_noscript(reply))
+		admission_on_unsent(&node->admission, batch_note(batch));
+	else
+		admission_on_answer(
+		    &node->admission, batch_note(batch), node->progress_us);
 	if (reply->kind != REPLY_ERROR)
 		apply_reply(node, batch, reply);
-	else if (redis_fault_is_noscript(reply_text(reply, 0)))
+	else if (is_noscript(reply))
 		send_again(node, batch);
 	else if (!redirected(node, batch, reply_text(reply, 0)))
 		fail_batch(node, batch, reply_text(reply, 0));
@@ -675,6 +740,7 @@ on_down(void *arg)
 		    (int64_t)batch_asked(ring_at(node, i)));
 	node_forget_denials(node); /* who knows what it will hold when it is back */
 	pace_init(&node->pace);
+	node->admission = (struct admission){ 0 };
 	fail_all(node, fault, why);
 	if (node->ops->on_down)
 		node->ops->on_down(node->arg);

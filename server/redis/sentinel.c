@@ -99,7 +99,7 @@ tell_trouble(struct sentinel *s, enum store_fault fault, const char *why)
 	s->told = true;
 	if (!s->options.listed)
 		log_debug("redis", "%s", text);
-	else if (fault == FAULT_CONFIG)
+	else if (fault == FAULT_CONFIG || fault == FAULT_TLS)
 		log_error("redis", "%s", text);
 	else
 		log_warn("redis", "%s; trying again until it answers", text);
@@ -472,7 +472,7 @@ on_end(void *arg, enum conn_end end, const struct errinfo *why)
 
 	(void)end;
 	s->conn = NULL;
-	drop(s, refused ? FAULT_CONFIG : FAULT_DISCONNECTED,
+	drop(s, refused ? FAULT_TLS : FAULT_DISCONNECTED,
 	    why && why->text[0] ? why->text : "the connection was lost");
 }
 

@@ -130,18 +130,23 @@ on_ahead_over(void *arg)
 
 /* --- whether any of them answers -------------------------------------------------- */
 
-/* A mistake in the configuration is told before all else. */
+/* What needs somebody's hand is told before all else. */
+static bool
+is_mistake(enum store_fault fault)
+{
+	return fault == FAULT_CONFIG || fault == FAULT_TLS;
+}
+
 static enum store_fault
 worst_fault(const struct sentinels *all, const char **text)
 {
 	enum store_fault worst = FAULT_NONE;
 
-	for (size_t i = 0; i < all->n && worst != FAULT_CONFIG; i++) {
+	for (size_t i = 0; i < all->n && !is_mistake(worst); i++) {
 		const char *why;
 		enum store_fault fault = sentinel_fault(all->members[i].sentinel, &why);
 
-		if (fault == FAULT_NONE ||
-		    (worst != FAULT_NONE && fault != FAULT_CONFIG))
+		if (fault == FAULT_NONE || (worst != FAULT_NONE && !is_mistake(fault)))
 			continue;
 		worst = fault;
 		*text = why;

@@ -196,7 +196,7 @@ keep_note(struct papers *p, const struct take *take, struct spot *spots)
 	struct note *note;
 
 	record->settled = false;
-	record->n = 0;
+	record->n = record->n_parts = 0;
 	for (size_t i = 0; i < take->n; i++) {
 		const struct charge *c = &take->charges[i];
 		struct charged at;

@@ -121,7 +121,8 @@ class Cluster:
         return node
 
     def replace(self, old):
-        """A new node takes a master's place, in agreement; the old one is its replica."""
+        """A new node takes a master's place, and all know it; the old one is its
+        replica."""
         new = self.add_replica(old)
         wait_for(lambda: all(new.id in n.nodes() for n in self.masters), 20,
                  "the others' knowledge", every=0.05)
@@ -138,6 +139,7 @@ class Cluster:
                     old.ask("INFO", "replication")["role"] == "slave")
         wait_for(promoted, 30, "the change of roles", every=0.05)
         self.masters[self.masters.index(old)] = new
+        self.agree()
         return new
 
     @property

@@ -29,6 +29,8 @@ import os
 import time
 import typing
 
+import pytest
+
 from harness import is_sanitized, limit, policy, wait_for
 from load import assert_all_expire, counter_key, counts, kept_by, slack_ms
 from pacer import Pacer
@@ -73,11 +75,12 @@ class Row:
     name: str
     fault: typing.Callable
     options: dict = dataclasses.field(default_factory=dict)  # of Redis
-    rate: int = 4000 if FULL else 500 if is_sanitized() else 1000
+    rate: int = 500 if is_sanitized() else 4000 if FULL else 1000
     deadline_ms: int = 50
     back_s: float = 1.5         # from the end of the fault to undegraded service
     exact: bool = False         # every charge is an admitted check: all was given back
     degrades: bool = True       # False: callers do not notice
+    variant: bool = False       # of another: not in a short run with sanitizers
     topology: type = Single
 
 
@@ -151,6 +154,8 @@ def assert_counted(site):
 
 
 def run_row(row, rationd, redis_factory, proxy_factory):
+    if row.variant and is_sanitized() and not FULL:
+        pytest.skip("with sanitizers only in scripts/test --full")
     topology = row.topology(row, redis_factory, proxy_factory)
     daemon = rationd(POLICY, store=topology.url,
                      flags=["--deadline-ms", row.deadline_ms])

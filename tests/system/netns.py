@@ -13,6 +13,7 @@ and all of it is gone when the processes that hold the namespaces are. Where nam
 are not permitted the test is skipped.
 """
 import contextlib
+import shutil
 import subprocess
 
 import pytest
@@ -35,6 +36,8 @@ class Space:
     def __init__(self, index):
         self.address, self.peer = ADDRESSES[index], ADDRESSES[1 - index]
         self.mac, self.peer_mac = MACS[index], MACS[1 - index]
+        if not shutil.which("ip") or not shutil.which("unshare"):
+            pytest.skip("network namespaces need ip (iproute2) and unshare")
         self.holder = subprocess.Popen(
             tied(["unshare", "--net", "sh", "-c", "echo; exec sleep 86400"]),
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,

@@ -107,12 +107,16 @@ class Pacer(Samples):
     # --- what came of it
 
     def noise_of(self, sample):
-        """Milliseconds of the time of a sample in which pacer itself, or the daemon,
-        was kept from running by a machine that had other things to do: measured, pacer's
-        by its turns that came late, the daemon's by the kernel."""
+        """Milliseconds by which a machine that had other things to do can have made a
+        sample late. Measured: pacer by its turns that came late, of which one can hide
+        an answer; the daemon by the kernel: its waits for a processor add up, since a
+        busy machine makes it wait again and again."""
         end = sample.begun + sample.took_ms / 1000
-        return sum(took for start, took in self.stalls + self.waits
-                   if start < end and start + took / 1000 > sample.begun)
+
+        def met(times):
+            return [took for start, took in times
+                    if start < end and start + took / 1000 > sample.begun]
+        return max(met(self.stalls), default=0.0) + sum(met(self.waits))
 
     def assert_in_time(self, deadline_ms=50):
         """Every check was answered within the deadline and 20 ms."""

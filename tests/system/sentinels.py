@@ -18,10 +18,11 @@ class Sentinel(harness.Redis):
     """One redis-server --sentinel. What it learned is in its file, and survives
     restart()."""
 
-    def __init__(self, master, quorum=2, lines=(), admin=None, **times):
+    def __init__(self, master, quorum=2, lines=(), admin=None, port=None, **times):
         times = {"down-after-milliseconds": DOWN_AFTER_MS, "failover-timeout": 3000,
                  "parallel-syncs": 1, **times}
-        self.watch = [f"sentinel monitor {NAME} {master.host} {master.port} {quorum}",
+        self.watch = [f"sentinel monitor {NAME} {master.host} "
+                      f"{port or master.port} {quorum}",
                       *(f"sentinel {key} {NAME} {value}"
                         for key, value in times.items()), *lines]
         super().__init__(admin=admin)

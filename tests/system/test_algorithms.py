@@ -69,7 +69,9 @@ def test_late_charges_of_calendar_windows(redis_server, rationd):
 
 SHADOW = policy(t=[limit("f", "30d", 9, mode="shadow"),
                    limit("s", "30d", 9, algorithm="sliding", mode="shadow"),
-                   limit("b", "30d", 9, algorithm="token_bucket", mode="shadow")])
+                   limit("b", "30d", 9, algorithm="token_bucket", mode="shadow"),
+                   # By shadow limits alone the call would go ahead, and they stand.
+                   limit("e", "30d", 10 ** 9)])
 
 
 def test_late_shadow_charges(redis_server, rationd):
@@ -82,8 +84,8 @@ def test_late_shadow_charges(redis_server, rationd):
         sock.sendall(words("CHECK", "t", "g", "TIMEOUT", 30, "COST", 5))
         assert [a.flags for a in read_answers(sock, 1)] == [1]
         redis_server.resume()
-    wait_for(lambda: daemon.metric("ration_store_given_back_total") == 3, 5,
-             "three charges given back")
+    wait_for(lambda: daemon.metric("ration_store_given_back_total") == 4, 5,
+             "four charges given back")
     assert used(daemon, "t")[:2] == [16, 16]
     _, body, _ = daemon.check("t", "g", cost=0)
     interval = 2592000000 // 9

@@ -30,14 +30,14 @@ def killed(site):
     site.redis.start()
 
 
-@row("killed again and again", options=ALWAYS)
+@row("killed again and again", options=ALWAYS, variant=True)
 def killed_often(site):
     for _ in range(3):
         site.redis.restart()
         site.last(0.1)
 
 
-@row("restarted from a file of the last second", options=FILE)
+@row("restarted from a file of the last second", options=FILE, variant=True)
 def restarted_everysec(site):
     site.redis.kill()
     site.lost_but_file()
@@ -87,7 +87,7 @@ def frozen(site):
     site.redis.resume()
 
 
-@row("frozen for moments", exact=True)
+@row("frozen for moments", exact=True, variant=True)
 def frozen_often(site):
     for i in range(10):
         site.redis.pause()
@@ -96,7 +96,7 @@ def frozen_often(site):
         site.last(0.05)
 
 
-@row("script flush", exact=True, degrades=False, deadline_ms=2000)
+@row("script flush", exact=True, degrades=False, deadline_ms=10000)
 def script_flush(site):
     with site.client as client:
         for _ in range(20):
@@ -138,7 +138,7 @@ def full(site):
     assert site.daemon.metric('ration_store_faults_total{class="memory"}') > 0
 
 
-@row("a replica all of a sudden", exact=True)
+@row("a replica all of a sudden", exact=True, variant=True)
 def demoted(site):
     other = site.redis_factory()
     with site.client as client:
@@ -160,7 +160,7 @@ def cut_reset(site):
     site.proxy.heal()
 
 
-@row("cut by an orderly end")
+@row("cut by an orderly end", variant=True)
 def cut_close(site):
     site.proxy.cut("close")
     site.stays("store")
@@ -179,11 +179,11 @@ def half_open(up, down):
 
 # The connection has a hole and never passes again: 3 s without a reply end it.
 row("half-open", back_s=5)(half_open(True, True))
-row("half-open towards Redis", back_s=5)(half_open(True, False))
-row("half-open from Redis", back_s=5)(half_open(False, True))
+row("half-open towards Redis", back_s=5, variant=True)(half_open(True, False))
+row("half-open from Redis", back_s=5, variant=True)(half_open(False, True))
 
 
-@row("nothing passes for a while", exact=True)
+@row("nothing passes for a while", exact=True, variant=True)
 def held(site):
     site.proxy.hold()
     site.stays("store")
@@ -199,7 +199,8 @@ def far(site):
     site.proxy.heal()
 
 
-@row("200 ms away, and time for it", exact=True, degrades=False, deadline_ms=2000)
+@row("200 ms away, and time for it", exact=True, degrades=False,
+     deadline_ms=10000, variant=True)
 def far_but_patient(site):
     site.proxy.delay(200)
     begun = time.monotonic()
@@ -209,7 +210,7 @@ def far_but_patient(site):
     site.proxy.heal()
 
 
-@row("one byte at a time", exact=True, degrades=False, deadline_ms=2000, rate=300)
+@row("one byte at a time", exact=True, degrades=False, deadline_ms=10000, rate=300)
 def one_byte(site):
     site.proxy.chunks(1)
     site.stays("allow")
@@ -217,7 +218,7 @@ def one_byte(site):
     site.proxy.heal()
 
 
-@row("30,000 bytes a second", exact=True, rate=1000)
+@row("30,000 bytes a second", exact=True, rate=1000, variant=True)
 def throttled(site):
     site.proxy.throttle(30000)
     site.stays("store")

@@ -4,106 +4,41 @@ answered in time, what cannot be served is refused and says so, what can be is, 
 admitted that is not counted, and full speed is back within a second.
 
 Two cores cannot offer ten times of what the daemon does at its best. So what is behind it
-is made slow: a link of so many bytes a second (fault_proxy), or a Redis that is stopped
-most of the time, as a container that has used up its share of a processor is.
+is made slow: a link of so many bytes a second, to which every check is as much, since none
+is of a grant that another one is just asked for.
 
-Four seconds of it; 30 with RATION_FULL=1.
+Six seconds of it; 30 with RATION_FULL=1.
 """
+import collections
 import contextlib
 import json
 import os
-
 import re
 import socket
-import subprocess
-import sys
 import threading
 import time
 
-import pytest
-
 import harness
 from harness import limit, patience, policy, run_ration, wait_for
-from load import counter_key, parse_answers, slack_ms, words
+from load import counter_key, read_answers, slack_ms, words
 from pacer import Pacer
 
-SECONDS = 30 if os.environ.get("RATION_FULL") else 4
-DEADLINE_MS = 50
+SECONDS = 30 if os.environ.get("RATION_FULL") else 6
+SETTLED_S = 2  # by then it is known how much is too much
+DEADLINE_MS = 400
 PLENTY = 10**12
+GREEDY = 10_000  # checks of the client that reads nothing
 TIMES = 10
-LINK_BYTES_A_SECOND = 150_000
-HEAVY = 16  # limits of the tool that a slow Redis is asked for
+LINK_BYTES_A_SECOND = 60_000
 
 # Said by a 503 and by the answer over RESP.
-TOO_MANY = "too many checks are waiting"
-TOO_LATE = "did not answer in time"
+TOO_MANY = "too many checks are waiting for the store"
+TOO_LATE = "the store did not answer in time"
 
-POLICY = policy(
-    normal=[limit("normal", "day", PLENTY)],
-    flood=[limit("flood", "day", PLENTY)],
-    greedy=[limit("greedy", "day", PLENTY)],
-    probe=[limit("probe", "day", PLENTY)],
-    **{f"{name}_heavy": [limit(f"{name}_heavy{i}", "day", PLENTY)
-                         for i in range(HEAVY)]
-       for name in ("normal", "flood", "greedy", "probe")})
-
-# Lets a process run for a part of each period, until its input ends.
-STOP_AND_GO = """
-import os, select, signal, sys, time
-pid, period, part = int(sys.argv[1]), float(sys.argv[2]), float(sys.argv[3])
-at = time.monotonic()
-while not select.select([sys.stdin], [], [], 0)[0]:
-    os.kill(pid, signal.SIGCONT)
-    time.sleep(period * part)
-    os.kill(pid, signal.SIGSTOP)
-    at = max(at + period, time.monotonic() - period)
-    time.sleep(max(0, at - time.monotonic()))
-os.kill(pid, signal.SIGCONT)
-"""
-
-
-class Slow:
-    """A Redis that the daemon gets little of: .url; .suffix of the tools to ask for."""
-
-    def __init__(self, redis_server, url, suffix=""):
-        self.redis, self.url, self.suffix = redis_server, url, suffix
-
-
-@contextlib.contextmanager
-def slow_link(redis_server, proxy_factory):
-    proxy = proxy_factory(redis_server)
-    slow = Slow(redis_server, proxy.url)
-    slow.begin = lambda: proxy.throttle(LINK_BYTES_A_SECOND)
-    slow.end = proxy.heal
-    yield slow
-
-
-@contextlib.contextmanager
-def slow_redis(redis_server, _):
-    slow = Slow(redis_server, redis_server.url, "_heavy")
-    started = []
-
-    def begin():
-        started.append(subprocess.Popen(
-            harness.tied([sys.executable, "-c", STOP_AND_GO, redis_server.pid, 0.01,
-                          0.1]), stdin=subprocess.PIPE))
-
-    def end():
-        while started:
-            process = started.pop()
-            process.stdin.close()
-            process.wait(10)
-    slow.begin, slow.end = begin, end
-    try:
-        yield slow
-    finally:
-        end()
-
-
-@pytest.fixture(params=[slow_link, slow_redis], ids=["link", "redis"])
-def slow(request, redis_server, proxy_factory):
-    with request.param(redis_server, proxy_factory) as made:
-        yield made
+TOOLS = ("normal", "flood", "greedy", "probe")
+POLICY = policy(**{name: [limit(name, "day", PLENTY)] for name in TOOLS})
+# So many that checks which wait at one time are not of the same grant.
+GRANTS = [f"g{i:04}" for i in range(2000)]
 
 
 def ran(seconds):
@@ -111,13 +46,12 @@ def ran(seconds):
     wait_for(lambda: time.monotonic() > end, seconds + 5, "the time")
 
 
-def bench(daemon, tool, seconds):
-    """As fast as possible with 50 checks under way: {outcome: checks a second}."""
-    done = run_ration("bench", "--server", daemon.resp_text, "--tool", tool, "--grants",
-                      50, "--connections", 50, "--duration", seconds, "--json",
+def bench(daemon, seconds=1):
+    """As fast as possible with 20 checks under way; what ration bench says of it."""
+    done = run_ration("bench", "--server", daemon.resp_text, "--tool", "probe",
+                      "--connections", 20, "--duration", seconds, "--json",
                       seconds=seconds + 20)
-    report = json.loads(done.stdout)
-    return report
+    return json.loads(done.stdout)
 
 
 class Resident(threading.Thread):
@@ -147,8 +81,10 @@ class Greedy(threading.Thread):
     def __init__(self, daemon, tool):
         super().__init__()
         self.sock = daemon.connect("resp")
+        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         self.sock.setblocking(False)
-        self.word = words("CHECK", tool, "greedy")
+        self.words = [words("CHECK", tool, grant) for grant in GRANTS]
+        self.data = b"".join(self.words) * (GREEDY // len(self.words))
         self.sent, self.over = 0, threading.Event()
 
     def __enter__(self):
@@ -160,60 +96,63 @@ class Greedy(threading.Thread):
         self.join()
 
     def run(self):
-        data = memoryview(self.word * 1000)
-        at = 0
-        while not self.over.wait(0.005):
-            with contextlib.suppress(BlockingIOError, ConnectionError):
-                while True:
-                    sent = self.sock.send(data[at:])
-                    self.sent += sent
-                    at = (at + sent) % len(data)
+        data = memoryview(self.data)
+        while self.sent < len(data) and not self.over.wait(0.005):
+            with contextlib.suppress(BlockingIOError):
+                self.sent += self.sock.send(data[self.sent:])
 
     def answers(self):
         """Ends the sending and reads what there is for every whole check."""
+        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
         self.sock.settimeout(patience(10))
-        self.sock.sendall(self.word[self.sent % len(self.word):])
-        self.sock.shutdown(socket.SHUT_WR)
-        data = b"".join(iter(lambda: self.sock.recv(1 << 18), b""))
+        size = len(self.words[0])
+        self.sock.sendall(self.data[self.sent:-(-self.sent // size) * size])
+        asked = -(-self.sent // size)
+        answers = read_answers(self.sock, asked)
         self.sock.close()
-        answers, rest = parse_answers(data)
-        assert not rest, rest[:200]
-        return answers, -(-self.sent // len(self.word))
+        return answers, asked
 
 
-def capacity(daemon, slow):
+def capacity(daemon):
     """Checks a second that can be served, none of them refused."""
-    report = bench(daemon, "probe" + slow.suffix, 1)
+    report = bench(daemon)
     assert report["degraded"] == 0, report
     return report["mix"]["allow"] / report["seconds"]
 
 
-def told(samples):
-    """{what was said: how often} of checks that were refused."""
-    out = {}
-    for s in samples:
-        if s.kind == "store":
-            text = re.sub(r".*: ", "", s.message)
-            out[text] = out.get(text, 0) + 1
-    return out
+def told(samples, since=0.0):
+    """{what was said: how often} of checks begun since then that were refused."""
+    return collections.Counter(re.sub(r".*: ", "", s.message) for s in samples
+                               if s.kind == "store" and s.begun >= since)
 
 
-def assert_counted(slow, tool, allowed):
+def assert_counted(client, tool, allowed):
     """Redis holds what was allowed, once late charges are given back."""
-    name = tool + slow.suffix
-    counter = name + ("0" if slow.suffix else "")
-    grants = sorted({grant for grant, _ in allowed.items()})
-    with slow.redis.client() as client:
-        def held():
-            keys = [counter_key(counter, "day", grant=g) for g in grants]
-            return {g: int(n or 0) for g, n in zip(grants, client.mget(keys))}
-        with contextlib.suppress(AssertionError):
-            wait_for(lambda: held() == allowed, 3, "the counters")
-        assert held() == allowed
+    keys = [counter_key(tool, "day", grant=g) for g in allowed]
+
+    def held():
+        return {g: int(n or 0) for g, n in zip(allowed, client.mget(keys))}
+    with contextlib.suppress(AssertionError):
+        wait_for(lambda: held() == allowed, 3, "the counters")
+    found = held()
+    assert found == allowed, {g: (n, found[g]) for g, n in allowed.items()
+                              if found[g] != n}
 
 
-def allowed_by_grant(load, grants):
-    return {g: load.count("allow", grant=g) for g in grants}
+def allowed_by_grant(load):
+    allowed = collections.Counter(s.grant for s in load.samples if s.kind == "allow")
+    return {g: allowed[g] for g in GRANTS}
+
+
+def assert_in_time(loads):
+    """Within the deadline and 20 ms, as far as the machine lets us say so: one in a
+    hundred may be late by what it did meanwhile."""
+    most = DEADLINE_MS + 20 + slack_ms()
+    n = sum(len(load.samples) for load in loads)
+    late = [s for load in loads for s in load.samples
+            if s.took_ms > most and s.took_ms > most + load.noise_of(s)]
+    assert len(late) <= n / 100, (len(late), n, late[:3])
+    assert all(s.took_ms < 5 * DEADLINE_MS + slack_ms() for s in late), late[:3]
 
 
 def assert_bounded(resident, before):
@@ -224,62 +163,66 @@ def assert_bounded(resident, before):
     assert second - first < 3_000_000, (before, first, second)
 
 
-def test_ten_times_as_much(slow, rationd):
-    daemon = rationd(POLICY, store=slow.url, flags=["--deadline-ms", DEADLINE_MS])
-    bench(daemon, "probe" + slow.suffix, 1)  # all is warm
-    slow.begin()
-    before = capacity(daemon, slow)
+def test_ten_times_as_much(redis_server, proxy_factory, rationd):
+    link = proxy_factory(redis_server)
+    daemon = rationd(POLICY, store=link.url, flags=["--deadline-ms", DEADLINE_MS])
+    bench(daemon)  # all is warm
+    link.throttle(LINK_BYTES_A_SECOND)
+    before = capacity(daemon)
     rss = daemon.rss
-    print(f"capacity {before:.0f}")
-    grants = [f"g{i}" for i in range(20)]
-    calls = {tool: [(tool + slow.suffix, g) for g in grants]
-             for tool in ("normal", "flood")}
+    calls = {tool: [(tool, g) for g in GRANTS] for tool in ("normal", "flood")}
     with Pacer([daemon], calls["normal"], rate=int(before / 2)) as normal:
         ran(0.5)
         begun = time.monotonic()
-        with Greedy(daemon, "greedy" + slow.suffix) as greedy, \
-                Resident(daemon) as resident, \
+        with Greedy(daemon, "greedy") as greedy, Resident(daemon) as resident, \
                 Pacer([daemon], calls["flood"], rate=int(before * (TIMES - 0.5)),
                       http=False, pipeline=512) as flood:
             ran(SECONDS)
-        over = time.monotonic()
-        after = bench(daemon, "probe" + slow.suffix, 1)
-        normal.wait_for_recovery(over)
-    again = after["mix"]["allow"] / after["seconds"]
-    print(f"capacity {before:.0f} a second, {again:.0f} after; {rss} bytes before, "
-          f"{max(resident.samples)} at most")
-    for name, load in (("normal", normal), ("flood", flood)):
+            over = time.monotonic()
+        healed = time.monotonic()
+        normal.wait_for_recovery(healed)
+        after = bench(daemon)
+        ended = time.monotonic()
+    # Together with the load that went on.
+    again = after["mix"]["allow"] / after["seconds"] + normal.count(
+        "allow", since=ended - after["seconds"], until=ended) / after["seconds"]
+    late = daemon.metric("ration_store_late_total")
+    link.heal()
+    loads = {"normal": normal, "flood": flood}
+    offered = sum(begun <= s.begun < over for load in loads.values()
+                  for s in load.samples) / (over - begun)
+    settled = begun + SETTLED_S
+    served = sum(load.count("allow", since=settled, until=over)
+                 for load in loads.values()) / (over - settled)
+    for name, load in loads.items():
         print(name, load.story(), told(load.samples))
-    print("greedy sent", greedy.sent // len(greedy.word), "back within",
-          normal.recovery_ms(over), "ms")
-    slow.end()
+    print(f"{before:.0f} a second can be served; {offered:.0f} offered, {served:.0f} "
+          f"served; {again:.0f} after, from {normal.recovery_ms(healed):.0f} ms on; "
+          f"{late:.0f} late; {rss} bytes before, {max(resident.samples)} at most")
 
-    # Asked for ten times as much, it did what it can.
-    offered = sum(1 for load in (normal, flood) for s in load.samples
-                  if begun <= s.begun < over) / (over - begun)
+    # Asked for ten times as much, it did what it can, and said so to all others.
     assert offered > before * TIMES * 0.8
-    served = sum(load.count("allow", since=begun, until=over - DEADLINE_MS / 1000)
-                 for load in (normal, flood)) / (over - begun)
-    print(f"offered {offered:.0f} a second, served {served:.0f}")
-
-    for load in (normal, flood):
+    assert served > before * 0.4
+    for load in loads.values():
         load.assert_all_answered()
-        load.assert_in_time(DEADLINE_MS)
         assert set(load.kinds()) <= {"allow", "store"}, load.story()
-    early = told(normal.samples + flood.samples)
-    assert set(early) <= {f"{TOO_MANY} for the store", f"the store {TOO_LATE}"}, early
-    assert early[f"{TOO_MANY} for the store"] > 0.9 * sum(early.values()), early
-    assert served > before * 0.5
+    assert_in_time(loads.values())
+    # At once, not when it was too late.
+    refused = told(normal.samples + flood.samples, settled)
+    assert refused[TOO_MANY] > refused.total() / 2, refused
+    assert refused[TOO_LATE] < refused.total() / 10, refused
 
     # Full speed within a second.
-    assert normal.recovery_ms(over) < 1000 + slack_ms()
-    assert again > before * 0.75
+    assert normal.recovery_ms(healed) < 1000 + slack_ms()
+    assert again > before * 0.7 and after["degraded"] == 0, after
 
     answers, asked = greedy.answers()
     assert len(answers) == asked
-    for tool, load in (("normal", normal), ("flood", flood)):
-        assert_counted(slow, tool, allowed_by_grant(load, grants))
-    assert_counted(slow, "greedy",
-                   {"greedy": sum(a.verdict == 1 for a in answers)})
+    with redis_server.client() as client:
+        for tool, load in loads.items():
+            assert_counted(client, tool, allowed_by_grant(load))
+        allowed = collections.Counter(GRANTS[i % len(GRANTS)]
+                                      for i, a in enumerate(answers) if a.verdict == 1)
+        assert_counted(client, "greedy", {g: allowed[g] for g in GRANTS})
     if not harness.is_sanitized():
         assert_bounded(resident, rss)

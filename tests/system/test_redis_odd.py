@@ -253,3 +253,14 @@ def test_an_evicting_redis_is_warned_of(redis_factory, rationd):
                                     "maxmemory-policy": "allkeys-lru"})
     daemon = rationd(PAIR, store=server.url)
     assert "set noeviction" in daemon.log
+
+
+def test_little_memory_left_is_said_at_start(redis_factory, rationd):
+    """noeviction refuses counters when it is full: before that is the time to say it."""
+    server = redis_factory(options={"maxmemory-policy": "noeviction"})
+    used = int(server.client().info("memory")["used_memory"])
+    server.client().config_set("maxmemory", int(used * 1.05))
+    assert "raise maxmemory" in rationd(store=server.url).log
+    server.client().config_set("maxmemory", used * 3)
+    assert "maxmemory" not in rationd(store=server.url).log
+

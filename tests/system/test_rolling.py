@@ -14,10 +14,10 @@ from pacer import Pacer
 # No window that is likely to end meanwhile.
 YEAR = policy(much=[limit("much", "year", 10**9)])
 RATE = 2000
-ROUNDS = 10 if os.environ.get("RATION_FULL") else 2
+ROUNDS = 10 if os.environ.get("RATION_FULL") else 1
 # The balancer asks each 0.1 s: half of this is time enough for it, and the other half for
 # every connection of the load to be used.
-FLAGS = ["--drain-delay", "2s", "--drain-timeout", "10s"]
+FLAGS = ["--drain-delay", "3s", "--drain-timeout", "10s"]
 GRANTS = [("much", f"g{i}") for i in range(50)]
 
 

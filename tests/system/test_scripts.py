@@ -250,6 +250,39 @@ def test_an_error_in_one_check_of_a_plain_run(clocked):
     assert [clocked.redis.get(key) for key in "134"] == ["1"] * 3
 
 
+# Of a counter of max 10: what it holds, how many a check of cost 2 leaves there, what is
+# answered.
+UNUSUAL = {"new": (None, "2", 2), "full": ("9", "9", -10), "negative": ("-5", "-5", "WRONG"),
+           "not yet one": ("-1", "-1", "WRONG"), "none": ("abc", "abc", "ERR"),
+           "of no max": (str(2**63 - 2), str(2**63 - 2), "ERR")}
+
+
+@pytest.mark.parametrize("odd", UNUSUAL)
+@pytest.mark.parametrize("at", range(5))
+def test_the_usual_call_with_an_unusual_check(clocked, at, odd):
+    """The others are answered as ever, those before it and those behind; a second one
+    behind it, too; and every counter of ours expires."""
+    held, left, told = UNUSUAL[odd]
+    keys = [f"k{i}" for i in range(5)] + ["new", "last"]
+    for i, key in enumerate(keys):
+        if key != "new":
+            clocked.redis.set(key, i + 1, px=MINUTE)
+    if held is None:
+        clocked.redis.delete(keys[at])
+    else:
+        clocked.redis.set(keys[at], held, px=MINUTE)
+    answer = clocked.redis.eval(TAKE, len(keys), *keys, len(keys), 1, 10, 2, MINUTE, 0)
+    assert answer[0] == clocked.now_ms * 1000
+    for i, (key, got) in enumerate(zip(keys, answer[1:], strict=True)):
+        if i == at:
+            assert got == told if isinstance(told, int) else told in got, key
+            assert clocked.redis.get(key) == left
+        else:
+            used = 2 if key == "new" else i + 3
+            assert got == used and clocked.redis.get(key) == str(used), key
+    assert assert_all_expire(clocked.redis) == len(keys)
+
+
 def test_runs_with_and_without_a_ledger_in_one_call(clocked):
     keys, args = ledger_run(fixed("f"), fixed("g"))
     answer = clocked.redis.eval(

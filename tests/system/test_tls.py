@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: ISC
 """Redis over TLS: who is trusted and who is not, with a message that names the cause;
 certificates of ours; certificates that change while rationd serves."""
+import os
 import shutil
 import signal
 import socket
+import ssl
 import threading
 
 import pytest
@@ -14,6 +16,7 @@ from harness import limit, policy, run_rationd, wait_for
 from load import Load
 from tls_files import TLS_PORT, Authority, Issued, openssl, serve_tls, tls_url
 
+WORKERS = int(os.environ.get("RATION_WORKERS", "1"))
 MANY = 10**9
 POLICY = policy(t=[limit("c", "30d", MANY)])
 NAME = "redis.test"
@@ -50,6 +53,11 @@ def check(daemon, grant="g"):
     return daemon.check("t", grant)[0]
 
 
+def connects(daemon):
+    """How often it connected again."""
+    return daemon.metric("ration_store_reconnects_total") - WORKERS
+
+
 def assert_refused(rationd, url, flags, *says, level="error"):
     """It serves, takes no charges, and says why in its log and to a check."""
     daemon = rationd(POLICY, store=url, flags=flags, wait="live")
@@ -66,7 +74,7 @@ def assert_refused(rationd, url, flags, *says, level="error"):
     assert daemon.get("/readyz").status_code == 503
     if level == "error":
         assert daemon.metric('ration_store_faults_total{class="tls"}') > 0
-        assert len([e for e in daemon.log_lines() if e["level"] == "error"]) == 1
+        assert len([e for e in daemon.log_lines() if e["level"] == "error"]) <= WORKERS
     return daemon
 
 
@@ -127,7 +135,6 @@ def test_certificate_of_ours(tls_redis, rationd, ca, server_cert):
 
 def test_asked_for_by_name(server_cert, rationd, ca):
     """SNI carries the name, and no address ever."""
-    import ssl
     asked = []
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(server_cert.cert, server_cert.key)
@@ -159,15 +166,16 @@ def test_large_calls_and_replies(tls_redis, rationd, ca, tmp_path):
     """Batches and answers of more than one TLS record (16 KiB) in both directions."""
     many = policy(t=[limit(f"c{i}", "30d", MANY, algorithm="sliding")
                      for i in range(16)])
-    daemon = rationd(many, store=tls_url(tls_redis), flags=[*trust(ca), *NAMED])
+    daemon = rationd(many, store=tls_url(tls_redis),
+                     flags=[*trust(ca), *NAMED, "--deadline-ms", 60000])
     with redis.Redis(*daemon.resp_address, socket_timeout=60) as client:
         pipe = client.pipeline(transaction=False)
         for i in range(3000):
             pipe.execute_command("CHECK", "t", f"grant-with-a-long-name-{i}")
         answers = pipe.execute()
-    assert {a[0] for a in answers} == {1}
+    assert {(a[0], a[1]) for a in answers} == {(1, b"")}
     assert daemon.metric("ration_store_up") == 1
-    assert daemon.metric("ration_store_reconnects_total") == 1
+    assert connects(daemon) == 0
 
 
 def test_one_byte_at_a_time(tls_redis, rationd, ca):
@@ -191,7 +199,7 @@ def test_slow_reader(tls_redis, rationd, ca):
                 pipe.execute_command("CHECK", "t", f"g{i}")
             answers = pipe.execute()
         assert {a[0] for a in answers} == {1}
-        assert daemon.metric("ration_store_reconnects_total") == 1
+        assert connects(daemon) == 0
 
 
 def test_lost_and_found(tls_redis, rationd, ca):
@@ -465,10 +473,10 @@ def test_rotation_under_load(redis_server, rationd, ca, other_ca, tmp_path, how)
         wait_for(lambda: "go by them" in daemon.log, 5, "a line that says so")
         wait_for(lambda: reloads(daemon) > 0, 5, "the reload")
         # Nothing was lost so far, by nobody.
-        assert daemon.metric("ration_store_reconnects_total") == 1
+        assert connects(daemon) == 0
         assert set(s.kind for s in load.samples) == {"allow"}
         kill_connections(redis_server)
-        wait_for(lambda: daemon.metric("ration_store_reconnects_total") > 1, 5, "a new one")
+        wait_for(lambda: connects(daemon) > 0, 5, "a new one")
         wait_for(lambda: check(daemon) == 200, 5, "service")
     assert not load.errors
     assert not [e for e in daemon.log_lines() if e["level"] == "error" and

@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: ISC */
+#include "redis/admission.h"
+
+/* Of ADMISSION_EVEN: the least that is let in of what was done, and what is as good as
+ * no limit. */
+#define STRETCH_LEAST (ADMISSION_EVEN / 2)
+#define STRETCH_MOST (ADMISSION_EVEN * 16)
+/* The part of it that is added or taken off at once. */
+#define GROW 16
+#define GROW_FAST 2
+#define SHRINK 4
+
+/* What a take may wait in all whose deadline is in budget_us. */
+static int64_t
+allowed_us(int64_t budget_us)
+{
+	return budget_us * ADMISSION_QUARTERS / 4;
+}
+
+bool
+admission_allows(struct admission *a, int64_t budget_us, int64_t now_us)
+{
+	/* One may always wait: by it is seen when it goes faster. */
+	if (!a->limited || a->done == 0 || a->waiting == 0)
+		return true;
+	if ((int64_t)a->waiting * a->busy_us / a->done * ADMISSION_EVEN <=
+	    allowed_us(budget_us) * a->stretch)
+		return true;
+	if (a->refused_us == 0)
+		a->refused_us = now_us;
+	return false;
+}
+
+size_t
+admission_flight_max(const struct admission *a)
+{
+	return a->proven * 2 > ADMISSION_FLIGHT ? (size_t)a->proven * 2
+						: ADMISSION_FLIGHT;
+}
+
+bool
+admission_may_send(const struct admission *a, const struct admission_note *note)
+{
+	return a->under_way == 0 ||
+	    (size_t)(a->under_way + note->own) <= admission_flight_max(a);
+}
+
+void
+admission_on_unsent(struct admission *a, const struct admission_note *note)
+{
+	a->under_way -= note->own;
+}
+
+void
+admission_on_send(struct admission *a, struct admission_note *note, int64_t now_us)
+{
+	a->under_way += note->own;
+	note->flight = a->under_way;
+	note->sent_us = now_us;
+}
+
+void
+admission_begin(struct admission_note *note, int64_t budget_us, int64_t now_us)
+{
+	*note = (struct admission_note){ .born_us = now_us, .budget_us = budget_us };
+}
+
+void
+admission_join(struct admission *a, struct admission_note *note)
+{
+	a->waiting++;
+	note->own++;
+}
+
+void
+admission_leave(struct admission *a, struct admission_note *note, size_t n)
+{
+	a->waiting -= n;
+	note->own -= (int64_t)n;
+}
+
+static bool
+is_long(const struct admission_note *note, int64_t now_us)
+{
+	return note->own > 0 && now_us - note->born_us > allowed_us(note->budget_us);
+}
+
+static bool
+is_short(const struct admission_note *note, int64_t now_us)
+{
+	return now_us - note->born_us < allowed_us(note->budget_us) / 2;
+}
+
+void
+admission_on_wait(
+    struct admission *a, const struct admission_note *note, int64_t now_us)
+{
+	if (a->limited || !is_long(note, now_us))
+		return;
+	a->limited = true;
+	a->stretch = ADMISSION_EVEN;
+}
+
+/* It had something to do since the answer before, or since this batch came. */
+static void
+learn(struct admission *a, const struct admission_note *note, int64_t now_us)
+{
+	int64_t since_us = a->answer_us > note->born_us ? a->answer_us : note->born_us;
+
+	a->done += note->own;
+	a->busy_us += now_us > since_us ? now_us - since_us : 0;
+	a->answer_us = now_us;
+	while (a->busy_us > ADMISSION_SPAN_US && a->done > 1) {
+		a->busy_us /= 2;
+		a->done /= 2;
+	}
+}
+
+/* What was late was too much, by as much as it was late. */
+static void
+prove(struct admission *a, const struct admission_note *note, int64_t now_us)
+{
+	int64_t took_us = now_us - note->sent_us;
+	int64_t may_us = allowed_us(note->budget_us);
+
+	if (took_us > may_us)
+		a->proven = may_us > 0 ? note->flight * may_us / took_us / 2 : 0;
+	else if (took_us < may_us * 3 / 4 && note->flight > a->proven)
+		a->proven = note->flight;
+}
+
+/*
+ * Earlier batches waited as they did by what was let in before the last lesson. And only
+ * those that were begun when others were refused tell how long the longest queue is that
+ * is let in.
+ */
+static void
+adjust(struct admission *a, const struct admission_note *note, int64_t now_us)
+{
+	bool full = a->refused_us != 0 && note->born_us >= a->refused_us;
+
+	if (!a->limited || note->born_us < a->adjusted_us)
+		return;
+	if (is_long(note, now_us))
+		a->stretch -= a->stretch / SHRINK;
+	else if (full)
+		a->stretch += a->stretch / (is_short(note, now_us) ? GROW_FAST : GROW);
+	else
+		return;
+	if (a->stretch < STRETCH_LEAST)
+		a->stretch = STRETCH_LEAST;
+	a->limited = a->stretch < STRETCH_MOST;
+	a->adjusted_us = now_us;
+	a->refused_us = 0;
+}
+
+void
+admission_on_answer(
+    struct admission *a, const struct admission_note *note, int64_t now_us)
+{
+	a->waiting -= (size_t)note->own;
+	a->under_way -= note->own;
+	learn(a, note, now_us);
+	admission_on_wait(a, note, now_us);
+	prove(a, note, now_us);
+	adjust(a, note, now_us);
+}

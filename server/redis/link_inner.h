@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: ISC */
+/* A link from within: what link.c keeps and greeting.c fills in. */
+#ifndef REDIS_LINK_INNER_H
+#define REDIS_LINK_INNER_H
+
+#include "net/conn.h"
+#include "redis/link.h"
+
+#define LINK_SHA_LEN 40
+#define LINK_PAUSE_FIRST_US INT64_C(10000)
+
+enum link_state {
+	LINK_WAITING, /* for the pause before the next attempt */
+	LINK_CONNECTING,
+	LINK_GREETING, /* introducing itself */
+	LINK_READY,
+	LINK_CLOSED
+};
+
+struct expected {
+	link_reply_fn *fn;
+	void *arg;
+};
+
+struct link {
+	enum link_state state;
+	struct link_options options; /* its address is the one below */
+	struct address address;
+	char shown[REDIS_SHOWN_MAX];
+	struct conn *conn;
+	struct reply_reader *reader;
+	struct loop_timer *timer; /* the pause, or the connect timeout */
+	int64_t pause_us;
+	int64_t heard_us;      /* when something last came */
+	struct expected *owed; /* a ring of replies to come */
+	size_t owed_head, owed_n, owed_cap;
+	char take_sha[LINK_SHA_LEN + 1];
+	char settle_sha[LINK_SHA_LEN + 1];
+	enum store_fault fault; /* why it is not ready */
+	char why[512];
+	bool told;  /* this trouble was logged */
+	bool heard; /* bytes came over this connection */
+};
+
+/* link.c: what was asked for is there. */
+void link_become_ready(struct link *link);
+
+/* greeting.c: introduces itself; link_become_ready(), or link_drop(), follows. */
+void link_greet(struct link *link);
+
+#endif
