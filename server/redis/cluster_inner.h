@@ -49,15 +49,22 @@ void cluster_send_take(struct cluster *cluster, struct take *take);
 void cluster_send_settle(struct cluster *cluster, struct settle *settle);
 void cluster_send_reset(struct cluster *cluster, struct reset *reset);
 
+/* Where a redirected command goes, and by which lane; what it says of the slot is
+ * remembered. NULL: after a pause to whoever serves the slot then. */
+struct member *cluster_follow(struct cluster *cluster, const struct redirect *where,
+    unsigned slot, unsigned moves, uint32_t *lane) MUST_CHECK;
+
+/* --- waiting: redis/cluster_park.c --- */
+
 /* Asks for it once more, after a pause that grows with `moves`, or when its deadline
  * has come: then it fails. False: out of memory. */
 bool cluster_park(struct cluster *cluster, enum parked_kind kind, void *what,
     unsigned moves, int64_t deadline_us) MUST_CHECK;
 
-/* Where a redirected command goes, and by which lane; what it says of the slot is
- * remembered. NULL: after a pause to whoever serves the slot then. */
-struct member *cluster_follow(struct cluster *cluster, const struct redirect *where,
-    unsigned slot, unsigned moves, uint32_t *lane) MUST_CHECK;
+/* A loop timer's, of the cluster. */
+void cluster_on_timer(void *arg);
+/* Ends all, with closing set, and frees the list. */
+void cluster_wake_all(struct cluster *cluster);
 
 /* --- errands: redis/errand.c --- */
 

@@ -6,13 +6,9 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "base/hash.h"
 #include "base/log.h"
 #include "redis/span.h"
 
-/* The pause before something is asked for again, which doubles. */
-#define PAUSE_FIRST_US INT64_C(2000)
-#define PAUSE_DOUBLINGS 4
 /* So often it follows a redirection at once. */
 #define MOVES_AT_ONCE 4
 /* A node that was never up is waited for so long. */
@@ -24,125 +20,7 @@ self(struct store *store)
 	return (struct cluster *)store;
 }
 
-/* --- waiting -------------------------------------------------------------------- */
-
-static void
-arm(struct cluster *cluster, int64_t at_us)
-{
-	int64_t delay;
-
-	if (at_us >= cluster->timer_us)
-		return;
-	cluster->timer_us = at_us;
-	delay = at_us - clock_mono_us();
-	loop_timer_set(cluster->timer, delay > 0 ? delay : 0);
-}
-
-static bool
-parked_push(struct cluster *cluster, const struct parked *parked)
-{
-	if (cluster->n_parked == cluster->parked_cap) {
-		size_t cap = cluster->parked_cap ? cluster->parked_cap * 2 : 64;
-		struct parked *grown = realloc(cluster->parked, cap * sizeof(*grown));
-
-		if (!grown)
-			return false;
-		cluster->parked = grown;
-		cluster->parked_cap = cap;
-	}
-	cluster->parked[cluster->n_parked++] = *parked;
-	return true;
-}
-
-static int64_t
-pause_us(unsigned moves)
-{
-	int64_t pause = PAUSE_FIRST_US
-	    << (moves < PAUSE_DOUBLINGS ? moves : PAUSE_DOUBLINGS);
-
-	return pause / 2 + hash_random((uint32_t)(pause / 2 + 1));
-}
-
-bool
-cluster_park(struct cluster *cluster, enum parked_kind kind, void *what, unsigned moves,
-    int64_t deadline_us)
-{
-	struct parked parked = { kind, what, clock_mono_us() + pause_us(moves) };
-
-	if (parked.due_us > deadline_us)
-		parked.due_us = deadline_us;
-	if (cluster->closing || !parked_push(cluster, &parked))
-		return false;
-	arm(cluster, parked.due_us);
-	return true;
-}
-
-static const char moving_text[] = "the key's slot is on its way to another node";
-
-static void
-wake_take(struct cluster *cluster, struct take *take, int64_t now_us)
-{
-	cluster->shared.waiting--;
-	if (take->deadline_us > now_us && !cluster->closing)
-		cluster_send_take(cluster, take);
-	else
-		store_fail(&cluster->store, take, FAULT_TRYAGAIN, moving_text);
-}
-
-static void
-wake(struct cluster *cluster, const struct parked *parked, int64_t now_us)
-{
-	struct settle *settle = parked->what;
-	struct reset *reset = parked->what;
-
-	switch (parked->kind) {
-	case PARKED_TAKE:
-		wake_take(cluster, parked->what, now_us);
-		break;
-	case PARKED_SETTLE:
-		if (settle->deadline_us > now_us && !cluster->closing)
-			cluster_send_settle(cluster, settle);
-		else
-			store_fail_settle(
-			    &cluster->store, settle, FAULT_TRYAGAIN, moving_text);
-		break;
-	case PARKED_RESET:
-		if (reset->deadline_us > now_us && !cluster->closing)
-			cluster_send_reset(cluster, reset);
-		else
-			store_fail_reset(
-			    &cluster->store, reset, FAULT_TRYAGAIN, moving_text);
-		break;
-	case PARKED_ERRAND:
-		errand_send(parked->what);
-		break;
-	}
-}
-
-/* Wakes all that is due by then. What they lead to may park others. */
-static void
-wake_due(struct cluster *cluster, int64_t now_us)
-{
-	struct parked *parked = cluster->parked;
-	size_t n = cluster->n_parked;
-
-	cluster->parked = NULL;
-	cluster->n_parked = cluster->parked_cap = 0;
-	cluster->timer_us = INT64_MAX;
-	for (size_t i = 0; i < n; i++) {
-		if (parked[i].due_us > now_us && parked_push(cluster, &parked[i]))
-			arm(cluster, parked[i].due_us);
-		else
-			wake(cluster, &parked[i], now_us);
-	}
-	free(parked);
-}
-
-static void
-on_timer(void *arg)
-{
-	wake_due(arg, clock_mono_us());
-}
+/* --- who serves what ------------------------------------------------------------ */
 
 static void
 park_take(struct cluster *cluster, struct take *take)
@@ -153,8 +31,6 @@ park_take(struct cluster *cluster, struct take *take)
 	else
 		store_fail(&cluster->store, take, FAULT_OVERLOAD, NULL);
 }
-
-/* --- who serves what ------------------------------------------------------------ */
 
 static unsigned
 take_slot(const struct take *take)
@@ -476,6 +352,14 @@ cluster_take(struct store *store, struct take *take)
 		span_take(cluster, take);
 }
 
+/* Of a take with parts nothing stands: those that were made are given back by then. */
+static void
+cluster_stand(struct store *store, struct take *take)
+{
+	(void)store;
+	node_stand(take);
+}
+
 static void
 cluster_settle(struct store *store, struct settle *settle)
 {
@@ -528,9 +412,7 @@ cluster_close(struct store *store)
 	scout_free(cluster->scout);
 	cluster->scout = NULL;
 	members_fini(&cluster->members);
-	while (cluster->n_parked > 0)
-		wake_due(cluster, INT64_MAX);
-	free(cluster->parked);
+	cluster_wake_all(cluster);
 	loop_timer_free(cluster->timer);
 	deny_cache_free(cluster->shared.denials);
 	explicit_bzero(&cluster->url, sizeof(cluster->url));
@@ -542,6 +424,7 @@ static const struct store_ops cluster_ops = {
 	.take = cluster_take,
 	.settle = cluster_settle,
 	.reset = cluster_reset,
+	.stand = cluster_stand,
 	.flush = cluster_flush,
 	.ready = cluster_ready,
 	.close = cluster_close,
@@ -558,7 +441,7 @@ open_parts(struct cluster *cluster, const struct redis_store_options *options)
 		if (!shared->denials)
 			return false;
 	}
-	cluster->timer = loop_timer_new(shared->loop, on_timer, cluster);
+	cluster->timer = loop_timer_new(shared->loop, cluster_on_timer, cluster);
 	if (cluster->timer)
 		cluster->scout = scout_new(shared, &scout_events, cluster);
 	return cluster->scout != NULL;

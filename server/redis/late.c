@@ -367,7 +367,7 @@ late_take_back(struct give_back *gb, const struct take *take)
 	if (take->ledger && take->ledger->replayed)
 		told.holder = slice_str(take->ledger->replayed_holder);
 	add_check(gb, late, counts, &told);
-	free(late);
+	late_unref(late);
 	return true;
 }
 

@@ -5,6 +5,7 @@ Each node listens on a loopback address that is its alone (harness.Redis), on a 
 clients and one for the other nodes.
 """
 import contextlib
+import time
 
 import redis.exceptions
 from redis.crc import key_slot
@@ -49,17 +50,30 @@ class Node(harness.Redis):
             return answer
         return dict(line.split(":", 1) for line in answer.split() if ":" in line)
 
+    def nodes(self):
+        """{id: the words of CLUSTER NODES}, all that this one knows."""
+        with self.client() as client:
+            client.set_response_callback("CLUSTER NODES", lambda answer, **_: answer)
+            lines = client.execute_command("CLUSTER", "NODES").decode().splitlines()
+        return {line.split()[0]: line.split() for line in lines}
+
+    def epochs(self):
+        """The configuration epoch of each master that serves slots, as this one sees it."""
+        return {node: int(words[6]) for node, words in self.nodes().items()
+                if "master" in words[2] and len(words) > 8}
+
     def meet(self, other):
         self.ask("CLUSTER", "MEET", other.host, other.port,
                  other.options["cluster-port"])
 
 
 class Cluster:
-    """`masters` nodes that share the slots evenly, each with `replicas` replicas."""
+    """`masters` nodes that share the slots evenly, each with `replicas` replicas, all made
+    by `make`."""
 
-    def __init__(self, masters=3, replicas=0, options=None, **kw):
+    def __init__(self, masters=3, replicas=0, options=None, make=Node, **kw):
         self.nodes, self.masters, self.replicas = [], [], {}
-        self.options, self.kw = options, kw
+        self.options, self.make, self.kw = options, make, kw
         try:
             self._start(masters, replicas)
         except BaseException:
@@ -79,7 +93,7 @@ class Cluster:
                 self.add_replica(master)
 
     def new_node(self):
-        self.nodes.append(Node(self.options, **self.kw))
+        self.nodes.append(self.make(self.options, **self.kw))
         return self.nodes[-1]
 
     def introduce(self, nodes):
@@ -99,15 +113,30 @@ class Cluster:
     def add_replica(self, master):
         node = self.new_node()
         self.masters[0].meet(node)
-        wait_for(lambda: master.id in node.ask("CLUSTER", "NODES") if isinstance(
-            node.ask("CLUSTER", "NODES"), str) else any(
-            v["node_id"] == master.id for v in node.ask("CLUSTER", "NODES").values()),
-            20, "the replica's knowledge")
+        wait_for(lambda: master.id in node.nodes(), 20, "the replica's knowledge")
         node.ask("CLUSTER", "REPLICATE", master.id)
         wait_for(lambda: node.ask("INFO", "replication")["master_link_status"] == "up",
                  20, "the replica", every=0.05)
         self.replicas.setdefault(master, []).append(node)
         return node
+
+    def replace(self, old):
+        """A new node takes a master's place, in agreement; the old one is its replica."""
+        new = self.add_replica(old)
+        wait_for(lambda: all(new.id in n.nodes() for n in self.masters), 20,
+                 "the others' knowledge", every=0.05)
+        asked = [0.0]
+
+        def promoted():
+            # The others may refuse it their votes, and after 5 s it is off.
+            if time.monotonic() - asked[0] > 6:
+                asked[0] = time.monotonic()
+                new.ask("CLUSTER", "FAILOVER")
+            return (new.ask("INFO", "replication")["role"] == "master" and
+                    old.ask("INFO", "replication")["role"] == "slave")
+        wait_for(promoted, 30, "the change of roles", every=0.05)
+        self.masters[self.masters.index(old)] = new
+        return new
 
     @property
     def url(self):
@@ -141,20 +170,13 @@ class Cluster:
                                        "KEYS", *keys)
         return len(keys)
 
-    def epochs(self, node):
-        """The configuration epoch of each master that serves slots, as one node sees it."""
-        with node.client() as client:
-            client.set_response_callback("CLUSTER NODES", lambda answer, **_: answer)
-            lines = client.execute_command("CLUSTER", "NODES").decode().splitlines()
-        fields = [line.split() for line in lines]
-        return {f[0]: int(f[6]) for f in fields if "master" in f[2] and len(f) > 8}
 
     def agree(self):
         """All know who is the newest. A node that takes a slot is believed by its epoch,
         one more than all that it knows of: too early it would lose the slot again, and
         its keys with it."""
         def asked():
-            views = [self.epochs(n) for n in self.masters if n.running]
+            views = [n.epochs() for n in self.masters if n.running]
             return all(v == views[0] for v in views) and (
                 len(set(views[0].values())) == len(views[0]))
         wait_for(asked, 20, "one view of all nodes")

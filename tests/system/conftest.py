@@ -22,11 +22,12 @@ def pytest_runtest_makereport(item, call):
 
 @pytest.fixture
 def redis_factory():
-    """Starts redis-servers: redis_factory(options=..., acl=...) -> harness.Redis."""
+    """Starts redis-servers: redis_factory(options=..., acl=...) -> harness.Redis, or
+    what else `kind` makes."""
     started = []
 
-    def start(*args, **kw):
-        started.append(harness.Redis(*args, **kw))
+    def start(*args, kind=harness.Redis, **kw):
+        started.append(kind(*args, **kw))
         return started[-1]
     yield start
     for server in started:

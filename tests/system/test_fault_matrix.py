@@ -2,14 +2,17 @@
 """Every fault of a Redis and of the way to it, each with load running. fault_matrix.py
 has what is shown of each, and how to add one."""
 import contextlib
+import functools
 import threading
 import time
 
 import pytest
 import redis
 
-from fault_matrix import rows, run_row
+import cluster
+from fault_matrix import FEW, rows, run_row
 from harness import wait_for
+from load import assert_all_expire
 
 row, ROWS = rows()
 
@@ -221,6 +224,82 @@ def throttled(site):
     site.stays("store")
     site.last(1)
     site.proxy.heal()
+
+
+# --- a Cluster ------------------------------------------------------------------------
+
+class ThreeMasters:
+    """A Cluster of three; what it holds is the sum of theirs."""
+
+    def __init__(self, row, redis_factory, proxy_factory):
+        make = functools.partial(redis_factory, kind=cluster.Node)
+        self.cluster = cluster.Cluster(3, options=row.options, make=make)
+        self.url = self.cluster.url
+
+    def counts(self):
+        return self.cluster.counts()
+
+    def assert_tidy(self):
+        for node in self.cluster.masters:
+            with node.client() as client:
+                assert_all_expire(client)
+
+
+SOME = {"cluster-require-full-coverage": "no"}
+
+
+@row("Cluster: slots that move", topology=ThreeMasters, deadline_ms=1000, exact=True,
+     degrades=False)
+def cluster_moves(site):
+    """All of the load's slots go round."""
+    masters = site.cluster.masters
+    slots = sorted({cluster.key_slot(key.encode()) for key in site.allowed()})
+    for slot in slots + slots[:4]:
+        source = site.cluster.owner(slot)
+        target = masters[(masters.index(source) + 1) % 3]
+        site.cluster.begin_move(slot, source, target)
+        site.last(0.05)
+        site.cluster.move_keys(slot, source, target, n=1)
+        site.last(0.05)
+        site.cluster.end_move(slot, source, target)
+    assert site.daemon.metric("ration_store_redirects_total") > len(slots)
+
+
+@row("Cluster: a slot left half moved", topology=ThreeMasters, exact=True)
+def cluster_half_moved(site):
+    """Checks of one counter go on; those of several wait, and are told in time."""
+    slot = cluster.key_slot(FEW.encode())
+    others = [cluster.key_slot(key.encode()) for key in site.allowed() if "second" in key]
+    source = site.cluster.owner(others[0])
+    target = next(m for m in site.cluster.masters if m is not source)
+    site.cluster.begin_move(others[0], source, target)
+    assert site.cluster.move_keys(others[0], source, target, n=1) == 1
+    site.load.wait_for_one("store", time.monotonic())
+    site.last(0.5)
+    site.cluster.end_move(others[0], source, target)
+    assert slot != others[0]
+
+
+@row("Cluster: a node lost, and back with its file", topology=ThreeMasters,
+     options={**ALWAYS, **SOME}, back_s=10)
+def cluster_node_lost(site):
+    lost = site.cluster.owner(cluster.key_slot(FEW.encode()))
+    lost.kill()
+    site.stays("store")
+    site.stays("allow")  # those of the other nodes
+    site.last(2.5)       # until the others know it, too
+    site.stays("allow")
+    lost.start()
+
+
+@row("Cluster: a node frozen", topology=ThreeMasters, options=SOME, back_s=3)
+def cluster_node_frozen(site):
+    lost = site.cluster.owner(cluster.key_slot(FEW.encode()))
+    lost.pause()
+    site.stays("store")
+    site.stays("allow")
+    site.last(0.5)
+    lost.resume()
 
 
 @pytest.mark.parametrize("one", ROWS, ids=lambda r: r.name.replace(" ", "_"))

@@ -66,6 +66,30 @@ test_reads_what_it_writes(void **state)
 	buf_fini(&text);
 }
 
+/* What was charged in other slots is named behind the charges, if any. */
+static void
+test_parts(void **state)
+{
+	static const char *const texts[] = {
+		"h + p:q:{a}:#=x",
+		"h p:q:{a}:x:minute 5 1 fixed 60000 60000 + p:q:{b}:#=x + p:q:{c}:#=x"
+	};
+	struct record record;
+	struct buf text = { 0 };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
+		assert_int_equal(record_parse(slice_str(texts[i]), &record), 0);
+		assert_int_equal(record.n, i);
+		assert_int_equal(record.n_parts, i + 1);
+		buf_clear(&text);
+		record_format(&record, &text);
+		assert_string_equal(buf_cstr(&text), texts[i]);
+	}
+	assert_true(slice_eq_str(record.parts[1], "p:q:{c}:#=x"));
+	buf_fini(&text);
+}
+
 static void
 test_refuses(void **state)
 {
@@ -81,7 +105,8 @@ test_refuses(void **state)
 		"h k 1 0 fixed 9007199254740992 1",
 		"h k 99999999999999999999999 0 fixed 1 1", "h k 1 0 bucket 1 0",
 		"h k 1 0 fixed 1 1\n", "h\tk 1 0 fixed 1 1", "h k 1 0 fixed 1 1 s",
-		"h k 1 0 fixed 1 1 k 1" };
+		"h k 1 0 fixed 1 1 k 1", "h +", "h + ", "h +  k", "h + k +",
+		"h + k k 1 0 fixed 1 1", "h ++ k" };
 	struct record record;
 
 	(void)state;
@@ -157,6 +182,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_reads_what_it_writes),
+		cmocka_unit_test(test_parts),
 		cmocka_unit_test(test_refuses),
 		cmocka_unit_test(test_cut),
 		cmocka_unit_test(test_bounds_the_charges),

@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: ISC */
+/* What waits to be asked for again: its slot is half moved, or its node is new. */
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/hash.h"
+#include "redis/cluster_inner.h"
+
+/* The pause before something is asked for again, which doubles. */
+#define PAUSE_FIRST_US INT64_C(2000)
+#define PAUSE_DOUBLINGS 4
+
+static void
+arm(struct cluster *cluster, int64_t at_us)
+{
+	int64_t delay;
+
+	if (at_us >= cluster->timer_us)
+		return;
+	cluster->timer_us = at_us;
+	delay = at_us - clock_mono_us();
+	loop_timer_set(cluster->timer, delay > 0 ? delay : 0);
+}
+
+static bool
+parked_push(struct cluster *cluster, const struct parked *parked)
+{
+	if (cluster->n_parked == cluster->parked_cap) {
+		size_t cap = cluster->parked_cap ? cluster->parked_cap * 2 : 64;
+		struct parked *grown = realloc(cluster->parked, cap * sizeof(*grown));
+
+		if (!grown)
+			return false;
+		cluster->parked = grown;
+		cluster->parked_cap = cap;
+	}
+	cluster->parked[cluster->n_parked++] = *parked;
+	return true;
+}
+
+static int64_t
+pause_us(unsigned moves)
+{
+	int64_t pause = PAUSE_FIRST_US
+	    << (moves < PAUSE_DOUBLINGS ? moves : PAUSE_DOUBLINGS);
+
+	return pause / 2 + hash_random((uint32_t)(pause / 2 + 1));
+}
+
+bool
+cluster_park(struct cluster *cluster, enum parked_kind kind, void *what, unsigned moves,
+    int64_t deadline_us)
+{
+	struct parked parked = { kind, what, clock_mono_us() + pause_us(moves) };
+
+	if (parked.due_us > deadline_us)
+		parked.due_us = deadline_us;
+	if (cluster->closing || !parked_push(cluster, &parked))
+		return false;
+	arm(cluster, parked.due_us);
+	return true;
+}
+
+static const char moving_text[] = "the key's slot is on its way to another node";
+
+static void
+wake_take(struct cluster *cluster, struct take *take, int64_t now_us)
+{
+	cluster->shared.waiting--;
+	if (take->deadline_us > now_us && !cluster->closing)
+		cluster_send_take(cluster, take);
+	else
+		store_fail(&cluster->store, take, FAULT_TRYAGAIN, moving_text);
+}
+
+static void
+wake(struct cluster *cluster, const struct parked *parked, int64_t now_us)
+{
+	struct settle *settle = parked->what;
+	struct reset *reset = parked->what;
+
+	switch (parked->kind) {
+	case PARKED_TAKE:
+		wake_take(cluster, parked->what, now_us);
+		break;
+	case PARKED_SETTLE:
+		if (settle->deadline_us > now_us && !cluster->closing)
+			cluster_send_settle(cluster, settle);
+		else
+			store_fail_settle(
+			    &cluster->store, settle, FAULT_TRYAGAIN, moving_text);
+		break;
+	case PARKED_RESET:
+		if (reset->deadline_us > now_us && !cluster->closing)
+			cluster_send_reset(cluster, reset);
+		else
+			store_fail_reset(
+			    &cluster->store, reset, FAULT_TRYAGAIN, moving_text);
+		break;
+	case PARKED_ERRAND:
+		errand_send(parked->what);
+		break;
+	}
+}
+
+/* Wakes all that is due by then. What they lead to may park others. */
+static void
+wake_due(struct cluster *cluster, int64_t now_us)
+{
+	struct parked *parked = cluster->parked;
+	size_t n = cluster->n_parked;
+
+	cluster->parked = NULL;
+	cluster->n_parked = cluster->parked_cap = 0;
+	cluster->timer_us = INT64_MAX;
+	for (size_t i = 0; i < n; i++) {
+		if (parked[i].due_us > now_us && parked_push(cluster, &parked[i]))
+			arm(cluster, parked[i].due_us);
+		else
+			wake(cluster, &parked[i], now_us);
+	}
+	free(parked);
+}
+
+void
+cluster_on_timer(void *arg)
+{
+	wake_due(arg, clock_mono_us());
+}
+
+/* The Cluster is closing: nothing is parked any more. */
+void
+cluster_wake_all(struct cluster *cluster)
+{
+	while (cluster->n_parked > 0)
+		wake_due(cluster, INT64_MAX);
+	free(cluster->parked);
+	cluster->parked = NULL;
+}
