@@ -475,6 +475,14 @@ cluster_take(struct store *store, struct take *take)
 		span_take(cluster, take);
 }
 
+/* Of one that spans slots what came late was given back part by part. */
+static void
+cluster_stand(struct store *store, struct take *take)
+{
+	(void)store;
+	node_stand(take);
+}
+
 static void
 cluster_settle(struct store *store, struct settle *settle)
 {
@@ -539,6 +547,7 @@ cluster_close(struct store *store)
 static const struct store_ops cluster_ops = {
 	.name = "redis",
 	.take = cluster_take,
+	.stand = cluster_stand,
 	.settle = cluster_settle,
 	.reset = cluster_reset,
 	.flush = cluster_flush,
