@@ -121,21 +121,25 @@ class Cluster:
         return node
 
     def replace(self, old):
-        """A new node takes a master's place, in agreement; the old one is its replica."""
+        """A new node takes a master's place, and all know it; the old one is its
+        replica."""
         new = self.add_replica(old)
         wait_for(lambda: all(new.id in n.nodes() for n in self.masters), 20,
                  "the others' knowledge", every=0.05)
         asked = [0.0]
 
         def promoted():
-            # The others may refuse it their votes, and after 5 s it is off.
+            # The others may refuse it their votes, and after 5 s it is off; or it has not
+            # met its master yet.
             if time.monotonic() - asked[0] > 6:
-                asked[0] = time.monotonic()
-                new.ask("CLUSTER", "FAILOVER")
+                with contextlib.suppress(redis.exceptions.ResponseError):
+                    new.ask("CLUSTER", "FAILOVER")
+                    asked[0] = time.monotonic()
             return (new.ask("INFO", "replication")["role"] == "master" and
                     old.ask("INFO", "replication")["role"] == "slave")
         wait_for(promoted, 30, "the change of roles", every=0.05)
         self.masters[self.masters.index(old)] = new
+        self.agree()
         return new
 
     @property
