@@ -27,6 +27,8 @@ struct backend_ops {
 
 extern const struct backend_ops backend_limit;
 extern const struct backend_ops backend_memory;
+/* One of the two at a time. */
 extern const struct backend_ops backend_redis;
+extern const struct backend_ops backend_cluster;
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * run_vectors [--backend limit|memory|redis|all] FILE...
+ * run_vectors [--backend limit|memory|redis|cluster|all] FILE...
  *
  * Runs every case of the files against the backends, through the check engine, and
  * compares. README.md beside this file describes the format. Exit 0 when all passed,
@@ -24,7 +24,7 @@
 #define START_TIME "2026-01-01T00:00:00.000Z"
 
 static const struct backend_ops *const backends[] = { &backend_limit, &backend_memory,
-	&backend_redis };
+	&backend_redis, &backend_cluster };
 
 static int n_passed;
 static int n_failed;
@@ -429,8 +429,8 @@ main(int argc, char **argv)
 		argc -= 2;
 	}
 	if (argc < 2 || hash_start() < 0) {
-		fprintf(
-		    stderr, "run_vectors [--backend limit|memory|redis|all] FILE...\n");
+		fprintf(stderr,
+		    "run_vectors [--backend limit|memory|redis|cluster|all] FILE...\n");
 		return 2;
 	}
 	log_start(LOG_WARN, LOG_AUTO);
