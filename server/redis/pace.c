@@ -3,20 +3,17 @@
 
 #include "base/attr.h"
 
-/* What is news is followed by this part of it at every reply... */
+/* What is news is followed by this part of it at every reply. */
 #define FOLLOW 8
-/* ...and one call that took very long counts as so many times what is believed. */
-#define OUTLIER 4
 
 static const struct pace_span nothing = { .key_ns = INT64_MAX, .reply_us = INT64_MAX };
 
 void
 pace_init(struct pace *pace)
 {
-	*pace = (struct pace){ .span = nothing,
-		.last = nothing,
-		.key_ns = PACE_KEY_NS_FIRST,
-		.shared_key_ns = PACE_KEY_NS_FIRST };
+	*pace = (struct pace){
+		.span = nothing, .last = nothing, .key_ns = PACE_KEY_NS_FIRST
+	};
 }
 
 /* What is worked on beside and for that many counters, in counters. */
@@ -101,11 +98,6 @@ learn_work(struct pace *pace, int64_t gap_us, bool behind)
 		pace->key_ns -= (pace->key_ns - seen_ns) / FOLLOW;
 	if (behind && seen_ns < pace->span.key_ns)
 		pace->span.key_ns = seen_ns;
-	if (!behind && seen_ns > pace->shared_key_ns)
-		return; /* it may have had nothing to do */
-	if (seen_ns > OUTLIER * pace->shared_key_ns)
-		seen_ns = OUTLIER * pace->shared_key_ns;
-	pace->shared_key_ns += (seen_ns - pace->shared_key_ns) / FOLLOW;
 }
 
 static void
@@ -153,15 +145,4 @@ pace_on_reply(
 	pace->began_us = began_us;
 	pace->began_keys = call->keys;
 	end_span(pace, now_us);
-}
-
-int64_t
-pace_wait_us(const struct pace *pace, size_t keys)
-{
-	size_t calls = keys / pace_keys_max(pace) + 1;
-
-	if (pace->calls == 0)
-		return 0;
-	return trip_us(pace) +
-	    units(pace->calls + calls, pace->keys + keys) * pace->shared_key_ns / 1000;
 }

@@ -22,8 +22,6 @@
  *   Redis works on it while we read the first one's reply.
  * - A call that holds Redis up for long makes all wait who come behind it: it has no more
  *   counters than PACE_HOLD_US allow, but never less than PACE_SECOND_KEYS.
- * - How long a check has to wait follows from what Redis does in all, for others too: the
- *   time from one call's beginning to the next one's, where it had enough to do.
  *
  * Threads: belongs to its owner's.
  */
@@ -68,13 +66,11 @@ struct pace_span {
 struct pace {
 	struct pace_span span, last; /* this one, and the one before */
 	int64_t span_end_us;
-	int64_t key_ns;        /* the work of a counter */
-	size_t calls, keys;    /* under way */
-	int64_t began_us;      /* the last call that was answered; 0: not known */
-	size_t began_keys;     /* its */
-	bool drains;           /* no further call, until one can be alone */
-	int64_t shared_key_ns; /* what passes for each of our counters, with what Redis
-	                          does for others */
+	int64_t key_ns;     /* the work of a counter */
+	size_t calls, keys; /* under way */
+	int64_t began_us;   /* the last call that was answered; 0: not known */
+	size_t began_keys;  /* its */
+	bool drains;        /* no further call, until one can be alone */
 };
 
 /* Nothing is known and nothing under way: also whenever the connection is a new one. */
@@ -93,9 +89,5 @@ void pace_on_send(
  * it did not say. */
 void pace_on_reply(
     struct pace *pace, const struct pace_call *call, int64_t began_us, int64_t now_us);
-
-/* In how many µs a check would be answered before which so many counters wait to be sent,
- * behind those under way. 0 while nothing is under way: it would be sent at once. */
-int64_t pace_wait_us(const struct pace *pace, size_t keys);
 
 #endif

@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: ISC */
+/* What a node's replies mean for those who wait for them. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/hash.h"
+#include "base/log.h"
+#include "redis/fault.h"
+#include "redis/late.h"
+#include "redis/node_inner.h"
+#include "redis/script.h"
+
+/* The same fault of script calls is logged so often at most. */
+#define TELL_AGAIN_US INT64_C(60000000)
+
+struct batch *
+node_ring_pop(struct node *node)
+{
+	struct batch *batch = node_ring_at(node, 0);
+
+	node->head = (node->head + 1) % node->cap;
+	node->n--;
+	return batch;
+}
+
+/* What is being given back: kept until the server has done it. */
+struct returning {
+	struct node *node;
+	struct buf eval;
+};
+
+static void
+returning_free(struct returning *r)
+{
+	buf_fini(&r->eval);
+	free(r);
+}
+
+static void on_given_back(void *arg, const struct reply *reply);
+
+static bool
+is_noscript(const struct reply *reply)
+{
+	return reply && reply->kind == REPLY_ERROR &&
+	    redis_fault_is_noscript(reply_text(reply, 0));
+}
+
+/* The first of a server has to be told the script. Only a link that is dropped, and says
+ * so, fails. */
+static void
+give_back(struct returning *r, bool by_sha)
+{
+	struct link *link = r->node->link;
+
+	if (by_sha)
+		give_back_by_sha(buf_slice(&r->eval), link_out(link));
+	else
+		buf_add_slice(link_out(link), buf_slice(&r->eval));
+	if (link_expect(link, on_given_back, r) < 0)
+		returning_free(r);
+}
+
+static void
+on_given_back(void *arg, const struct reply *reply)
+{
+	struct returning *r = arg;
+	struct node *node = r->node;
+
+	node_forget_denials(node);
+	if (is_noscript(reply) && link_ready(node->link)) {
+		give_back(r, false);
+		return;
+	}
+	returning_free(r);
+	if (reply && reply->kind == REPLY_INT)
+		metric_add(
+		    node_cells(node), METRIC_STORE_GIVEN_BACK, reply->values[0].number);
+	else if (reply)
+		log_warn("redis", "could not give back late charges: %.*s",
+		    SLICE_ARG(reply_text(reply, 0)));
+}
+
+static void
+handle_late(struct node *node)
+{
+	struct returning *r;
+
+	metric_add(node_cells(node), METRIC_STORE_LATE, (int64_t)node->outcome.late);
+	metric_add(node_cells(node), METRIC_STORE_STOOD, (int64_t)node->outcome.stood);
+	if (node->outcome.give_back.len == 0 || !link_ready(node->link))
+		return;
+	r = calloc(1, sizeof(*r));
+	if (!r)
+		return;
+	r->node = node;
+	r->eval = node->outcome.give_back;
+	node->outcome.give_back = (struct buf){ 0 };
+	give_back(r, true);
+}
+
+void
+node_on_late(void *arg, struct slice command)
+{
+	struct node *node = arg;
+
+	node->ops->on_late(node->arg, node->lane, command);
+}
+
+/* The script is not there (SCRIPT FLUSH, a restart behind a proxy): nothing ran, so
+ * the call is made again, behind a SCRIPT LOAD; many calls of a flight behind one. */
+static void
+send_again(struct node *node, struct batch *batch)
+{
+	bool load = batch_moment(batch)->sent_us >= node->loaded_us;
+
+	batch_regather(batch); /* or a take that joins it now would be lost */
+	gather_push(&node->gather, batch);
+	if (load) {
+		node->loaded_us = clock_mono_us() + 1;
+		if (link_load_take(node->link) < 0)
+			return;
+	}
+	node_send(node);
+}
+
+/* Says what went wrong with a call, for those who can mend it. */
+void
+node_tell_fault(struct node *node, enum store_fault fault, const char *detail)
+{
+	int64_t now_us = clock_mono_us();
+
+	if (node->shared->told_us[fault] &&
+	    now_us - node->shared->told_us[fault] < TELL_AGAIN_US)
+		return;
+	node->shared->told_us[fault] = now_us;
+	if (fault == FAULT_CONFIG)
+		log_error("redis", "%s: %s", store_fault_table[fault].phrase, detail);
+	else
+		log_warn("redis", "%s: %s", store_fault_table[fault].phrase, detail);
+}
+
+static void
+note_failure(struct node *node, const char *detail)
+{
+	if (!breaker_on_failure(
+		&node->breaker, clock_mono_us(), hash_random(UINT32_MAX)))
+		return;
+	snprintf(node->trouble, sizeof(node->trouble), "%s", detail);
+	metric_add(node_cells(node), METRIC_STORE_BREAKER_OPENED, 1);
+	if (node->breaker.pause_us == BREAKER_PAUSE_FIRST_US)
+		node_log_breaker(
+		    node, "its calls keep failing: asked now and then only");
+}
+
+static void
+note_success(struct node *node)
+{
+	if (breaker_on_success(&node->breaker))
+		log_info("redis", "%s: answers again", link_shown(node->link));
+}
+
+static void
+fail_batch(struct node *node, struct batch *batch, struct slice text)
+{
+	enum store_fault fault = redis_fault_of(text);
+	char detail[TAKE_DETAIL_MAX];
+
+	snprintf(detail, sizeof(detail), "%.*s", SLICE_ARG(text));
+	node->shared->waiting -= batch_live(batch);
+	batch_fail(batch, node->shared->store, fault, detail);
+	gather_put(&node->gather, batch);
+	node_tell_fault(node, fault, detail);
+	note_failure(node, detail);
+	if (fault == FAULT_CLUSTER && node->ops->on_cluster_down)
+		node->ops->on_cluster_down(node->arg);
+	/* A master that became a replica: the introduction finds out, and waits. */
+	if (fault == FAULT_READONLY)
+		link_drop(node->link, fault, detail);
+}
+
+/* By now it is known what Redis's clock shows. */
+static void
+gather_again(struct node *node, struct take *again)
+{
+	while (again) {
+		struct take *take = again;
+
+		again = take->next;
+		node_gather(node, take, node->lane);
+	}
+}
+
+/* Whether the call was refused since its keys are on another node; then its takes are
+ * the owner's. */
+static bool
+redirected(struct node *node, struct batch *batch, struct slice text)
+{
+	struct redirect where;
+	struct refused refused = { 0 };
+
+	if (!node->ops->on_refused || !redirect_parse(text, node_address(node), &where))
+		return false;
+	note_success(node); /* it is alive, and knows better */
+	node->shared->waiting -= batch_live(batch);
+	refused.takes = batch_take_back(batch);
+	gather_put(&node->gather, batch);
+	node->ops->on_refused(node->arg, &refused, &where);
+	return true;
+}
+
+/* Keys moved away while the script ran; nothing of these takes was charged. */
+static void
+hand_astray(struct node *node, struct take *takes)
+{
+	const struct redirect where = { .kind = REDIRECT_TRYAGAIN, .slot = -1 };
+	const struct refused refused = { .takes = takes };
+
+	if (takes && node->ops->on_refused)
+		node->ops->on_refused(node->arg, &refused, &where);
+	while (takes && !node->ops->on_refused) {
+		struct take *take = takes;
+
+		takes = take->next;
+		store_fail(node->shared->store, take, FAULT_MOVED, NULL);
+	}
+}
+
+static void
+apply_reply(struct node *node, struct batch *batch, const struct reply *reply)
+{
+	struct batch_outcome *outcome = &node->outcome;
+
+	note_success(node);
+	node->shared->waiting -= batch_live(batch);
+	outcome->answered_us = node->progress_us;
+	if (batch_apply(batch, reply, node->shared->store, outcome) < 0)
+		link_drop(node->link, FAULT_OTHER, "a script's answer made no sense");
+	gather_put(&node->gather, batch);
+	gather_again(node, outcome->again);
+	hand_astray(node, outcome->astray);
+	if (outcome->fault != FAULT_NONE)
+		node_tell_fault(node, outcome->fault, outcome->detail);
+	handle_late(node);
+	if (outcome->fault == FAULT_READONLY)
+		link_drop(node->link, FAULT_READONLY, outcome->detail);
+}
+
+void
+node_on_reply(void *arg, const struct reply *reply)
+{
+	struct node *node = arg;
+	struct batch *batch;
+
+	if (!reply)
+		return; /* on_down fails all batches at once */
+	node->progress_us = clock_mono_us();
+	node_drop_relief(node);
+	batch = node_ring_pop(node);
+	node->lane = gather_lane(batch);
+	pace_on_reply(
+	    &node->pace, batch_call(batch), batch_began_us(reply), node->progress_us);
+	if (is_noscript(reply))
+		admission_on_unsent(&node->admission, batch_note(batch));
+	else
+		admission_on_answer(
+		    &node->admission, batch_note(batch), node->progress_us);
+	if (reply->kind != REPLY_ERROR)
+		apply_reply(node, batch, reply);
+	else if (is_noscript(reply))
+		send_again(node, batch);
+	else if (!redirected(node, batch, reply_text(reply, 0)))
+		fail_batch(node, batch, reply_text(reply, 0));
+}

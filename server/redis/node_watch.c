@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: ISC */
+/* What becomes of a node in time: deadlines that pass, a server that is silent, a
+ * connection that comes and goes. */
+#include <stdio.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "redis/late.h"
+#include "redis/node_inner.h"
+
+/* Calls that nobody waits for any more, unanswered for so long: the server is silent. */
+#define SILENCE_US INT64_C(250000)
+
+void
+node_arm(struct node *node, int64_t deadline_us)
+{
+	int64_t delay;
+
+	if (deadline_us >= node->timer_us)
+		return;
+	node->timer_us = deadline_us;
+	delay = deadline_us - clock_mono_us();
+	loop_timer_set(node->timer, delay > 0 ? delay : 0);
+}
+
+static void
+keep_expired(void *arg, struct take *take)
+{
+	struct node *node = arg;
+
+	take->next = node->expired;
+	node->expired = take;
+}
+
+/* Told only after all batches were gone through: done may start other takes. */
+static void
+tell_expired(struct node *node)
+{
+	while (node->expired) {
+		struct take *take = node->expired;
+
+		node->expired = take->next;
+		node->shared->waiting--;
+		late_tell(node->shared->store, take);
+	}
+}
+
+/* Nothing comes, and nobody waits for what was sent first any more: a deadline may be
+ * longer than the patience with a connection. */
+static bool
+is_stalled(const struct node *node, int64_t now_us)
+{
+	return node->n > 0 && batch_live(node_ring_at(node, 0)) == 0 &&
+	    now_us - node->progress_us > LINK_STALL_US;
+}
+
+static const struct link_ops link_events;
+
+void
+node_link_options(
+    struct node *node, struct link_options *options, const struct address *address)
+{
+	*options = (struct link_options){
+		.loop = node->shared->loop,
+		.url = node->shared->url,
+		.tls = node->shared->tls,
+		.address = address,
+		.ops = &link_events,
+		.arg = node,
+		.cells = node_cells(node),
+	};
+}
+
+void
+node_log_breaker(struct node *node, const char *state)
+{
+	log_warn("redis", "%s: %s (%s)", link_shown(node->link), state, node->trouble);
+}
+
+/* Not every late answer is a silence: what is asked meanwhile may still be in time. */
+static void
+tell_silence(struct node *node, int64_t now_us)
+{
+	if (node->n == 0 || batch_live(node_ring_at(node, 0)) > 0 ||
+	    now_us - node->progress_us < SILENCE_US ||
+	    !breaker_on_silence(&node->breaker))
+		return;
+	snprintf(node->trouble, sizeof(node->trouble), "no reply for %d ms",
+	    (int)(SILENCE_US / 1000));
+	metric_add(node_cells(node), METRIC_STORE_BREAKER_OPENED, 1);
+	node_log_breaker(node, "silent: nothing is asked until it answers");
+}
+
+/* What the link owes has not come, and on the relief it would: it never will. */
+static void
+relieve(struct node *node)
+{
+	struct link *lost = node->link;
+	struct link *relief = node->relief;
+
+	node->relief = NULL;
+	link_drop(lost, FAULT_TIMEOUT, "no reply for 3 s, but on a new connection");
+	node->link = relief;
+	trips_set_link(node->trips, relief);
+	link_free(lost);
+}
+
+void
+node_seek_relief(struct node *node)
+{
+	struct link_options options;
+
+	if (node->relief && link_ready(node->relief)) {
+		relieve(node);
+	} else if (!node->relief) {
+		log_warn("redis", "%s: no reply for 3 s; trying another connection",
+		    link_shown(node->link));
+		node_link_options(node, &options, link_address(node->link));
+		/* Without memory the next deadline tries again. */
+		node->relief = link_new(&options);
+	}
+}
+
+void
+node_drop_relief(struct node *node)
+{
+	link_free(node->relief);
+	node->relief = NULL;
+}
+
+/* Returns the earliest deadline that is left. */
+static int64_t
+expire_all(struct node *node, int64_t now_us)
+{
+	int64_t earliest = INT64_MAX;
+	int64_t next;
+	size_t before;
+
+	for (size_t i = 0; i < node->n; i++) {
+		next = batch_expire(node_ring_at(node, i), now_us, keep_expired, node);
+		if (next < earliest)
+			earliest = next;
+	}
+	for (struct batch *b = gather_first(&node->gather); b; b = gather_next(b)) {
+		before = batch_live(b);
+		next = batch_expire(b, now_us, keep_expired, node);
+		admission_leave(
+		    &node->admission, batch_note(b), before - batch_live(b));
+		if (next < earliest)
+			earliest = next;
+	}
+	return earliest;
+}
+
+void
+node_on_deadline(void *arg)
+{
+	struct node *node = arg;
+	int64_t now_us = clock_mono_us();
+	int64_t earliest = expire_all(node, now_us);
+
+	node->timer_us = INT64_MAX;
+	/* Of what is under way the server has the work, whoever left. */
+	if (node->n > 0)
+		admission_on_wait(
+		    &node->admission, batch_note(node_ring_at(node, 0)), now_us);
+	tell_silence(node, now_us);
+	if (is_stalled(node, now_us))
+		node_seek_relief(node);
+	else if (node->n > 0 && earliest > node->progress_us + LINK_STALL_US &&
+	    node->progress_us + LINK_STALL_US > now_us)
+		earliest = node->progress_us + LINK_STALL_US + 1;
+	if (earliest != INT64_MAX)
+		node_arm(node, earliest);
+	tell_expired(node);
+}
+
+static void
+on_ready(void *arg)
+{
+	struct node *node = arg;
+
+	if (node->relief && link_ready(node->relief)) {
+		/* It may have been heard of meanwhile; then the relief waits. */
+		if (clock_mono_us() - link_heard_us(node->link) < LINK_STALL_US)
+			return;
+		relieve(node);
+	}
+	breaker_close(&node->breaker);
+	if (node->ops->on_up)
+		node->ops->on_up(node->arg);
+}
+
+static void
+on_missed(void *arg)
+{
+	struct node *node = arg;
+
+	if (node->ops->on_missed)
+		node->ops->on_missed(node->arg);
+}
+
+static void
+fail_and_put(
+    struct node *node, struct batch *batch, enum store_fault fault, const char *why)
+{
+	node->shared->waiting -= batch_live(batch);
+	batch_fail(batch, node->shared->store, fault, why);
+	gather_put(&node->gather, batch);
+}
+
+/* Done may start takes: they fail at once, since the link is not ready. */
+void
+node_fail_all(struct node *node, enum store_fault fault, const char *why)
+{
+	while (node->n > 0)
+		fail_and_put(node, node_ring_pop(node), fault, why);
+	while (gather_first(&node->gather))
+		fail_and_put(node, gather_pop(&node->gather), fault, why);
+}
+
+static void
+on_down(void *arg)
+{
+	struct node *node = arg;
+	const char *why;
+	enum store_fault fault = link_fault(node->link, &why);
+
+	if (link_ready(node->link))
+		return; /* it is the relief that waited */
+	node_drop_relief(node);
+	for (size_t i = 0; i < node->n; i++)
+		metric_add(node_cells(node), METRIC_STORE_LOST,
+		    (int64_t)batch_asked(node_ring_at(node, i)));
+	node_forget_denials(node); /* who knows what it will hold when it is back */
+	pace_init(&node->pace);
+	node->admission = (struct admission){ 0 };
+	node_fail_all(node, fault, why);
+	if (node->ops->on_down)
+		node->ops->on_down(node->arg);
+}
+
+static const struct link_ops link_events = { on_ready, on_down, on_missed };
