@@ -36,15 +36,16 @@
 #define ADMISSION_SPAN_US 200000
 
 struct admission {
-	size_t waiting;  /* takes that the server has to deal with, also those under way
+	size_t waiting; /* takes that the server has to deal with, also those under way
 	                     whose deadline passed */
-	bool limited;    /* waits were too long */
-	bool tightened;  /* and by that less may wait than before: see admission_needs_us() */
-	int64_t done;    /* takes that were answered... */
-	int64_t busy_us; /* ...in so long */
-	int64_t stretch; /* of ADMISSION_EVEN: so much more may wait than follows from
+	bool limited;   /* waits were too long */
+	bool
+	    tightened; /* and by that less may wait than before: see admission_needs_us() */
+	int64_t done;      /* takes that were answered... */
+	int64_t busy_us;   /* ...in so long */
+	int64_t stretch;   /* of ADMISSION_EVEN: so much more may wait than follows from
 	                     that */
-	int64_t answer_us;   /* when the last answer came */
+	int64_t answer_us; /* when the last answer came */
 	int64_t adjusted_us; /* when stretch was changed */
 	int64_t refused_us;  /* when one was first refused since then; 0: none was */
 	int64_t under_way;   /* takes that were sent */

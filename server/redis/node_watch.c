@@ -40,8 +40,8 @@ node_expire(struct node *node, struct batch *batch, int64_t until_us)
 
 	/* Of what is under way the server has the work, whoever left. */
 	if (!batch_is_sent(batch))
-		admission_leave(&node->admission, batch_note(batch),
-		    before - batch_live(batch));
+		admission_leave(
+		    &node->admission, batch_note(batch), before - batch_live(batch));
 	return earliest;
 }
 
