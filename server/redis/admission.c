@@ -31,6 +31,24 @@ admission_allows(struct admission *a, int64_t budget_us, int64_t now_us)
 	return false;
 }
 
+int64_t
+admission_needs_us(const struct admission *a, size_t ahead, size_t own)
+{
+	/* As above: one may always go. */
+	if (!a->limited || a->done == 0 || ahead + own <= 1)
+		return 0;
+	return (int64_t)(ahead + own) * a->busy_us / a->done * ADMISSION_EVEN /
+	    a->stretch;
+}
+
+static void
+tighten(struct admission *a, int64_t stretch)
+{
+	a->limited = true;
+	a->tightened = true;
+	a->stretch = stretch > STRETCH_LEAST ? stretch : STRETCH_LEAST;
+}
+
 size_t
 admission_flight_max(const struct admission *a)
 {
@@ -97,8 +115,7 @@ admission_on_wait(
 {
 	if (a->limited || !is_long(note, now_us))
 		return;
-	a->limited = true;
-	a->stretch = ADMISSION_EVEN;
+	tighten(a, ADMISSION_EVEN);
 }
 
 /* It had something to do since the answer before, or since this batch came. */
@@ -116,16 +133,17 @@ learn(struct admission *a, const struct admission_note *note, int64_t now_us)
 	}
 }
 
-/* What was late was too much, by as much as it was late. */
+/* What took more than half of its time says how many can be answered in all of it; twice
+ * as many as what took less. */
 static void
 prove(struct admission *a, const struct admission_note *note, int64_t now_us)
 {
 	int64_t took_us = now_us - note->sent_us;
 	int64_t may_us = allowed_us(note->budget_us);
 
-	if (took_us > may_us)
+	if (took_us * 2 > may_us)
 		a->proven = may_us > 0 ? note->flight * may_us / took_us / 2 : 0;
-	else if (took_us < may_us * 3 / 4 && note->flight > a->proven)
+	else if (note->flight > a->proven)
 		a->proven = note->flight;
 }
 
@@ -142,13 +160,11 @@ adjust(struct admission *a, const struct admission_note *note, int64_t now_us)
 	if (!a->limited || note->born_us < a->adjusted_us)
 		return;
 	if (is_long(note, now_us))
-		a->stretch -= a->stretch / SHRINK;
+		tighten(a, a->stretch - a->stretch / SHRINK);
 	else if (full)
 		a->stretch += a->stretch / (is_short(note, now_us) ? GROW_FAST : GROW);
 	else
 		return;
-	if (a->stretch < STRETCH_LEAST)
-		a->stretch = STRETCH_LEAST;
 	a->limited = a->stretch < STRETCH_MOST;
 	a->adjusted_us = now_us;
 	a->refused_us = 0;
