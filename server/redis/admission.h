@@ -14,6 +14,9 @@
  *   seen to wait for longer than that.
  * - And it is what was done, not what can be: where waits are short although takes were
  *   refused more are let in, until all are again; where waits are long, fewer.
+ * - A server that had nothing to do for ADMISSION_SPAN_US longer than it had something
+ *   is not asked for more than it can do: what was seen before, a short stop of it say,
+ *   is forgotten.
  * - At most twice as many are under way as were answered in good time: they cannot be
  *   refused any more, and how long they take is not known before.
  *
@@ -38,6 +41,8 @@ struct admission {
 	bool limited;    /* waits were too long */
 	int64_t done;    /* takes that were answered... */
 	int64_t busy_us; /* ...in so long */
+	int64_t limited_us; /* since when it is limited */
+	int64_t idle_us;    /* so much longer it had nothing to do since then */
 	int64_t stretch; /* of ADMISSION_EVEN: so much more may wait than follows from
 	                     that */
 	int64_t answer_us;   /* when the last answer came */
