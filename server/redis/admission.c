@@ -17,9 +17,30 @@ allowed_us(int64_t budget_us)
 	return budget_us * ADMISSION_QUARTERS / 4;
 }
 
+/* How long it had nothing to do until then, since its last answer or since it is
+ * limited. */
+static int64_t
+idle_until(const struct admission *a, int64_t until_us)
+{
+	int64_t since_us = a->answer_us > a->limited_us ? a->answer_us : a->limited_us;
+
+	return until_us > since_us ? until_us - since_us : 0;
+}
+
+static void
+forget(struct admission *a)
+{
+	a->limited = false;
+	a->done = a->busy_us = a->idle_us = 0;
+	a->refused_us = 0;
+}
+
 bool
 admission_allows(struct admission *a, int64_t budget_us, int64_t now_us)
 {
+	if (a->limited && a->waiting == 0 &&
+	    a->idle_us + idle_until(a, now_us) > ADMISSION_SPAN_US)
+		forget(a);
 	/* One may always wait: by it is seen when it goes faster. */
 	if (!a->limited || a->done == 0 || a->waiting == 0)
 		return true;
@@ -116,6 +137,8 @@ admission_on_wait(
 	if (a->limited || !is_long(note, now_us))
 		return;
 	tighten(a, ADMISSION_EVEN);
+	a->limited_us = now_us;
+	a->idle_us = 0;
 }
 
 /* It had something to do since the answer before, or since this batch came. */
@@ -123,9 +146,13 @@ static void
 learn(struct admission *a, const struct admission_note *note, int64_t now_us)
 {
 	int64_t since_us = a->answer_us > note->born_us ? a->answer_us : note->born_us;
+	int64_t busy_us = now_us > since_us ? now_us - since_us : 0;
 
 	a->done += note->own;
-	a->busy_us += now_us > since_us ? now_us - since_us : 0;
+	a->busy_us += busy_us;
+	a->idle_us += idle_until(a, note->born_us) - busy_us;
+	if (a->idle_us < 0)
+		a->idle_us = 0;
 	a->answer_us = now_us;
 	while (a->busy_us > ADMISSION_SPAN_US && a->done > 1) {
 		a->busy_us /= 2;

@@ -19,6 +19,9 @@
  *   is not known before.
  * - When waits turn out to be too long, whoever waits unsent and would be answered too
  *   late by what was done is refused then, not at his deadline.
+ * - A server that had nothing to do for ADMISSION_SPAN_US longer than it had something
+ *   is not asked for more than it can do: what was seen before, a short stop of it say,
+ *   is forgotten.
  *
  * Pure: time is a parameter. All zero is a valid struct admission: nothing is known.
  * Threads: belongs to its owner's.
@@ -39,10 +42,12 @@ struct admission {
 	size_t waiting; /* takes that the server has to deal with, also those under way
 	                     whose deadline passed */
 	bool limited;   /* waits were too long */
-	bool
-	    tightened; /* and by that less may wait than before: see admission_needs_us() */
-	int64_t done;      /* takes that were answered... */
-	int64_t busy_us;   /* ...in so long */
+	/* And by that less may wait than before: see admission_needs_us(). */
+	bool tightened;
+	int64_t done;       /* takes that were answered... */
+	int64_t busy_us;    /* ...in so long */
+	int64_t limited_us; /* since when it is limited */
+	int64_t idle_us;    /* so much longer it had nothing to do since then */
 	int64_t stretch;   /* of ADMISSION_EVEN: so much more may wait than follows from
 	                     that */
 	int64_t answer_us; /* when the last answer came */

@@ -123,6 +123,12 @@ send_all(void)
 			sim.end--;
 			return;
 		}
+		if (b->first ==
+		    b->n) { /* nobody waits for it any more: it is not sent */
+			b->done_us = sim.now_us;
+			sim.sent++;
+			continue;
+		}
 		if (!admission_may_send(&sim.admission, &b->note))
 			return;
 		admission_on_send(&sim.admission, &b->note, sim.now_us);
@@ -177,6 +183,8 @@ answer_all(void)
 		size_t late = 0;
 		int64_t ignored;
 
+		if (b->first == b->n)
+			continue;
 		admission_on_answer(&sim.admission, &b->note, sim.now_us);
 		for (size_t i = b->first; i < b->n; i++) {
 			int64_t took_us = sim.now_us - b->born_us[i];
@@ -315,6 +323,30 @@ test_never_closed_for_good(void **state)
 	assert_int_equal(sim.refused + sim.timed_out + sim.late, 0);
 }
 
+/* It stopped while little was asked of it, and was idle since: a burst is let in. */
+static void
+test_a_short_stop_is_forgotten(void **state)
+{
+	static const struct server quick = { "quick", 10000, 40, 200, 2, 0, 0 };
+	struct server stopped = quick;
+
+	(void)state;
+	memset(&sim, 0, sizeof(sim));
+	sim.server = &quick;
+	run(100, 1000000);
+	stopped.trip_us = 300000;
+	sim.server = &stopped;
+	run(100, 500000);
+	assert_true(sim.admission.limited);
+	sim.server = &quick;
+	run(10, 1000000); /* so little that it teaches nothing */
+	sim.refused = 0;
+	run(20000, 1000);
+	run(0, 100000);
+	assert_int_equal(sim.refused + sim.timed_out + sim.late, 0);
+	assert_false(sim.admission.limited);
+}
+
 /* Whose deadline is nearer is refused earlier. */
 static void
 test_by_deadline(void **state)
@@ -342,6 +374,7 @@ main(void)
 		cmocka_unit_test(test_ten_times_as_much),
 		cmocka_unit_test(test_a_burst_is_let_in),
 		cmocka_unit_test(test_never_closed_for_good),
+		cmocka_unit_test(test_a_short_stop_is_forgotten),
 		cmocka_unit_test(test_by_deadline),
 	};
 
