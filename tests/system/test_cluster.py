@@ -151,6 +151,39 @@ def test_exact_while_slots_move(rationd, cluster_factory):
     assert cluster.counts() == {key_of(grant): MAX for grant in grants}
 
 
+def neighbours(n):
+    """Grants of which the counters are in one slot."""
+    found = collections.defaultdict(list)
+    for i in range(100000):
+        mine = found[key_slot(key_of(f"g{i}").encode())]
+        mine.append(f"g{i}")
+        if len(mine) == n:
+            return mine
+    raise AssertionError("no such names")
+
+
+def test_checks_of_one_counter_go_on_in_a_slot_half_moved(rationd, cluster_factory):
+    """Together they are refused (TRYAGAIN), alone they are not."""
+    cluster = cluster_factory(2)
+    daemon = rationd(policy(t={"limits": [limit("c", "30d", 1000)]}), store=cluster.url,
+                     flags=["--deadline-ms", "3000"])
+    here, there, new = grants = neighbours(3)
+    slot = key_slot(key_of(here).encode())
+    source = cluster.owner(slot)
+    target = next(m for m in cluster.masters if m is not source)
+    admitted, seen = collections.Counter(), collections.Counter()
+    pipeline(daemon, [here, there], admitted, seen)
+    cluster.begin_move(slot, source, target)
+    source.ask("MIGRATE", target.host, target.port, key_of(there), 0, 5000)
+    pipeline(daemon, grants * 50, admitted, seen)
+    assert seen["store"] == 0
+    assert daemon.metric("ration_store_redirects_total") > 3
+    cluster.end_move(slot, source, target)
+    pipeline(daemon, grants * 50, admitted, seen)
+    assert admitted == {here: 101, there: 101, new: 100}
+    assert cluster.counts() == {key_of(g): n for g, n in admitted.items()}
+
+
 def test_several_limits_wait_for_their_slot(rationd, cluster_factory):
     """All or none of three counters, while a slot has some of them here, some there."""
     cluster = cluster_factory(3)
@@ -347,26 +380,32 @@ def test_a_cluster_whose_nodes_all_change(rationd, cluster_factory):
 
 
 def test_late_charges_come_back_though_their_slot_moved(rationd, cluster_factory):
+    """The key goes right behind the late charge, before that can be given back."""
     cluster = cluster_factory(3)
     daemon = rationd(policy(t={"limits": [limit("c", "30d", 10 ** 6)]}),
                      store=cluster.url, flags=["--deadline-ms", "100"])
     key = key_of("g")
-    assert daemon.check("t", "g")[0] == 200
+    told = int(daemon.check("t", "g")[0] == 200)
     slot, home = key_slot(key.encode()), cluster.master_of(key)
     target = next(m for m in cluster.masters if m is not home)
-    with home.client() as client:
-        # Busy for longer than the deadline, shorter than Cluster and daemon bear.
+    target.ask("CLUSTER", "SETSLOT", slot, "IMPORTING", home.id)
+    with home.client() as client, home.client() as mover:
+        mover.ping()
         sleeper = threading.Thread(target=lambda: client.execute_command(
-            "DEBUG", "SLEEP", "0.4"))
+            "DEBUG", "SLEEP", "0.8"))
         sleeper.start()
-        wait_for(lambda: daemon.check("t", "g")[0] == 503, 5)
-        cluster_moves = threading.Thread(target=lambda: cluster.move(slot, home, target))
-        cluster_moves.start()
+        while daemon.check("t", "g")[0] == 200:
+            told += 1
+        moves = mover.pipeline(transaction=False)
+        moves.execute_command("CLUSTER", "SETSLOT", slot, "MIGRATING", target.id)
+        moves.execute_command("MIGRATE", target.host, target.port, key, 0, 5000)
+        moves.execute()
         sleeper.join()
-        cluster_moves.join()
     wait_for(lambda: daemon.metric("ration_store_given_back_total") > 0, 10,
              "the give-back")
-    wait_for(lambda: cluster.get(key) == b"1", 10, "the count without late charges")
+    assert daemon.metric("ration_store_redirects_total") > 0
+    cluster.end_move(slot, home, target)
+    assert cluster.get(key) == b"%d" % told
 
 
 def test_the_wrong_kind_of_url_is_named(rationd, cluster_factory, redis_server):
