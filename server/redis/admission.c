@@ -30,7 +30,7 @@ idle_until(const struct admission *a, int64_t until_us)
 static void
 forget(struct admission *a)
 {
-	a->limited = false;
+	a->limited = a->tightened = false;
 	a->done = a->busy_us = a->idle_us = 0;
 	a->refused_us = 0;
 }
