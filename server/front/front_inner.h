@@ -22,8 +22,12 @@
 #define FRONT_FREE_EXCHANGES 4096 /* kept for re-use */
 #define FRONT_EXCHANGE_BYTES 4096 /* a larger buffer is not kept */
 
-/* What one connection may use up of one turn, so that others are read in between. */
+/* What one connection may use up of one turn, so that others are read in between; what
+ * all of them may, in equal shares, since a turn is what a polite client waits for when
+ * many flood; and what each has in any case. */
 #define FRONT_TURN_BUDGET 1024
+#define FRONT_TURN_SHARED 4096
+#define FRONT_TURN_LEAST 16
 #define FRONT_CHECK_COST 1
 #define FRONT_REQUEST_COST 16   /* any other request */
 #define FRONT_ENDPOINT_COST 128 /* what looks at the whole daemon */
@@ -93,7 +97,7 @@ struct front_conn {
 	bool authorized; /* for checks: it need not show a token, or has */
 	bool proven;     /* a token was shown on it; RESP only */
 	uint64_t turn;   /* in which `spent` was spent */
-	int spent;       /* of FRONT_TURN_BUDGET */
+	int spent;       /* of its share */
 	struct front *front;
 	struct conn *conn;
 	struct exchange *first, *last; /* owed, in the order of the requests */
@@ -124,7 +128,11 @@ struct front {
 	size_t n_listeners;
 	struct front_conn_list conns;
 	size_t n_conns;
-	bool parting; /* front_part() */
+	uint64_t turn;  /* the last one in which requests were taken, */
+	size_t n_asked; /* from so many connections, */
+	int spent;      /* so much of FRONT_TURN_SHARED */
+	int share;      /* of each; by how many asked in the turn before */
+	bool parting;   /* front_part() */
 	bool draining;
 	struct exchange *free_exchanges;
 	size_t n_free;

@@ -17,9 +17,30 @@ allowed_us(int64_t budget_us)
 	return budget_us * ADMISSION_QUARTERS / 4;
 }
 
+/* How long it had nothing to do until then, since its last answer or since it is
+ * limited. */
+static int64_t
+idle_until(const struct admission *a, int64_t until_us)
+{
+	int64_t since_us = a->answer_us > a->limited_us ? a->answer_us : a->limited_us;
+
+	return until_us > since_us ? until_us - since_us : 0;
+}
+
+static void
+forget(struct admission *a)
+{
+	a->limited = a->tightened = false;
+	a->done = a->busy_us = a->idle_us = 0;
+	a->refused_us = 0;
+}
+
 bool
 admission_allows(struct admission *a, int64_t budget_us, int64_t now_us)
 {
+	if (a->limited && a->waiting == 0 &&
+	    a->idle_us + idle_until(a, now_us) > ADMISSION_SPAN_US)
+		forget(a);
 	/* One may always wait: by it is seen when it goes faster. */
 	if (!a->limited || a->done == 0 || a->waiting == 0)
 		return true;
@@ -29,6 +50,24 @@ admission_allows(struct admission *a, int64_t budget_us, int64_t now_us)
 	if (a->refused_us == 0)
 		a->refused_us = now_us;
 	return false;
+}
+
+int64_t
+admission_needs_us(const struct admission *a, size_t ahead, size_t own)
+{
+	/* As above: one may always go. */
+	if (!a->limited || a->done == 0 || ahead + own <= 1)
+		return 0;
+	return (int64_t)(ahead + own) * a->busy_us / a->done * ADMISSION_EVEN /
+	    a->stretch;
+}
+
+static void
+tighten(struct admission *a, int64_t stretch)
+{
+	a->limited = true;
+	a->tightened = true;
+	a->stretch = stretch > STRETCH_LEAST ? stretch : STRETCH_LEAST;
 }
 
 size_t
@@ -97,8 +136,9 @@ admission_on_wait(
 {
 	if (a->limited || !is_long(note, now_us))
 		return;
-	a->limited = true;
-	a->stretch = ADMISSION_EVEN;
+	tighten(a, ADMISSION_EVEN);
+	a->limited_us = now_us;
+	a->idle_us = 0;
 }
 
 /* It had something to do since the answer before, or since this batch came. */
@@ -106,9 +146,13 @@ static void
 learn(struct admission *a, const struct admission_note *note, int64_t now_us)
 {
 	int64_t since_us = a->answer_us > note->born_us ? a->answer_us : note->born_us;
+	int64_t busy_us = now_us > since_us ? now_us - since_us : 0;
 
 	a->done += note->own;
-	a->busy_us += now_us > since_us ? now_us - since_us : 0;
+	a->busy_us += busy_us;
+	a->idle_us += idle_until(a, note->born_us) - busy_us;
+	if (a->idle_us < 0)
+		a->idle_us = 0;
 	a->answer_us = now_us;
 	while (a->busy_us > ADMISSION_SPAN_US && a->done > 1) {
 		a->busy_us /= 2;
@@ -116,16 +160,17 @@ learn(struct admission *a, const struct admission_note *note, int64_t now_us)
 	}
 }
 
-/* What was late was too much, by as much as it was late. */
+/* What took more than half of its time says how many can be answered in all of it; twice
+ * as many as what took less. */
 static void
 prove(struct admission *a, const struct admission_note *note, int64_t now_us)
 {
 	int64_t took_us = now_us - note->sent_us;
 	int64_t may_us = allowed_us(note->budget_us);
 
-	if (took_us > may_us)
+	if (took_us * 2 > may_us)
 		a->proven = may_us > 0 ? note->flight * may_us / took_us / 2 : 0;
-	else if (took_us < may_us * 3 / 4 && note->flight > a->proven)
+	else if (note->flight > a->proven)
 		a->proven = note->flight;
 }
 
@@ -142,13 +187,11 @@ adjust(struct admission *a, const struct admission_note *note, int64_t now_us)
 	if (!a->limited || note->born_us < a->adjusted_us)
 		return;
 	if (is_long(note, now_us))
-		a->stretch -= a->stretch / SHRINK;
+		tighten(a, a->stretch - a->stretch / SHRINK);
 	else if (full)
 		a->stretch += a->stretch / (is_short(note, now_us) ? GROW_FAST : GROW);
 	else
 		return;
-	if (a->stretch < STRETCH_LEAST)
-		a->stretch = STRETCH_LEAST;
 	a->limited = a->stretch < STRETCH_MOST;
 	a->adjusted_us = now_us;
 	a->refused_us = 0;

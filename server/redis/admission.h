@@ -14,8 +14,14 @@
  *   seen to wait for longer than that.
  * - And it is what was done, not what can be: where waits are short although takes were
  *   refused more are let in, until all are again; where waits are long, fewer.
- * - At most twice as many are under way as were answered in good time: they cannot be
- *   refused any more, and how long they take is not known before.
+ * - At most twice as many are under way as were answered in good time, and no more than
+ *   could be by what those took: they cannot be refused any more, and how long they take
+ *   is not known before.
+ * - When waits turn out to be too long, whoever waits unsent and would be answered too
+ *   late by what was done is refused then, not at his deadline.
+ * - A server that had nothing to do for ADMISSION_SPAN_US longer than it had something
+ *   is not asked for more than it can do: what was seen before, a short stop of it say,
+ *   is forgotten.
  *
  * Pure: time is a parameter. All zero is a valid struct admission: nothing is known.
  * Threads: belongs to its owner's.
@@ -33,14 +39,18 @@
 #define ADMISSION_SPAN_US 200000
 
 struct admission {
-	size_t waiting;  /* takes that the server has to deal with, also those under way
+	size_t waiting; /* takes that the server has to deal with, also those under way
 	                     whose deadline passed */
-	bool limited;    /* waits were too long */
-	int64_t done;    /* takes that were answered... */
-	int64_t busy_us; /* ...in so long */
-	int64_t stretch; /* of ADMISSION_EVEN: so much more may wait than follows from
+	bool limited;   /* waits were too long */
+	/* And by that less may wait than before: see admission_needs_us(). */
+	bool tightened;
+	int64_t done;       /* takes that were answered... */
+	int64_t busy_us;    /* ...in so long */
+	int64_t limited_us; /* since when it is limited */
+	int64_t idle_us;    /* so much longer it had nothing to do since then */
+	int64_t stretch;   /* of ADMISSION_EVEN: so much more may wait than follows from
 	                     that */
-	int64_t answer_us;   /* when the last answer came */
+	int64_t answer_us; /* when the last answer came */
 	int64_t adjusted_us; /* when stretch was changed */
 	int64_t refused_us;  /* when one was first refused since then; 0: none was */
 	int64_t under_way;   /* takes that were sent */
@@ -71,6 +81,10 @@ void admission_begin(struct admission_note *note, int64_t budget_us, int64_t now
 /* A take joined the batch; `n` left it, before it was sent. */
 void admission_join(struct admission *a, struct admission_note *note);
 void admission_leave(struct admission *a, struct admission_note *note, size_t n);
+
+/* In what time those are answered who wait unsent: `own` of them behind `ahead`. Its
+ * owner asks when `tightened` was set, and clears it. 0: it may be any. */
+int64_t admission_needs_us(const struct admission *a, size_t ahead, size_t own);
 
 /* Whether it may be sent now; and it is. */
 bool admission_may_send(const struct admission *a, const struct admission_note *note);

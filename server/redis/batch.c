@@ -54,6 +54,12 @@ batch_live(const struct batch *batch)
 	return batch->live;
 }
 
+bool
+batch_is_sent(const struct batch *batch)
+{
+	return batch->sent;
+}
+
 size_t
 batch_asked(const struct batch *batch)
 {

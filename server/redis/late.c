@@ -113,11 +113,11 @@ late_unref(struct late *late)
 
 /* The batch may go while done runs, and the take is its owner's again by its end. */
 void
-late_tell(struct store *store, struct take *take)
+late_tell(struct store *store, struct take *take, enum store_fault fault)
 {
 	struct late *late = take->late;
 
-	store_fail(store, take, FAULT_TIMEOUT, NULL);
+	store_fail(store, take, fault, NULL);
 	late_unref(late);
 }
 

@@ -25,7 +25,7 @@ void late_unref(struct late *late);       /* the same */
 
 /* Tells a take that left that it failed; gives up the reference that take->late holds
  * until done has run. */
-void late_tell(struct store *store, struct take *take);
+void late_tell(struct store *store, struct take *take, enum store_fault fault);
 
 /* One more of the takes that the late stands for is not to be given back. */
 void late_stand(struct late *late);

@@ -78,6 +78,11 @@ void node_tell_fault(struct node *node, enum store_fault fault, const char *deta
 /* node_watch.c: somebody's deadline. */
 void node_arm(struct node *node, int64_t deadline_us);
 void node_on_deadline(void *arg);
+/* Those of a batch whose deadline is at or before until_us leave it; node_tell_expired()
+ * tells them, once all batches were gone through: done may start other takes. Returns
+ * the earliest deadline that is left. */
+int64_t node_expire(struct node *node, struct batch *batch, int64_t until_us);
+void node_tell_expired(struct node *node, enum store_fault fault);
 void node_link_options(
     struct node *node, struct link_options *options, const struct address *address);
 void node_log_breaker(struct node *node, const char *state);

@@ -129,9 +129,32 @@ may_send(const struct node *node)
 		&node->admission, batch_note(gather_first(&node->gather)));
 }
 
+/* Waits turned out to be too long: those that gather and would be answered too late are
+ * told so now. */
+static void
+refuse_hopeless(struct node *node)
+{
+	struct admission *admission = &node->admission;
+	size_t ahead = (size_t)admission->under_way;
+	int64_t now_us = clock_mono_us();
+
+	admission->tightened = false;
+	for (struct batch *b = gather_first(&node->gather); b; b = gather_next(b)) {
+		size_t own = batch_live(b);
+		int64_t needs_us = admission_needs_us(admission, ahead, own);
+
+		if (needs_us > 0)
+			(void)node_expire(node, b, now_us + needs_us);
+		ahead += batch_live(b);
+	}
+	node_tell_expired(node, FAULT_OVERLOAD);
+}
+
 void
 node_send(struct node *node)
 {
+	if (node->admission.tightened && gather_first(&node->gather))
+		refuse_hopeless(node);
 	while (may_send(node))
 		if (!send_flight(node))
 			return;

@@ -32,16 +32,28 @@ keep_expired(void *arg, struct take *take)
 	node->expired = take;
 }
 
-/* Told only after all batches were gone through: done may start other takes. */
-static void
-tell_expired(struct node *node)
+int64_t
+node_expire(struct node *node, struct batch *batch, int64_t until_us)
+{
+	size_t before = batch_live(batch);
+	int64_t earliest = batch_expire(batch, until_us, keep_expired, node);
+
+	/* Of what is under way the server has the work, whoever left. */
+	if (!batch_is_sent(batch))
+		admission_leave(
+		    &node->admission, batch_note(batch), before - batch_live(batch));
+	return earliest;
+}
+
+void
+node_tell_expired(struct node *node, enum store_fault fault)
 {
 	while (node->expired) {
 		struct take *take = node->expired;
 
 		node->expired = take->next;
 		node->shared->waiting--;
-		late_tell(node->shared->store, take);
+		late_tell(node->shared->store, take, fault);
 	}
 }
 
@@ -134,18 +146,14 @@ expire_all(struct node *node, int64_t now_us)
 {
 	int64_t earliest = INT64_MAX;
 	int64_t next;
-	size_t before;
 
 	for (size_t i = 0; i < node->n; i++) {
-		next = batch_expire(node_ring_at(node, i), now_us, keep_expired, node);
+		next = node_expire(node, node_ring_at(node, i), now_us);
 		if (next < earliest)
 			earliest = next;
 	}
 	for (struct batch *b = gather_first(&node->gather); b; b = gather_next(b)) {
-		before = batch_live(b);
-		next = batch_expire(b, now_us, keep_expired, node);
-		admission_leave(
-		    &node->admission, batch_note(b), before - batch_live(b));
+		next = node_expire(node, b, now_us);
 		if (next < earliest)
 			earliest = next;
 	}
@@ -160,7 +168,6 @@ node_on_deadline(void *arg)
 	int64_t earliest = expire_all(node, now_us);
 
 	node->timer_us = INT64_MAX;
-	/* Of what is under way the server has the work, whoever left. */
 	if (node->n > 0)
 		admission_on_wait(
 		    &node->admission, batch_note(node_ring_at(node, 0)), now_us);
@@ -172,7 +179,7 @@ node_on_deadline(void *arg)
 		earliest = node->progress_us + LINK_STALL_US + 1;
 	if (earliest != INT64_MAX)
 		node_arm(node, earliest);
-	tell_expired(node);
+	node_tell_expired(node, FAULT_TIMEOUT);
 }
 
 static void

@@ -53,6 +53,7 @@
 #define RETRY_US 10000 /* after a connection that failed */
 #define WATCH_US 10000 /* between two looks at the daemons' processes */
 #define CATCH_UP_US 20000
+#define WAIT_US 250   /* of a process, since the last look; less is as always */
 #define STALL_US 2500 /* between two turns, which are at most 1 ms apart otherwise */
 
 enum { CLOSED, CONNECTING, OPEN };
@@ -647,7 +648,9 @@ tell_waits(int64_t now)
 		text[n] = '\0';
 		second = strchr(text, ' ');
 		wait_us = second ? strtoll(second, NULL, 10) / 1000 : 0;
-		if (wait_us - w->wait_us > STALL_US && w->wait_us > 0)
+		if (wait_us - w->wait_us < WAIT_US)
+			continue; /* it adds up */
+		if (w->wait_us > 0)
 			printf("w %lld %lld\n",
 			    (long long)(now - (wait_us - w->wait_us)),
 			    (long long)(wait_us - w->wait_us));

@@ -7,7 +7,7 @@ Two cores cannot offer ten times of what the daemon does at its best. So what is
 is made slow: a link of so many bytes a second, to which every check is as much, since none
 is of a grant that another one is just asked for.
 
-Six seconds of it; 30 with RATION_FULL=1.
+With a long deadline and with the default one. Six seconds of it; 30 with RATION_FULL=1.
 """
 import collections
 import contextlib
@@ -18,18 +18,21 @@ import socket
 import threading
 import time
 
+import pytest
+
 import harness
 from harness import limit, patience, policy, run_ration, wait_for
 from load import counter_key, read_answers, slack_ms, words
 from pacer import Pacer
 
 SECONDS = 30 if os.environ.get("RATION_FULL") else 6
-SETTLED_S = 2  # by then it is known how much is too much
-DEADLINE_MS = 400
 PLENTY = 10**12
 GREEDY = 10_000  # checks of the client that reads nothing
 TIMES = 10
-LINK_BYTES_A_SECOND = 60_000
+
+# deadline_ms, what the link carries in bytes a second, and how many checks that are under
+# way together are in time.
+CASES = {"long": (400, 60_000, 20), "default": (50, 200_000, 8)}
 
 # Said by a 503 and by the answer over RESP.
 TOO_MANY = "too many checks are waiting for the store"
@@ -46,10 +49,10 @@ def ran(seconds):
     wait_for(lambda: time.monotonic() > end, seconds + 5, "the time")
 
 
-def bench(daemon, seconds=1):
-    """As fast as possible with 20 checks under way; what ration bench says of it."""
+def bench(daemon, under_way, seconds=1):
+    """As fast as possible with so many under way; what ration bench says of it."""
     done = run_ration("bench", "--server", daemon.resp_text, "--tool", "probe",
-                      "--connections", 20, "--duration", seconds, "--json",
+                      "--connections", under_way, "--duration", seconds, "--json",
                       seconds=seconds + 20)
     return json.loads(done.stdout)
 
@@ -113,17 +116,14 @@ class Greedy(threading.Thread):
         return answers, asked
 
 
-def capacity(daemon):
-    """Checks a second that can be served, none of them refused."""
-    report = bench(daemon)
-    assert report["degraded"] == 0, report
+def served_a_second(report):
     return report["mix"]["allow"] / report["seconds"]
 
 
-def told(samples, since=0.0):
-    """{what was said: how often} of checks begun since then that were refused."""
+def told(samples):
+    """{what was said: how often} of checks that were refused."""
     return collections.Counter(re.sub(r".*: ", "", s.message) for s in samples
-                               if s.kind == "store" and s.begun >= since)
+                               if s.kind == "store")
 
 
 def assert_counted(client, tool, allowed):
@@ -144,15 +144,18 @@ def allowed_by_grant(load):
     return {g: allowed[g] for g in GRANTS}
 
 
-def assert_in_time(loads):
-    """Within the deadline and 20 ms, as far as the machine lets us say so: one in a
-    hundred may be late by what it did meanwhile."""
-    most = DEADLINE_MS + 20 + slack_ms()
-    n = sum(len(load.samples) for load in loads)
-    late = [s for load in loads for s in load.samples
-            if s.took_ms > most and s.took_ms > most + load.noise_of(s)]
-    assert len(late) <= n / 100, (len(late), n, late[:3])
-    assert all(s.took_ms < 5 * DEADLINE_MS + slack_ms() for s in late), late[:3]
+def latency(samples):
+    took = sorted(s.took_ms for s in samples) or [0.0]
+    return (f"p50 {took[len(took) // 2]:.1f} p99 {took[len(took) * 99 // 100]:.1f} "
+            f"max {took[-1]:.1f} ms")
+
+
+def assert_refused_at_once(loads):
+    """By who would wait too long, not when it was too late; from the first moment on, but
+    for what stands still for a while since others use the machine."""
+    refused = sum((told(load.samples) for load in loads), collections.Counter())
+    assert refused[TOO_MANY] > refused.total() * 0.8, refused
+    assert refused[TOO_LATE] < refused.total() / 10, refused
 
 
 def assert_bounded(resident, before):
@@ -163,12 +166,14 @@ def assert_bounded(resident, before):
     assert second - first < 3_000_000, (before, first, second)
 
 
-def test_ten_times_as_much(redis_server, proxy_factory, rationd):
+@pytest.mark.parametrize("case", CASES)
+def test_ten_times_as_much(redis_server, proxy_factory, rationd, case):
+    deadline_ms, bytes_a_second, under_way = CASES[case]
     link = proxy_factory(redis_server)
-    daemon = rationd(POLICY, store=link.url, flags=["--deadline-ms", DEADLINE_MS])
-    bench(daemon)  # all is warm
-    link.throttle(LINK_BYTES_A_SECOND)
-    before = capacity(daemon)
+    daemon = rationd(POLICY, store=link.url, flags=["--deadline-ms", deadline_ms])
+    bench(daemon, under_way)  # all is warm
+    link.throttle(bytes_a_second)
+    before = served_a_second(bench(daemon, under_way))
     rss = daemon.rss
     calls = {tool: [(tool, g) for g in GRANTS] for tool in ("normal", "flood")}
     with Pacer([daemon], calls["normal"], rate=int(before / 2)) as normal:
@@ -181,24 +186,25 @@ def test_ten_times_as_much(redis_server, proxy_factory, rationd):
             over = time.monotonic()
         healed = time.monotonic()
         normal.wait_for_recovery(healed)
-        after = bench(daemon)
+        after = bench(daemon, under_way)
         ended = time.monotonic()
     # Together with the load that went on.
-    again = after["mix"]["allow"] / after["seconds"] + normal.count(
+    again = served_a_second(after) + normal.count(
         "allow", since=ended - after["seconds"], until=ended) / after["seconds"]
     late = daemon.metric("ration_store_late_total")
     link.heal()
     loads = {"normal": normal, "flood": flood}
-    offered = sum(begun <= s.begun < over for load in loads.values()
-                  for s in load.samples) / (over - begun)
-    settled = begun + SETTLED_S
-    served = sum(load.count("allow", since=settled, until=over)
-                 for load in loads.values()) / (over - settled)
+    flooded = [s for load in loads.values() for s in load.samples
+               if begun <= s.begun < over]
+    admitted = [s for s in flooded if s.kind == "allow"]
+    offered = len(flooded) / (over - begun)
+    served = len(admitted) / (over - begun)
     for name, load in loads.items():
         print(name, load.story(), told(load.samples))
     print(f"{before:.0f} a second can be served; {offered:.0f} offered, {served:.0f} "
-          f"served; {again:.0f} after, from {normal.recovery_ms(healed):.0f} ms on; "
-          f"{late:.0f} late; {rss} bytes before, {max(resident.samples)} at most")
+          f"served, {latency(admitted)}; {again:.0f} after, from "
+          f"{normal.recovery_ms(healed):.0f} ms on; {late:.0f} late; "
+          f"{rss} bytes before, {max(resident.samples)} at most")
 
     # Asked for ten times as much, it did what it can, and said so to all others.
     assert offered > before * TIMES * 0.8
@@ -206,15 +212,12 @@ def test_ten_times_as_much(redis_server, proxy_factory, rationd):
     for load in loads.values():
         load.assert_all_answered()
         assert set(load.kinds()) <= {"allow", "store"}, load.story()
-    assert_in_time(loads.values())
-    # At once, not when it was too late.
-    refused = told(normal.samples + flood.samples, settled)
-    assert refused[TOO_MANY] > refused.total() / 2, refused
-    assert refused[TOO_LATE] < refused.total() / 10, refused
+        load.assert_in_time(deadline_ms)
+    assert_refused_at_once(loads.values())
 
     # Full speed within a second.
     assert normal.recovery_ms(healed) < 1000 + slack_ms()
-    assert again > before * 0.7 and after["degraded"] == 0, after
+    assert again > before * 0.7, after
 
     answers, asked = greedy.answers()
     assert len(answers) == asked
