@@ -32,7 +32,7 @@ TIMES = 10
 
 # deadline_ms, what the link carries in bytes a second, and how many checks that are under
 # way together are in time.
-CASES = {"long": (400, 60_000, 20), "default": (50, 200_000, 8)}
+CASES = {"long": (400, 60_000, 20), "default": (50, 120_000, 6)}
 
 # Said by a 503 and by the answer over RESP.
 TOO_MANY = "too many checks are waiting for the store"
