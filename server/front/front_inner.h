@@ -132,7 +132,7 @@ struct front {
 	size_t n_asked; /* from so many connections, */
 	int spent;      /* so much of FRONT_TURN_SHARED */
 	int share;      /* of each; by how many asked in the turn before */
-	bool parting; /* front_part() */
+	bool parting;   /* front_part() */
 	bool draining;
 	struct exchange *free_exchanges;
 	size_t n_free;
