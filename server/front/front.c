@@ -242,6 +242,7 @@ front_new(struct loop *loop, const struct front_protocol *protocol,
 	if (!front)
 		return NULL;
 	front->loop = loop;
+	front->share = FRONT_TURN_BUDGET;
 	front->protocol = protocol;
 	front->options = *options;
 	front->conn_options = (struct conn_options){

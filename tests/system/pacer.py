@@ -14,6 +14,7 @@ pacer.c, which is built beside rationd.
 An open loop: checks are sent when it is their time, whatever became of those before. So
 a daemon that stalls is seen to; a closed loop would just ask less.
 """
+import bisect
 import collections
 import pathlib
 import subprocess
@@ -30,11 +31,17 @@ KINDS = {("a", 0): "allow", ("d", 0): "deny", ("p", 0): "approval",
 FAILED = {"error", "lost", "refused", "silent"}
 DEGRADED = {"store", "open"}
 SLOTS = 3               # of 0.1 s, that make service
+LONGEST_S = 5           # that anything kept a process from running
 
 
 def addresses(daemons, protocol):
     pairs = [getattr(daemon, f"{protocol}_address") for daemon in daemons]
     return ",".join(f"{host}:{port}" for host, port in pairs)
+
+
+def ended(span):
+    start, took_ms = span
+    return start + took_ms / 1000
 
 
 class Pacer(Samples):
@@ -113,9 +120,10 @@ class Pacer(Samples):
         busy machine makes it wait again and again."""
         end = sample.begun + sample.took_ms / 1000
 
-        def met(times):
-            return [took for start, took in times
-                    if start < end and start + took / 1000 > sample.begun]
+        def met(times):     # they were told in the order of their ends
+            first = bisect.bisect_right(times, sample.begun, key=ended)
+            last = bisect.bisect_left(times, end + LONGEST_S, key=ended)
+            return [took for start, took in times[first:last] if start < end]
         return max(met(self.stalls), default=0.0) + sum(met(self.waits))
 
     def assert_in_time(self, deadline_ms=50):
