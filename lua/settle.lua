@@ -10,10 +10,9 @@
 --
 -- Done twice it does nothing the second time, since the record is another then. It does
 -- not fail half-way: a full Redis refuses no write of a script that has written
--- something; whether counters may be deleted is asked, and slots, which the daemon's user
--- may not be allowed to free, are freed, before the record is changed; the rest are commands
--- that the charges needed, too. The record is never gone between: where its slot moves to
--- another node it would belong there.
+-- something, and freeing slots, which the daemon's user may not be allowed, comes before
+-- the record is changed; the rest are commands that the charges needed, too. The record is
+-- never gone between: where its slot moves to another node it would belong there.
 -- include shared/change.lua
 
 local record, holder = KEYS[1], ARGV[3]
@@ -50,15 +49,7 @@ local function free_slots()
 	end
 end
 
--- Of a server that can tell, from 7.0 on.
-local function assert_may_delete()
-	if redis.acl_check_cmd and not redis.acl_check_cmd('DEL', record) then
-		error('NOPERM this user may not delete counters', 0)
-	end
-end
-
 function settle.commit()
-	assert_may_delete()
 	local left = call('PTTL', record)
 	call('PEXPIRE', record, left > 0 and left or keep)
 	free_slots()
