@@ -199,7 +199,8 @@ def settle_many(daemon, n, watch=None):
                 # Three slots a grant: no more than three reserve at once.
                 one = next(NUMBERS)
                 words = ["CHECK", tools[i % 3], f"g{i % 200}", "MODE", "reserve"]
-                words += ["TTL", 1 + i % 2] if i % 5 else []
+                # Long enough for a busy machine: it settles them before they end.
+                words += ["TTL", 20 + i % 2] if i % 5 else []
                 pipe.execute_command(*words, *(["ID", f"i{one}"] if i % 2 else []))
             names = [reply[6] for reply in pipe.execute()]
             assert all(names), names
