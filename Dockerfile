@@ -19,8 +19,11 @@ COPY --from=build /build/rationd /build/ration /usr/bin/
 COPY examples/policies/create_connect_token.json /etc/ration/policies/
 USER 7480:7480
 EXPOSE 7480 7481
+# SIGTERM drains: for drain-timeout, 10 s. docker stop kills after 10 s; give it more, with
+# docker run --stop-timeout 15.
 STOPSIGNAL SIGTERM
-# Ready means: not draining, and the store takes charges. Without HTTP on port 7480
+# Ready means: not draining, and the store takes charges, or calls go ahead without it
+# (docs/protocol.md, /readyz). Without HTTP on port 7480
 # give another check, or --no-healthcheck.
 HEALTHCHECK --interval=5s --timeout=2s --start-period=2s --retries=3 \
 	CMD ["bash", "-c", "exec 3<>/dev/tcp/127.0.0.1/7480 && printf 'GET /readyz HTTP/1.1\\r\\nHost: localhost\\r\\nConnection: close\\r\\n\\r\\n' >&3 && read -r line <&3 && [[ $line == *' 200 '* ]]"]
