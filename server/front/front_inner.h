@@ -27,7 +27,7 @@
  * many flood; and what each has in any case. */
 #define FRONT_TURN_BUDGET 1024
 #define FRONT_TURN_SHARED 4096
-#define FRONT_TURN_LEAST 16
+#define FRONT_TURN_LEAST 32
 #define FRONT_CHECK_COST 1
 #define FRONT_REQUEST_COST 16   /* any other request */
 #define FRONT_ENDPOINT_COST 128 /* what looks at the whole daemon */
