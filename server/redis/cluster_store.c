@@ -385,6 +385,18 @@ cluster_flush(struct store *store)
 		node_flush(members->at[i]->node);
 }
 
+/* Of the first that serves slots, and is down. */
+static const char *
+why_down(const struct members *members)
+{
+	const char *text = "";
+
+	for (size_t i = 0; i < members->n && !text[0]; i++)
+		if (members->at[i]->slots > 0 && !node_ready(members->at[i]->node))
+			node_fault(members->at[i]->node, &text);
+	return text;
+}
+
 /* With one node there are checks that it can answer. */
 static bool
 cluster_ready(struct store *store, struct errinfo *why)
@@ -400,7 +412,8 @@ cluster_ready(struct store *store, struct errinfo *why)
 		    cluster->why);
 	else
 		err_set(why, ERR_UNAVAILABLE,
-		    "none of the Cluster's %zu masters can be reached", n);
+		    "none of the Cluster's %zu masters can be reached: %s", n,
+		    why_down(&cluster->members));
 	return false;
 }
 

@@ -333,6 +333,10 @@ def test_a_slot_that_nobody_served(rationd, cluster_factory):
     begun = time.monotonic()
     wait_for(lambda: daemon.check("t", "g")[0] == 200, 10, "its turn")
     assert time.monotonic() - begun < 1.5
+    for node in cluster.masters:
+        node.kill()
+    wait_for(lambda: "masters can be reached: cannot connect to" in
+             daemon.get("/readyz").text, 5, "the reason")
 
 
 def test_nodes_without_a_name(rationd, cluster_factory):
