@@ -42,6 +42,16 @@ take_slot(const struct take *take)
 	return slot_of(ledger->id_key.len > 0 ? ledger->id_key : ledger->held_key);
 }
 
+/* Something changed, or will. */
+static void
+on_change(void *arg)
+{
+	struct cluster *cluster = arg;
+
+	if (cluster->scout)
+		scout_hurry(cluster->scout);
+}
+
 /* The node to ask. NULL, with the reason: nobody, or not yet (then *later). */
 static struct member *
 member_for(struct cluster *cluster, unsigned slot, const char **why, bool *later)
@@ -50,6 +60,7 @@ member_for(struct cluster *cluster, unsigned slot, const char **why, bool *later
 
 	*later = false;
 	if (!member) {
+		on_change(cluster);
 		*why = cluster->members.known ? "no node of the Cluster serves this key"
 					      : cluster->why;
 		return NULL;
@@ -133,7 +144,7 @@ learn(struct cluster *cluster, const struct redirect *where, unsigned slot)
 	struct member *member = NULL;
 
 	metric_add(cluster->store.cells, METRIC_STORE_REDIRECTS, 1);
-	if (where->kind != REDIRECT_TRYAGAIN)
+	if (where->kind != REDIRECT_TRYAGAIN && where->to.text[0])
 		member = members_get(&cluster->members, &where->to);
 	if (where->kind != REDIRECT_MOVED)
 		members_set_moving(&cluster->members, slot, true);
@@ -246,16 +257,6 @@ on_parts(void *arg, struct settle *settle, const struct record *record)
 	span_settle(arg, settle, record);
 }
 
-/* Something changed. */
-static void
-on_change(void *arg)
-{
-	struct cluster *cluster = arg;
-
-	if (cluster->scout)
-		scout_hurry(cluster->scout);
-}
-
 static const struct node_ops node_events = {
 	.on_down = on_change,
 	.on_missed = on_change,
@@ -288,7 +289,7 @@ scout_trouble(void *arg, enum store_fault fault, const char *why)
 	snprintf(cluster->why, sizeof(cluster->why), "%s", why);
 	if (same || (cluster->members.known && fault != FAULT_CONFIG))
 		return;
-	if (fault == FAULT_CONFIG)
+	if (fault == FAULT_CONFIG || fault == FAULT_TLS)
 		log_error("redis", "%s: %s", cluster->url.shown, why);
 	else
 		log_warn("redis", "%s: %s; trying again until a node answers",
@@ -384,6 +385,18 @@ cluster_flush(struct store *store)
 		node_flush(members->at[i]->node);
 }
 
+/* Of the first that serves slots, and is down. */
+static const char *
+why_down(const struct members *members)
+{
+	const char *text = "";
+
+	for (size_t i = 0; i < members->n && !text[0]; i++)
+		if (members->at[i]->slots > 0 && !node_ready(members->at[i]->node))
+			node_fault(members->at[i]->node, &text);
+	return text;
+}
+
 /* With one node there are checks that it can answer. */
 static bool
 cluster_ready(struct store *store, struct errinfo *why)
@@ -399,7 +412,8 @@ cluster_ready(struct store *store, struct errinfo *why)
 		    cluster->why);
 	else
 		err_set(why, ERR_UNAVAILABLE,
-		    "none of the Cluster's %zu masters can be reached", n);
+		    "none of the Cluster's %zu masters can be reached: %s", n,
+		    why_down(&cluster->members));
 	return false;
 }
 

@@ -150,6 +150,7 @@ link_become_ready(struct link *link)
 	link->pause_us = LINK_PAUSE_FIRST_US;
 	link->fault = FAULT_NONE;
 	link->told = false;
+	link->served = true;
 	if (!link->options.asks_only)
 		log_info("redis", "connected to %s", link->shown);
 	set_state(link, LINK_READY);
@@ -219,7 +220,7 @@ on_end(void *arg, enum conn_end end, const struct errinfo *why)
 	link->conn = NULL;
 	/* Redis closes a TLS port so to whoever does not begin with TLS. */
 	if (end == CONN_END_PEER && link->state == LINK_GREETING && !link->heard &&
-	    !link->options.tls)
+	    !link->options.tls && !link->served)
 		text = "it closed the connection without a word; a port with TLS does "
 		       "that: for one, use rediss://";
 	link_drop(link, refused ? FAULT_TLS : FAULT_DISCONNECTED, text);

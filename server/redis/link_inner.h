@@ -38,8 +38,9 @@ struct link {
 	char settle_sha[LINK_SHA_LEN + 1];
 	enum store_fault fault; /* why it is not ready */
 	char why[512];
-	bool told;  /* this trouble was logged */
-	bool heard; /* bytes came over this connection */
+	bool told;   /* this trouble was logged */
+	bool heard;  /* bytes came over this connection */
+	bool served; /* it was ready once: TLS is where the URL says */
 };
 
 /* link.c: what was asked for is there. */

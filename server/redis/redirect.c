@@ -47,7 +47,11 @@ read_place(struct slice place, const struct address *asked, struct address *out)
 	host = slice_make(place.ptr, (size_t)(colon - place.ptr));
 	if (num_parse(slice_make(colon + 1, place.len - host.len - 1), &port) < 0)
 		return false;
-	if (host.len == 0 || slice_eq_str(host, "?"))
+	if (slice_eq_str(host, "?")) {
+		*out = (struct address){ 0 };
+		return true;
+	}
+	if (host.len == 0)
 		host = slice_str(asked->host);
 	return redirect_set_address(out, host, port);
 }

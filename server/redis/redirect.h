@@ -20,12 +20,14 @@ enum redirect_kind {
 
 struct redirect {
 	enum redirect_kind kind;
-	int slot;          /* -1 with REDIRECT_TRYAGAIN */
-	struct address to; /* not with REDIRECT_TRYAGAIN */
+	int slot; /* -1 with REDIRECT_TRYAGAIN */
+	struct address
+	    to; /* not with REDIRECT_TRYAGAIN; text "" where it is not told */
 };
 
 /* Reads the text of an error that `asked` has answered with. A host that is left out is
- * that of `asked`. False: it is none of these. */
+ * that of `asked`; "?" is one that has no name, and CLUSTER SLOTS knows its address. False:
+ * it is none of these. */
 bool redirect_parse(
     struct slice text, const struct address *asked, struct redirect *out) MUST_CHECK;
 

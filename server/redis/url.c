@@ -54,6 +54,12 @@ take_credentials(struct slice *rest, struct redis_url *out, struct errinfo *ei)
 	if (!at)
 		return 0;
 	user = slice_make(rest->ptr, (size_t)(at - rest->ptr));
+	/* Or a host with a user of its own would be taken for a part of a password. */
+	if (out->kind != REDIS_ONE &&
+	    (memchr(user.ptr, ',', user.len) || memchr(user.ptr, '@', user.len)))
+		return bad(ei,
+		    "user:password@ stands once, before the first host, with %2C for a "
+		    "comma and %40 for an @ in it");
 	colon = memchr(user.ptr, ':', user.len);
 	if (!colon)
 		return bad(ei,

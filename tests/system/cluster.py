@@ -124,8 +124,11 @@ class Cluster:
         """A new node takes a master's place, and all know it; the old one is its
         replica."""
         new = self.add_replica(old)
-        wait_for(lambda: all(new.id in n.nodes() for n in self.masters), 20,
-                 "the others' knowledge", every=0.05)
+        # Whoever takes it for a master still refuses it its vote.
+        wait_for(lambda: all(new.id in (seen := n.nodes()) and seen[new.id][3] == old.id
+                             for n in self.masters), 20, "the others' knowledge",
+                 every=0.05)
+        self.wait_ok([new])  # two seconds after its start: a master would say CLUSTERDOWN
         asked = [0.0]
 
         def promoted():

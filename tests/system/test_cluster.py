@@ -347,6 +347,48 @@ def test_a_node_lost_without_a_replica(rationd, cluster_factory):
              "the node's return")
 
 
+def test_a_slot_that_nobody_served(rationd, cluster_factory):
+    """Once somebody does its checks go on, without waiting for the map's next turn."""
+    cluster = cluster_factory(3, options={"cluster-require-full-coverage": "no"})
+    slot = key_slot(key_of("g").encode())
+    owner = cluster.owner(slot)
+    for node in cluster.masters:
+        node.ask("CLUSTER", "DELSLOTS", slot)
+    daemon = rationd(ONE, store=cluster.url)
+    # It asks again soon whom it was not connected to at first, and then after 2.5 s or more.
+    end = time.monotonic() + 0.6
+    while time.monotonic() < end:
+        status, body, _ = daemon.check("t", "g")
+        assert status == 503 and "no node of the Cluster serves" in body["message"]
+    owner.ask("CLUSTER", "ADDSLOTS", slot)
+    for node in cluster.masters:
+        node.ask("CLUSTER", "SETSLOT", slot, "NODE", owner.id)
+    begun = time.monotonic()
+    wait_for(lambda: daemon.check("t", "g")[0] == 200, 10, "its turn")
+    assert time.monotonic() - begun < 1.5
+    for node in cluster.masters:
+        node.kill()
+    wait_for(lambda: "masters can be reached: cannot connect to" in
+             daemon.get("/readyz").text, 5, "the reason")
+
+
+def test_nodes_without_a_name(rationd, cluster_factory):
+    """MOVED and ASK say "?" in the place of a host: what is meant is not guessed."""
+    cluster = cluster_factory(3, options={"cluster-preferred-endpoint-type": "hostname"})
+    daemon = rationd(policy(t={"limits": [limit("c", "30d", 10 ** 6)]}),
+                     store=cluster.url, flags=FLAGS)
+    grants = [f"g{i}" for i in range(12)]
+    slots = [key_slot(key_of(grant).encode()) for grant in grants]
+    for grant, slot in zip(grants, slots):
+        assert daemon.check("t", grant)[0] == 200
+        owner = cluster.owner(slot)
+        cluster.move(slot, owner, next(m for m in cluster.masters if m is not owner))
+        assert daemon.check("t", grant)[0] == 200
+    assert daemon.metric("ration_store_redirects_total") > 0
+    assert "cannot connect" not in daemon.log
+    assert cluster.counts() == {key_of(grant): 2 for grant in grants}
+
+
 def test_a_cluster_whose_nodes_all_change(rationd, cluster_factory):
     """One after another is replaced, under load; not one check fails."""
     cluster = cluster_factory(3)
@@ -376,7 +418,8 @@ def test_a_cluster_whose_nodes_all_change(rationd, cluster_factory):
     assert not faults, faults
     assert seen["store"] == 0, daemon.log[-3000:]
     assert cluster.counts() == {key_of(g): admitted[g] for g in grants}
-    assert daemon.check("t", "new")[0] == 200
+    # A slot that nobody has asked for since is on the map a quarter of a second later.
+    wait_for(lambda: daemon.check("t", "new")[0] == 200, 2, "the map")
 
 
 def test_late_charges_come_back_though_their_slot_moved(rationd, cluster_factory):

@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from cluster import key_slot
+from cluster import Cluster, key_slot
 from harness import limit, policy, wait_for
 from load import counter_key
 from test_cluster import FLAGS, Mover, run_all
@@ -40,9 +40,20 @@ def states(body):
     return {each["counter"]: each["used"] for each in body["limits"]}
 
 
+@pytest.fixture(scope="module")
+def made():
+    """One for all of them: it takes Redis two seconds to say that a new one is well."""
+    one = Cluster(3)
+    yield one
+    one.discard()
+
+
 @pytest.fixture
-def cluster(cluster_factory):
-    return cluster_factory(3)
+def cluster(made):
+    made.wait_ok(made.masters)
+    for node in made.masters:
+        node.ask("FLUSHALL")
+    return made
 
 
 def spread(cluster):
