@@ -77,10 +77,13 @@ def daemons(request):
         return started[-1]
     yield start
     faults = []
+    running = [daemon for daemon in started if daemon.running]
+    for daemon in running:
+        daemon.drain()  # all at once: each may have its delay
     for daemon in started:
         try:
-            if daemon.running:
-                daemon.stop()
+            if daemon in running:
+                daemon.stopped()
             else:
                 daemon.assert_no_findings()
         except AssertionError as fault:

@@ -450,10 +450,18 @@ class Rationd(Process):
         for session in self._sessions:
             session.close()
 
-    def stop(self, seconds=15):
-        """SIGTERM; it has to drain, end with 0 and have nothing to be ashamed of."""
+    def drain(self):
+        """SIGTERM."""
         self._close_sessions()
         self.signal(signal.SIGTERM)
+
+    def stop(self, seconds=15):
+        """SIGTERM; it has to drain, end with 0 and have nothing to be ashamed of."""
+        self.drain()
+        self.stopped(seconds)
+
+    def stopped(self, seconds=15):
+        """Waits for its end."""
         try:
             code = self.process.wait(patience(seconds))
         except subprocess.TimeoutExpired:
