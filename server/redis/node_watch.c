@@ -8,6 +8,8 @@
 #include "redis/late.h"
 #include "redis/node_inner.h"
 
+/* So often it is looked whether a relief is to take over, or is needed no more. */
+#define RELIEF_AGAIN_US INT64_C(250000)
 /* Calls that nobody waits for any more, unanswered for so long: the server is silent. */
 #define SILENCE_US INT64_C(250000)
 
@@ -115,6 +117,15 @@ relieve(struct node *node)
 	node->link = relief;
 	trips_set_link(node->trips, relief);
 	link_free(lost);
+	breaker_close(&node->breaker);
+}
+
+/* The link may have been heard of meanwhile, with a part of a reply; then it waits. */
+static bool
+may_relieve(const struct node *node)
+{
+	return node->relief && link_ready(node->relief) &&
+	    clock_mono_us() - link_heard_us(node->link) >= LINK_STALL_US;
 }
 
 void
@@ -122,15 +133,17 @@ node_seek_relief(struct node *node)
 {
 	struct link_options options;
 
-	if (node->relief && link_ready(node->relief)) {
+	if (may_relieve(node)) {
 		relieve(node);
-	} else if (!node->relief) {
+		return;
+	}
+	if (!node->relief) {
 		log_warn("redis", "%s: no reply for 3 s; trying another connection",
 		    link_shown(node->link));
 		node_link_options(node, &options, link_address(node->link));
-		/* Without memory the next deadline tries again. */
-		node->relief = link_new(&options);
+		node->relief = link_new(&options); /* without memory the next time */
 	}
+	node_arm(node, clock_mono_us() + RELIEF_AGAIN_US);
 }
 
 void
@@ -168,11 +181,16 @@ node_on_deadline(void *arg)
 	int64_t earliest = expire_all(node, now_us);
 
 	node->timer_us = INT64_MAX;
+	breaker_rest(&node->breaker, now_us);
+	if (breaker_rest_us(&node->breaker) < earliest)
+		earliest = breaker_rest_us(&node->breaker);
 	if (node->n > 0)
 		admission_on_wait(
 		    &node->admission, batch_note(node_ring_at(node, 0)), now_us);
 	tell_silence(node, now_us);
-	if (is_stalled(node, now_us))
+	if (node->relief && node_is_idle(node))
+		node_drop_relief(node); /* what was owed has come */
+	if (node->relief || is_stalled(node, now_us))
 		node_seek_relief(node);
 	else if (node->n > 0 && earliest > node->progress_us + LINK_STALL_US &&
 	    node->progress_us + LINK_STALL_US > now_us)
@@ -188,14 +206,11 @@ on_ready(void *arg)
 	struct node *node = arg;
 
 	if (node->relief && link_ready(node->relief)) {
-		/* It may have been heard of meanwhile; then the relief waits. */
-		if (clock_mono_us() - link_heard_us(node->link) < LINK_STALL_US)
-			return;
-		relieve(node);
+		if (may_relieve(node))
+			relieve(node);
+		return;
 	}
 	breaker_close(&node->breaker);
-	if (node->ops->on_up)
-		node->ops->on_up(node->arg);
 }
 
 static void
