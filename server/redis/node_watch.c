@@ -59,13 +59,33 @@ node_tell_expired(struct node *node, enum store_fault fault)
 	}
 }
 
-/* Nothing comes, and nobody waits for what was sent first any more: a deadline may be
- * longer than the patience with a connection. */
+/* Nothing comes for longer than the patience with a connection lasts, though somebody may
+ * have more. */
 static bool
 is_stalled(const struct node *node, int64_t now_us)
 {
-	return node->n > 0 && batch_live(node_ring_at(node, 0)) == 0 &&
-	    now_us - node->progress_us > LINK_STALL_US;
+	return node->n > 0 && now_us - node->progress_us > LINK_STALL_US;
+}
+
+/* When to look whether the server is silent, and then whether it is stalled: there may be
+ * no deadline then, since all that is asked meanwhile is refused, or nothing is. */
+static int64_t
+next_look_us(const struct node *node, int64_t now_us)
+{
+	int64_t silent_us = node->progress_us + SILENCE_US;
+	int64_t stalled_us = node->progress_us + LINK_STALL_US + 1;
+
+	if (node->n == 0)
+		return INT64_MAX;
+	if (silent_us > now_us)
+		return silent_us;
+	return stalled_us > now_us ? stalled_us : INT64_MAX;
+}
+
+static int64_t
+least(int64_t a_us, int64_t b_us)
+{
+	return a_us < b_us ? a_us : b_us;
 }
 
 static const struct link_ops link_events;
@@ -182,8 +202,8 @@ node_on_deadline(void *arg)
 
 	node->timer_us = INT64_MAX;
 	breaker_rest(&node->breaker, now_us);
-	if (breaker_rest_us(&node->breaker) < earliest)
-		earliest = breaker_rest_us(&node->breaker);
+	earliest = least(earliest, breaker_rest_us(&node->breaker));
+	earliest = least(earliest, next_look_us(node, now_us));
 	if (node->n > 0)
 		admission_on_wait(
 		    &node->admission, batch_note(node_ring_at(node, 0)), now_us);
@@ -192,9 +212,6 @@ node_on_deadline(void *arg)
 		node_drop_relief(node); /* what was owed has come */
 	if (node->relief || is_stalled(node, now_us))
 		node_seek_relief(node);
-	else if (node->n > 0 && earliest > node->progress_us + LINK_STALL_US &&
-	    node->progress_us + LINK_STALL_US > now_us)
-		earliest = node->progress_us + LINK_STALL_US + 1;
 	if (earliest != INT64_MAX)
 		node_arm(node, earliest);
 	node_tell_expired(node, FAULT_TIMEOUT);

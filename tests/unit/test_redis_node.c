@@ -150,6 +150,39 @@ test_a_silence_that_ends_with_noscript(void **state)
 	assert_answers();
 }
 
+/* Where whatever is asked for meanwhile is refused (redis/admission), or nothing is, no
+ * deadline comes any more at which it could be seen. */
+static void
+test_a_silence_in_which_nothing_is_asked(void **state)
+{
+	(void)state;
+	ask(5000);
+	WAIT_FOR(n_done == 1);
+	assert_true(node_ready(node));
+	WAIT_FOR(node->breaker.state == BREAKER_SILENT);
+	assert_true(clock_mono_us() - node->progress_us < 2 * SECOND_US);
+	answer("*2\r\n:1\r\n:1\r\n");
+	assert_true(node_ready(node));
+}
+
+/* One caller with much patience must not have all others wait for a lost connection. */
+static void
+test_a_stall_that_somebody_waits_through(void **state)
+{
+	int first = fd;
+
+	(void)state;
+	ask(60 * SECOND_US);
+	node->progress_us -= LINK_STALL_US;
+	node->link->heard_us -= LINK_STALL_US;
+	node_on_deadline(node);
+	fd = introduce();
+	assert_int_equal(n_done, 1);
+	assert_int_equal(take.fault, FAULT_TIMEOUT);
+	assert_answers();
+	close(first);
+}
+
 /* A balancer sends nothing to a daemon that is not ready; so it must get ready by
  * itself. One failure more, and it is not. */
 static void
@@ -244,6 +277,10 @@ main(void)
 		    test_a_probe_that_left_before_noscript, start, stop),
 		cmocka_unit_test_setup_teardown(
 		    test_a_silence_that_ends_with_noscript, start, stop),
+		cmocka_unit_test_setup_teardown(
+		    test_a_silence_in_which_nothing_is_asked, start, stop),
+		cmocka_unit_test_setup_teardown(
+		    test_a_stall_that_somebody_waits_through, start, stop),
 		cmocka_unit_test_setup_teardown(
 		    test_a_breaker_that_nobody_probes, start, stop),
 		cmocka_unit_test_setup_teardown(test_a_relief_that_waits, start, stop),
