@@ -153,8 +153,8 @@ def test_frozen_and_late_charges(redis_server, rationd):
     with Load(daemon, calls) as load:
         load.wait_for_one("allow", 0)
         for _ in range(3):
-            frozen = time.monotonic()
             redis_server.pause()
+            frozen = time.monotonic()
             load.wait_for_one("store", frozen)
             wait_for(lambda: time.monotonic() > frozen + 0.4, 5, "0.4 s frozen")
             thawed = time.monotonic()
