@@ -52,6 +52,23 @@ breaker_on_failure(struct breaker *b, int64_t now_us, uint32_t random)
 	return true;
 }
 
+int64_t
+breaker_rest_us(const struct breaker *b)
+{
+	if (b->state != BREAKER_OPEN && b->state != BREAKER_HALF_OPEN)
+		return INT64_MAX;
+	return b->until_us + BREAKER_IDLE_US;
+}
+
+void
+breaker_rest(struct breaker *b, int64_t now_us)
+{
+	if (now_us < breaker_rest_us(b))
+		return;
+	b->state = BREAKER_CLOSED;
+	b->failures = BREAKER_FAILURES - 1;
+}
+
 bool
 breaker_on_silence(struct breaker *b)
 {

@@ -5,7 +5,9 @@
  *	closed     every call goes. After BREAKER_FAILURES failures in a row: open.
  *	open       none goes for a pause, half to the whole of pause_us, which doubles
  *	           from BREAKER_PAUSE_FIRST_US to BREAKER_PAUSE_MAX_US. Then: half-open.
- *	half-open  what is asked now is gathered for one call, the probe.
+ *	half-open  what is asked now is gathered for one call, the probe. Where nothing is
+ *	           asked for BREAKER_IDLE_US after the pause: closed, but for one failure.
+ *	           So whoever sends nothing to what seems to fail learns that it may not.
  *	probing    the probe is under way and none else goes. A success closes the
  *	           breaker, a failure opens it again.
  *	silent     calls are owed an answer for too long. None goes; the first answer
@@ -20,6 +22,7 @@
 #define BREAKER_FAILURES 5
 #define BREAKER_PAUSE_FIRST_US INT64_C(50000)
 #define BREAKER_PAUSE_MAX_US INT64_C(1000000)
+#define BREAKER_IDLE_US INT64_C(1000000)
 
 enum breaker_state {
 	BREAKER_CLOSED,
@@ -55,6 +58,11 @@ void breaker_on_sent(struct breaker *b);
 bool breaker_on_success(struct breaker *b);
 /* `random` is any number of 0 ... UINT32_MAX, for the pause. */
 bool breaker_on_failure(struct breaker *b, int64_t now_us, uint32_t random);
+
+/* When breaker_rest() is to be called; INT64_MAX: not at all. */
+int64_t breaker_rest_us(const struct breaker *b);
+/* Nothing was asked for long? Then it closes. */
+void breaker_rest(struct breaker *b, int64_t now_us);
 
 /* Answers are overdue. True: the breaker was not silent before. */
 bool breaker_on_silence(struct breaker *b);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 #include "redis/node_inner.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
@@ -259,9 +260,12 @@ node_free(struct node *node)
 	if (!node)
 		return;
 	node_drop_relief(node);
+	/* Done may start takes: none is let in, by the breaker and then by the link. */
+	(void)breaker_on_silence(&node->breaker);
+	snprintf(node->trouble, sizeof(node->trouble), "shutting down");
+	node_fail_all(node, FAULT_DISCONNECTED, node->trouble);
 	link_free(node->link);
 	trips_free(node->trips);
-	node_fail_all(node, FAULT_DISCONNECTED, "shutting down");
 	gather_fini(&node->gather);
 	loop_timer_free(node->timer);
 	buf_fini(&node->outcome.give_back);

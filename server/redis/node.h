@@ -53,8 +53,7 @@ struct refused {
 };
 
 struct node_ops {
-	/* The node takes charges from now on, or not any more. NULL: nobody asks. */
-	void (*on_up)(void *arg);
+	/* The node takes no charges any more. NULL: nobody asks. */
 	void (*on_down)(void *arg);
 	/* It could not be reached, or is a replica. NULL: nobody asks. */
 	void (*on_missed)(void *arg);

@@ -107,23 +107,6 @@ node_on_late(void *arg, struct slice command)
 	node->ops->on_late(node->arg, node->lane, command);
 }
 
-/* The script is not there (SCRIPT FLUSH, a restart behind a proxy): nothing ran, so
- * the call is made again, behind a SCRIPT LOAD; many calls of a flight behind one. */
-static void
-send_again(struct node *node, struct batch *batch)
-{
-	bool load = batch_moment(batch)->sent_us >= node->loaded_us;
-
-	batch_regather(batch); /* or a take that joins it now would be lost */
-	gather_push(&node->gather, batch);
-	if (load) {
-		node->loaded_us = clock_mono_us() + 1;
-		if (link_load_take(node->link) < 0)
-			return;
-	}
-	node_send(node);
-}
-
 /* Says what went wrong with a call, for those who can mend it. */
 void
 node_tell_fault(struct node *node, enum store_fault fault, const char *detail)
@@ -148,6 +131,7 @@ note_failure(struct node *node, const char *detail)
 		return;
 	snprintf(node->trouble, sizeof(node->trouble), "%s", detail);
 	metric_add(node_cells(node), METRIC_STORE_BREAKER_OPENED, 1);
+	node_arm(node, breaker_rest_us(&node->breaker));
 	if (node->breaker.pause_us == BREAKER_PAUSE_FIRST_US)
 		node_log_breaker(
 		    node, "its calls keep failing: asked now and then only");
@@ -158,6 +142,26 @@ note_success(struct node *node)
 {
 	if (breaker_on_success(&node->breaker))
 		log_info("redis", "%s: answers again", link_shown(node->link));
+}
+
+/* The script is not there (SCRIPT FLUSH, a restart behind a proxy): nothing ran, so
+ * the call is made again, behind a SCRIPT LOAD; many calls of a flight behind one. */
+static void
+send_again(struct node *node, struct batch *batch)
+{
+	bool load = batch_moment(batch)->sent_us >= node->loaded_us;
+	struct admission_note *note = batch_note(batch);
+
+	note_success(node); /* or, if all its takes left, nothing more would be asked */
+	batch_regather(batch); /* or a take that joins it now would be lost */
+	admission_leave(&node->admission, note, (size_t)note->own - batch_live(batch));
+	gather_push(&node->gather, batch);
+	if (load) {
+		node->loaded_us = clock_mono_us() + 1;
+		if (link_load_take(node->link) < 0)
+			return;
+	}
+	node_send(node);
 }
 
 static void

@@ -8,6 +8,8 @@
 #include "redis/late.h"
 #include "redis/node_inner.h"
 
+/* So often it is looked whether a relief is to take over, or is needed no more. */
+#define RELIEF_AGAIN_US INT64_C(250000)
 /* Calls that nobody waits for any more, unanswered for so long: the server is silent. */
 #define SILENCE_US INT64_C(250000)
 
@@ -57,13 +59,33 @@ node_tell_expired(struct node *node, enum store_fault fault)
 	}
 }
 
-/* Nothing comes, and nobody waits for what was sent first any more: a deadline may be
- * longer than the patience with a connection. */
+/* Nothing comes for longer than the patience with a connection lasts, though somebody may
+ * have more. */
 static bool
 is_stalled(const struct node *node, int64_t now_us)
 {
-	return node->n > 0 && batch_live(node_ring_at(node, 0)) == 0 &&
-	    now_us - node->progress_us > LINK_STALL_US;
+	return node->n > 0 && now_us - node->progress_us > LINK_STALL_US;
+}
+
+/* When to look whether the server is silent, and then whether it is stalled: there may be
+ * no deadline then, since all that is asked meanwhile is refused, or nothing is. */
+static int64_t
+next_look_us(const struct node *node, int64_t now_us)
+{
+	int64_t silent_us = node->progress_us + SILENCE_US;
+	int64_t stalled_us = node->progress_us + LINK_STALL_US + 1;
+
+	if (node->n == 0)
+		return INT64_MAX;
+	if (silent_us > now_us)
+		return silent_us;
+	return stalled_us > now_us ? stalled_us : INT64_MAX;
+}
+
+static int64_t
+least(int64_t a_us, int64_t b_us)
+{
+	return a_us < b_us ? a_us : b_us;
 }
 
 static const struct link_ops link_events;
@@ -115,6 +137,15 @@ relieve(struct node *node)
 	node->link = relief;
 	trips_set_link(node->trips, relief);
 	link_free(lost);
+	breaker_close(&node->breaker);
+}
+
+/* The link may have been heard of meanwhile, with a part of a reply; then it waits. */
+static bool
+may_relieve(const struct node *node)
+{
+	return node->relief && link_ready(node->relief) &&
+	    clock_mono_us() - link_heard_us(node->link) >= LINK_STALL_US;
 }
 
 void
@@ -122,15 +153,17 @@ node_seek_relief(struct node *node)
 {
 	struct link_options options;
 
-	if (node->relief && link_ready(node->relief)) {
+	if (may_relieve(node)) {
 		relieve(node);
-	} else if (!node->relief) {
+		return;
+	}
+	if (!node->relief) {
 		log_warn("redis", "%s: no reply for 3 s; trying another connection",
 		    link_shown(node->link));
 		node_link_options(node, &options, link_address(node->link));
-		/* Without memory the next deadline tries again. */
-		node->relief = link_new(&options);
+		node->relief = link_new(&options); /* without memory the next time */
 	}
+	node_arm(node, clock_mono_us() + RELIEF_AGAIN_US);
 }
 
 void
@@ -168,15 +201,17 @@ node_on_deadline(void *arg)
 	int64_t earliest = expire_all(node, now_us);
 
 	node->timer_us = INT64_MAX;
+	breaker_rest(&node->breaker, now_us);
+	earliest = least(earliest, breaker_rest_us(&node->breaker));
+	earliest = least(earliest, next_look_us(node, now_us));
 	if (node->n > 0)
 		admission_on_wait(
 		    &node->admission, batch_note(node_ring_at(node, 0)), now_us);
 	tell_silence(node, now_us);
-	if (is_stalled(node, now_us))
+	if (node->relief && node_is_idle(node))
+		node_drop_relief(node); /* what was owed has come */
+	if (node->relief || is_stalled(node, now_us))
 		node_seek_relief(node);
-	else if (node->n > 0 && earliest > node->progress_us + LINK_STALL_US &&
-	    node->progress_us + LINK_STALL_US > now_us)
-		earliest = node->progress_us + LINK_STALL_US + 1;
 	if (earliest != INT64_MAX)
 		node_arm(node, earliest);
 	node_tell_expired(node, FAULT_TIMEOUT);
@@ -188,14 +223,11 @@ on_ready(void *arg)
 	struct node *node = arg;
 
 	if (node->relief && link_ready(node->relief)) {
-		/* It may have been heard of meanwhile; then the relief waits. */
-		if (clock_mono_us() - link_heard_us(node->link) < LINK_STALL_US)
-			return;
-		relieve(node);
+		if (may_relieve(node))
+			relieve(node);
+		return;
 	}
 	breaker_close(&node->breaker);
-	if (node->ops->on_up)
-		node->ops->on_up(node->arg);
 }
 
 static void

@@ -77,8 +77,8 @@ on_answer(void *arg, const struct reply *reply)
 		scout->answered_us = now_us;
 		scout->pause_us = HOP_FIRST_US;
 	} else {
-		scout->due_us = now_us;
 		hop_later(scout);
+		scout->due_us = scout->hop_us;
 	}
 	arm(scout);
 }

@@ -112,6 +112,22 @@ def test_one_that_fails_is_asked_now_and_then(rationd, said, word, name):
     server.close()
 
 
+def test_without_checks_it_gets_ready_by_itself(rationd):
+    """A balancer sends nothing to who is not ready: no check is there to be the probe."""
+    server = FailingRedis()
+    server.said = BUSY
+    daemon = rationd(HOUR, store=server.url)
+    daemon.wait("ready")
+    for _ in range(5):
+        assert daemon.check("much", "g")[0] == 503
+    assert daemon.get("/readyz").status_code == 503
+    server.said, calls = None, len(server.calls)
+    wait_for(lambda: daemon.get("/readyz").status_code == 200, 5, "the breaker to rest")
+    assert len(server.calls) == calls
+    assert daemon.check("much", "g")[0] == 200
+    server.close()
+
+
 def test_a_connection_that_is_lost_without_a_word(redis_server, rationd):
     """What went into the hole is gone; another connection takes its place."""
     with FaultProxy((redis_server.host, redis_server.port)) as proxy:

@@ -231,8 +231,8 @@ messages(void **state)
 		"limit \"c\" is used up: 1 per minute for each grant and org",
 		"limit \"d\" is used up: 1 per day for each session",
 		"no more",
-		"limit \"t_rate_limit\" is used up: 5 per 90s for each session or "
-		"grant",
+		("limit \"t_rate_limit\" is used up: 5 per 90s for each session or "
+		 "grant"),
 	};
 
 	(void)state;

@@ -101,6 +101,36 @@ test_silence(void **state)
 	assert_true(breaker_is_closed(&b));
 }
 
+/* Whoever is not ready is sent nothing, and so has nothing to probe with. */
+static void
+test_nobody_asks(void **state)
+{
+	struct breaker b = { 0 };
+	int64_t rest_us;
+
+	(void)state;
+	assert_int_equal(breaker_rest_us(&b), INT64_MAX);
+	while (!breaker_on_failure(&b, 7, 0)) {}
+	rest_us = breaker_rest_us(&b);
+	assert_int_equal(rest_us, b.until_us + BREAKER_IDLE_US);
+	breaker_rest(&b, rest_us - 1);
+	assert_int_equal(b.state, BREAKER_OPEN);
+	assert_true(breaker_admits(&b, rest_us - 1));
+	breaker_rest(&b, rest_us);
+	assert_true(breaker_is_closed(&b));
+	/* One failure is enough, and the pauses grow as before. */
+	assert_true(breaker_on_failure(&b, rest_us, 0));
+	assert_int_equal(b.pause_us, 2 * BREAKER_PAUSE_FIRST_US);
+	/* A probe under way is waited for. */
+	assert_true(breaker_admits(&b, b.until_us));
+	breaker_on_sent(&b);
+	assert_int_equal(breaker_rest_us(&b), INT64_MAX);
+	breaker_rest(&b, INT64_MAX - 1);
+	assert_int_equal(b.state, BREAKER_PROBING);
+	assert_true(breaker_on_silence(&b));
+	assert_int_equal(breaker_rest_us(&b), INT64_MAX);
+}
+
 int
 main(void)
 {
@@ -109,6 +139,7 @@ main(void)
 		cmocka_unit_test(test_one_probe_at_a_time),
 		cmocka_unit_test(test_pauses_grow),
 		cmocka_unit_test(test_silence),
+		cmocka_unit_test(test_nobody_asks),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

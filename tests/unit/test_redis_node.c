@@ -1,0 +1,294 @@
+/* SPDX-License-Identifier: ISC */
+/* What becomes of a node in odd moments, against a server that says what the test wants.
+ * What a real Redis makes of the scripts is tested by tests/system. */
+#include "redis_peer.h"
+
+#include "redis/link_inner.h"
+#include "redis/node_inner.h"
+
+#define BUSY "-BUSY Redis is busy running a script.\r\n"
+#define NOSCRIPT "-NOSCRIPT No matching script.\r\n"
+
+static const struct node_ops no_events = { 0 };
+static const struct limit some_limit = { .max = 10, .window = { .len_ms = 3600000 } };
+
+static struct node *node;
+static int fd; /* of its connection */
+
+static struct take take;
+static struct charge charge;
+static unsigned n_done;
+
+static void
+on_done(struct take *done)
+{
+	(void)done;
+	n_done++;
+}
+
+/* Asks, and lets it leave. */
+static void
+ask(int64_t within_us)
+{
+	charge =
+	    (struct charge){ .key = slice_str("k"), .limit = &some_limit, .cost = 1 };
+	take = (struct take){ .charges = &charge,
+		.n = 1,
+		.deadline_us = clock_mono_us() + within_us,
+		.done = on_done };
+	n_done = 0;
+	node_take(node, &take, 0);
+	node_flush(node);
+}
+
+static int
+introduce(void)
+{
+	int to = peer_accept();
+
+	peer_hear(to, "SCRIPT");
+	for (int i = 0; i < 3; i++)
+		peer_say(to, PEER_INFO);
+	for (int i = 0; i < 2; i++)
+		peer_say(to, PEER_SHA);
+	return to;
+}
+
+static int
+start(void **state)
+{
+	peer_open(state);
+	node = node_new(&peer.shared, &peer.url.hosts[0], &no_events, NULL);
+	assert_non_null(node);
+	fd = introduce();
+	assert_true(node_ready(node));
+	return 0;
+}
+
+static int
+stop(void **state)
+{
+	node_free(node);
+	close(fd);
+	return peer_close(state);
+}
+
+static void
+answer(const char *text)
+{
+	peer_hear(fd, "EVALSHA");
+	peer_say(fd, text);
+}
+
+static void
+assert_answers(void)
+{
+	char text[64];
+
+	ask(SECOND_US);
+	assert_int_equal(n_done, 0);
+	snprintf(
+	    text, sizeof(text), "*2\r\n:%lld\r\n:1\r\n", (long long)clock_real_us());
+	answer(text);
+	assert_int_equal(n_done, 1);
+	assert_int_equal(take.status, TAKE_ADMITTED);
+}
+
+static void
+open_breaker(void)
+{
+	for (int i = 0; i < BREAKER_FAILURES; i++) {
+		ask(SECOND_US);
+		answer(BUSY);
+		assert_int_equal(n_done, 1);
+	}
+	assert_false(node_ready(node));
+}
+
+/* Nobody waits any more for what is to be sent again: it does not count as waiting. */
+static void
+test_all_left_before_noscript(void **state)
+{
+	(void)state;
+	ask(5000);
+	WAIT_FOR(n_done == 1);
+	assert_int_equal(node->admission.waiting, 1); /* the server has the work */
+	answer(NOSCRIPT);
+	assert_true(node_is_idle(node));
+	assert_int_equal(node->admission.waiting, 0);
+	assert_int_equal(node->admission.under_way, 0);
+	peer_say(fd, PEER_SHA);
+	assert_answers();
+	assert_int_equal(node->admission.waiting, 0);
+}
+
+/* A probe that is not sent again was answered all the same. */
+static void
+test_a_probe_that_left_before_noscript(void **state)
+{
+	(void)state;
+	open_breaker();
+	WAIT_FOR(clock_mono_us() > node->breaker.until_us);
+	ask(5000);
+	assert_int_equal(node->breaker.state, BREAKER_PROBING);
+	WAIT_FOR(n_done == 1);
+	answer(NOSCRIPT);
+	peer_say(fd, PEER_SHA);
+	assert_answers();
+}
+
+/* The same of a call that a silent server was to answer. */
+static void
+test_a_silence_that_ends_with_noscript(void **state)
+{
+	(void)state;
+	ask(300000);
+	WAIT_FOR(n_done == 1);
+	assert_int_equal(node->breaker.state, BREAKER_SILENT);
+	answer(NOSCRIPT);
+	peer_say(fd, PEER_SHA);
+	assert_answers();
+}
+
+/* Where whatever is asked for meanwhile is refused (redis/admission), or nothing is, no
+ * deadline comes any more at which it could be seen. */
+static void
+test_a_silence_in_which_nothing_is_asked(void **state)
+{
+	(void)state;
+	ask(5000);
+	WAIT_FOR(n_done == 1);
+	assert_true(node_ready(node));
+	WAIT_FOR(node->breaker.state == BREAKER_SILENT);
+	assert_true(clock_mono_us() - node->progress_us < 2 * SECOND_US);
+	answer("*2\r\n:1\r\n:1\r\n");
+	assert_true(node_ready(node));
+}
+
+/* One caller with much patience must not have all others wait for a lost connection. */
+static void
+test_a_stall_that_somebody_waits_through(void **state)
+{
+	int first = fd;
+
+	(void)state;
+	ask(60 * SECOND_US);
+	node->progress_us -= LINK_STALL_US;
+	node->link->heard_us -= LINK_STALL_US;
+	node_on_deadline(node);
+	fd = introduce();
+	assert_int_equal(n_done, 1);
+	assert_int_equal(take.fault, FAULT_TIMEOUT);
+	assert_answers();
+	close(first);
+}
+
+/* A balancer sends nothing to a daemon that is not ready; so it must get ready by
+ * itself. One failure more, and it is not. */
+static void
+test_a_breaker_that_nobody_probes(void **state)
+{
+	(void)state;
+	open_breaker();
+	WAIT_FOR(node_ready(node));
+	ask(SECOND_US);
+	answer(BUSY);
+	assert_false(node_ready(node));
+	WAIT_FOR(node_ready(node));
+	assert_answers();
+}
+
+/* The server fell silent in the midst of a reply, so that the relief was not needed yet
+ * when it got through. */
+static void
+test_a_relief_that_waits(void **state)
+{
+	int first = fd;
+
+	(void)state;
+	ask(5000);
+	WAIT_FOR(n_done == 1);
+	node->progress_us -= LINK_STALL_US;
+	peer_hear(fd, "EVALSHA");
+	peer_say(fd, "*2\r\n");
+	node_on_deadline(node);
+	assert_non_null(node->relief);
+	assert_int_equal(node->breaker.state, BREAKER_SILENT);
+	fd = introduce();
+	assert_true(link_ready(node->relief));
+	assert_false(node_ready(node));
+	node->link->heard_us -= LINK_STALL_US;
+	WAIT_FOR(!node->relief);
+	assert_true(node_ready(node));
+	assert_answers();
+	close(first);
+}
+
+/* What it was wanted for has come, and nothing else is owed. */
+static void
+test_a_relief_that_is_not_needed(void **state)
+{
+	int spare;
+
+	(void)state;
+	node_seek_relief(node);
+	spare = introduce();
+	WAIT_FOR(!node->relief);
+	close(spare);
+	assert_answers();
+}
+
+static struct take another;
+
+static void
+ask_another(struct take *done)
+{
+	struct charge *charges = done->charges;
+
+	n_done++;
+	another = (struct take){ .charges = charges,
+		.n = 1,
+		.deadline_us = clock_mono_us() + SECOND_US,
+		.done = on_done };
+	node_take(node, &another, 0);
+}
+
+/* Whoever asks again, when told that a node goes, is told the same. */
+static void
+test_a_take_from_within_the_end(void **state)
+{
+	(void)state;
+	ask(SECOND_US);
+	take.done = ask_another;
+	node_free(node);
+	node = NULL;
+	assert_int_equal(n_done, 2);
+	assert_int_equal(take.fault, FAULT_DISCONNECTED);
+	assert_int_equal(another.status, TAKE_FAILED);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(
+		    test_all_left_before_noscript, start, stop),
+		cmocka_unit_test_setup_teardown(
+		    test_a_probe_that_left_before_noscript, start, stop),
+		cmocka_unit_test_setup_teardown(
+		    test_a_silence_that_ends_with_noscript, start, stop),
+		cmocka_unit_test_setup_teardown(
+		    test_a_silence_in_which_nothing_is_asked, start, stop),
+		cmocka_unit_test_setup_teardown(
+		    test_a_stall_that_somebody_waits_through, start, stop),
+		cmocka_unit_test_setup_teardown(
+		    test_a_breaker_that_nobody_probes, start, stop),
+		cmocka_unit_test_setup_teardown(test_a_relief_that_waits, start, stop),
+		cmocka_unit_test_setup_teardown(
+		    test_a_relief_that_is_not_needed, start, stop),
+		cmocka_unit_test_setup_teardown(
+		    test_a_take_from_within_the_end, start, stop),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
