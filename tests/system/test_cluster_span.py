@@ -207,6 +207,35 @@ def test_a_daemon_that_dies_half_way(rationd, cluster):
     assert counts(cluster, grant, org) == {"a": 3, "b": 3, "c": 3}
 
 
+def test_a_last_part_that_came_late(rationd, cluster):
+    """A try is refused, and its other parts given back; then its last one is charged all
+    the same. A retry that finds that one alone charges the others, and they stand."""
+    grant, org, nodes = spread(cluster)
+    first, second = [rationd(document(), store=cluster.url,
+                             flags=["--deadline-ms", "150"]) for _ in range(2)]
+    wait_for(lambda: check(second, grant, org)[0] == 200, 10)
+    wait_for(lambda: check(first, grant, org)[0] == 200, 10)
+    before = counts(cluster, grant, org)
+    nodes["a"].pause()
+    try:
+        assert check(first, grant, org, request_id="x")[0] == 503
+        wait_for(lambda: first.metric("ration_store_given_back_total") >= 2, 5,
+                 "the other parts' give-back")
+        first.pause()
+    finally:
+        nodes["a"].resume()
+    try:
+        key = keys_of(grant, org)["a"]
+        wait_for(lambda: int(nodes["a"].ask("GET", key)) == before["a"] + 1, 5, "the last")
+        wait_for(lambda: check(second, grant, org, request_id="x")[0] == 200, 10)
+    finally:
+        first.resume()
+    assert check(second, grant, org, request_id="x")[1]["replayed"]
+    # What the first daemon has to give back is known by then.
+    wait_for(lambda: check(first, grant, org, mode="peek")[0] == 200, 10)
+    assert counts(cluster, grant, org) == {n: before[n] + 1 for n in "abc"}
+
+
 @pytest.mark.parametrize("action, cost, left", [
     ("commit", None, 5), ("commit", 3, 3), ("commit", 9, 9), ("rollback", None, 0)])
 def test_reservations(rationd, cluster, action, cost, left):
