@@ -391,16 +391,29 @@ all_taken(struct span *span)
 	finish(span, TAKE_ADMITTED);
 }
 
+/* Whether all that this try took anew before the last part goes again in undo_again(). */
+static bool
+is_whole(const struct span *span)
+{
+	const struct part *home = &span->parts[span->n_parts - 1];
+
+	for (const struct part *part = span->parts; part < home; part++)
+		if (!part->ledger.replayed && !is_expiring(part, home))
+			return false;
+	return true;
+}
+
 /* What an earlier try reserved goes on under its holder. False: this one has begun under
- * another, since the records of that are about to expire. */
+ * another, since the records of that are about to expire, or are being given back. */
 static bool
 adopt(struct span *span, const struct part *part)
 {
 	const char *holder = part->ledger.replayed_holder;
 
-	if (!part->ledger.replayed || !holder[0] || is_home(part) ||
-	    strcmp(holder, span->holder) == 0)
+	if (!part->ledger.replayed || !holder[0] || strcmp(holder, span->holder) == 0)
 		return true;
+	if (is_home(part))
+		return is_whole(span);
 	for (size_t i = 0; i < span->at; i++)
 		if (!span->parts[i].ledger.replayed)
 			return false;
@@ -417,7 +430,7 @@ on_taken(struct take *take)
 
 	if (take->status == TAKE_ADMITTED && !adopt(span, part)) {
 		undo(span, span->at + 1);
-		fail(span, FAULT_OTHER, "the request id's records are expiring");
+		fail(span, FAULT_OTHER, "an earlier try of the request id is ending");
 		return;
 	}
 	if (take->status == TAKE_ADMITTED) {
