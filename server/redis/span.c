@@ -8,6 +8,8 @@
 #include "redis/late.h"
 
 #define ID_DIGITS 32
+/* Of a try that is answered, the last record is this much younger than its first at most. */
+#define EXPIRING_US INT64_C(5000000)
 
 /* What is taken in one slot. */
 struct part {
@@ -225,14 +227,13 @@ give_back(struct part *part)
 	buf_fini(&command);
 }
 
-/* Those before `end` that were charged now, or with `all` also those of an earlier try,
- * which are told that this retry was not answered. */
+/* Those before `end`; those of an earlier try are told that this retry was not
+ * answered. */
 static void
-undo(struct span *span, size_t end, bool all)
+undo(struct span *span, size_t end)
 {
 	for (size_t i = 0; i < end; i++)
-		if (all || !span->parts[i].ledger.replayed)
-			give_back(&span->parts[i]);
+		give_back(&span->parts[i]);
 }
 
 /* --- what the parts say ------------------------------------------------------------- */
@@ -348,8 +349,30 @@ look_at_others(struct span *span, const struct part *but)
 
 static void send_next(struct span *span);
 
-/* All parts are taken. If the last one was taken by an earlier try the whole was, and what
- * this one took again stands no more: its records had just expired. */
+/* Whether the records of an earlier try that was whole have expired before its last one,
+ * which has so little time left. Else that try had failed, and they were given back. */
+static bool
+is_expiring(const struct part *part, const struct part *home)
+{
+	int64_t dedup_us = part->ledger.dedup_ms * 1000;
+	int64_t left_us = home->take.now_us + dedup_us - part->take.now_us;
+
+	return left_us < (dedup_us < 2 * EXPIRING_US ? dedup_us / 2 : EXPIRING_US);
+}
+
+/* The last part was taken by an earlier try: what this one took again stands no more if
+ * that was whole. If it was late, and its other parts given back, it does. */
+static void
+undo_again(struct span *span)
+{
+	const struct part *home = &span->parts[span->n_parts - 1];
+
+	for (struct part *part = span->parts; part < home; part++)
+		if (!part->ledger.replayed && is_expiring(part, home))
+			give_back(part);
+}
+
+/* All parts are taken. */
 static void
 all_taken(struct span *span)
 {
@@ -357,7 +380,7 @@ all_taken(struct span *span)
 	struct ledger *ledger = span->whole->ledger;
 
 	if (ledger && home->ledger.replayed) {
-		undo(span, span->n_parts - 1, false);
+		undo_again(span);
 		ledger->replayed = true;
 		memcpy(ledger->replayed_holder, home->ledger.replayed_holder,
 		    sizeof(ledger->replayed_holder));
@@ -368,16 +391,29 @@ all_taken(struct span *span)
 	finish(span, TAKE_ADMITTED);
 }
 
+/* Whether all that this try took anew before the last part goes again in undo_again(). */
+static bool
+is_whole(const struct span *span)
+{
+	const struct part *home = &span->parts[span->n_parts - 1];
+
+	for (const struct part *part = span->parts; part < home; part++)
+		if (!part->ledger.replayed && !is_expiring(part, home))
+			return false;
+	return true;
+}
+
 /* What an earlier try reserved goes on under its holder. False: this one has begun under
- * another, since the records of that are about to expire. */
+ * another, since the records of that are about to expire, or are being given back. */
 static bool
 adopt(struct span *span, const struct part *part)
 {
 	const char *holder = part->ledger.replayed_holder;
 
-	if (!part->ledger.replayed || !holder[0] || is_home(part) ||
-	    strcmp(holder, span->holder) == 0)
+	if (!part->ledger.replayed || !holder[0] || strcmp(holder, span->holder) == 0)
 		return true;
+	if (is_home(part))
+		return is_whole(span);
 	for (size_t i = 0; i < span->at; i++)
 		if (!span->parts[i].ledger.replayed)
 			return false;
@@ -393,8 +429,8 @@ on_taken(struct take *take)
 	struct span *span = part->span;
 
 	if (take->status == TAKE_ADMITTED && !adopt(span, part)) {
-		undo(span, span->at + 1, true);
-		fail(span, FAULT_OTHER, "the request id's records are expiring");
+		undo(span, span->at + 1);
+		fail(span, FAULT_OTHER, "an earlier try of the request id is ending");
 		return;
 	}
 	if (take->status == TAKE_ADMITTED) {
@@ -403,7 +439,7 @@ on_taken(struct take *take)
 		send_next(span);
 		return;
 	}
-	undo(span, span->at, true);
+	undo(span, span->at);
 	if (take->status == TAKE_REFUSED) {
 		copy_counts(part);
 		note_refusal(part);

@@ -2,6 +2,7 @@
 """Checks whose limits have scopes in several slots of a Cluster: part by part, but never
 more than max, and what does not stand is given back."""
 import collections
+import contextlib
 import random
 import threading
 
@@ -205,6 +206,58 @@ def test_a_daemon_that_dies_half_way(rationd, cluster):
     wait_for(lambda: check(second, grant, org, request_id="x")[0] == 200, 10)
     assert check(second, grant, org, request_id="x")[1]["replayed"]
     assert counts(cluster, grant, org) == {"a": 3, "b": 3, "c": 3}
+
+
+@contextlib.contextmanager
+def late_last_part(rationd, cluster, **more):
+    """A try is refused, its other parts are given back; then its last one is charged all
+    the same, which its daemon learns of at the end. Yields another daemon to ask."""
+    grant, org, nodes = spread(cluster)
+    first, second = [rationd(document(), store=cluster.url,
+                             flags=["--deadline-ms", "150"]) for _ in range(2)]
+    for daemon in (first, second):
+        wait_for(lambda d=daemon: check(d, grant, org)[0] == 200, 10)
+    before = counts(cluster, grant, org)
+    nodes["a"].pause()
+    try:
+        assert check(first, grant, org, **more)[0] == 503
+        wait_for(lambda: first.metric("ration_store_given_back_total") >= 2, 5,
+                 "the other parts' give-back")
+        first.pause()
+    finally:
+        nodes["a"].resume()
+    try:
+        key = keys_of(grant, org)["a"]
+        wait_for(lambda: int(nodes["a"].ask("GET", key)) == before["a"] + 1, 5, "the last")
+        yield second, grant, org, before
+    finally:
+        first.resume()
+    # What the first daemon has to give back is known by then.
+    wait_for(lambda: check(first, grant, org, mode="peek")[0] == 200, 10)
+
+
+def test_a_last_part_that_came_late(rationd, cluster):
+    """A retry that finds that one alone charges the others, and they stand."""
+    ask = {"request_id": "x"}
+    with late_last_part(rationd, cluster, **ask) as (daemon, grant, org, before):
+        wait_for(lambda: check(daemon, grant, org, **ask)[0] == 200, 10)
+    assert check(daemon, grant, org, **ask)[1]["replayed"]
+    assert counts(cluster, grant, org) == {n: before[n] + 1 for n in "abc"}
+
+
+def test_a_reservation_of_which_a_part_came_late(rationd, cluster):
+    """It has one holder: a retry waits for what is left of the first try to go."""
+    ask = {"request_id": "x", "mode": "reserve"}
+    with late_last_part(rationd, cluster, **ask) as (daemon, grant, org, before):
+        wait_for(lambda: "is ending" in check(daemon, grant, org, **ask)[1]["message"],
+                 10, "a refusal")
+    wait_for(lambda: check(daemon, grant, org, **ask)[0] == 200, 10, "its turn")
+    body = check(daemon, grant, org, **ask)[1]
+    assert body["replayed"]
+    assert counts(cluster, grant, org) == {n: before[n] + 1 for n in "abc"}
+    held = {"reservation": body["reservation"]}
+    assert daemon.post("/v1/rollback", held).json()["done"]
+    assert counts(cluster, grant, org) == before
 
 
 @pytest.mark.parametrize("action, cost, left", [
