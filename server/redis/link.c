@@ -10,6 +10,9 @@
 #include "base/log.h"
 
 #define CONNECT_TIMEOUT_US INT64_C(2000000) /* to connect and introduce itself */
+/* The longest reply that is waited for; those of scripts, and the map of a large Cluster,
+ * are under a tenth of it. */
+#define REPLY_BYTES_MAX ((size_t)16 << 20)
 #define PAUSE_MAX_US INT64_C(1000000)
 
 static const char *const state_names[] = { "waiting", "connecting", "greeting", "ready",
@@ -190,6 +193,11 @@ on_data(void *arg, const char *data, size_t len)
 	}
 	link->heard = true;
 	link->heard_us = clock_mono_us();
+	link->unfinished += len;
+	if (link->unfinished > REPLY_BYTES_MAX) {
+		link_drop(link, FAULT_OTHER, "a reply of it does not end");
+		return len;
+	}
 	if (reply_reader_feed(link->reader, data, len) < 0) {
 		link_drop(link, FAULT_OTHER, "out of memory");
 		return len;
@@ -204,6 +212,7 @@ on_data(void *arg, const char *data, size_t len)
 			    "reply; is this Redis?");
 			return len;
 		}
+		link->unfinished = 0;
 		e = owed_pop(link);
 		e.fn(e.arg, reply);
 	}
@@ -240,6 +249,7 @@ connect_now(struct link *link)
 		metric_add(link->options.cells, METRIC_STORE_RECONNECTS, 1);
 	set_state(link, LINK_CONNECTING);
 	link->heard = false;
+	link->unfinished = 0;
 	loop_timer_set(link->timer, CONNECT_TIMEOUT_US);
 	link->reader = reply_reader_new();
 	if (link->reader)

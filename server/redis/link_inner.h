@@ -38,9 +38,10 @@ struct link {
 	char settle_sha[LINK_SHA_LEN + 1];
 	enum store_fault fault; /* why it is not ready */
 	char why[512];
-	bool told;   /* this trouble was logged */
-	bool heard;  /* bytes came over this connection */
-	bool served; /* it was ready once: TLS is where the URL says */
+	bool told;         /* this trouble was logged */
+	bool heard;        /* bytes came over this connection */
+	size_t unfinished; /* bytes since the last whole reply */
+	bool served;       /* it was ready once: TLS is where the URL says */
 };
 
 /* link.c: what was asked for is there. */

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: ISC
 """What Redis does rarely, or only once somebody else has been at its keys: replies in an
 order that needs a scripted server to be met every time, and counters that are none."""
+import contextlib
 import itertools
 import socket
 import threading
@@ -264,3 +265,20 @@ def test_little_memory_left_is_said_at_start(redis_factory, rationd):
     server.client().config_set("maxmemory", used * 3)
     assert "maxmemory" not in rationd(store=server.url).log
 
+
+def test_a_reply_without_an_end_costs_little(rationd):
+    server = ScriptedRedis()
+    try:
+        daemon = rationd(policy(much=[limit("much", "hour", PLENTY)]), store=server.url)
+        before = daemon.metric("process_resident_memory_bytes")
+        with daemon.connect("resp") as sock:
+            sock.sendall(words("CHECK", "much", "g"))
+            server.wait_for_call(1)
+            with contextlib.suppress(OSError):
+                server.say(b"$400000000\r\n")
+                for _ in range(100):
+                    server.say(b"x" * (1 << 20))
+        wait_for(lambda: "does not end" in daemon.log, 10, "the end of its patience")
+        assert daemon.metric("process_resident_memory_bytes") < before + 100e6
+    finally:
+        server.close()
