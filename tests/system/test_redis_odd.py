@@ -31,7 +31,9 @@ class ScriptedRedis:
 
     def _run(self):
         self.connection, _ = self.server.accept()
-        with self.connection.makefile("rb") as stream:
+        # One that is given up is reset.
+        with contextlib.suppress(ConnectionError), \
+                self.connection.makefile("rb") as stream:
             for line in iter(stream.readline, b""):
                 command = [self._word(stream) for _ in range(int(line[1:]))]
                 self._answer(command)
