@@ -178,18 +178,12 @@ static int64_t
 expire_all(struct node *node, int64_t now_us)
 {
 	int64_t earliest = INT64_MAX;
-	int64_t next;
 
-	for (size_t i = 0; i < node->n; i++) {
-		next = node_expire(node, node_ring_at(node, i), now_us);
-		if (next < earliest)
-			earliest = next;
-	}
-	for (struct batch *b = gather_first(&node->gather); b; b = gather_next(b)) {
-		next = node_expire(node, b, now_us);
-		if (next < earliest)
-			earliest = next;
-	}
+	for (size_t i = 0; i < node->n; i++)
+		earliest =
+		    least(earliest, node_expire(node, node_ring_at(node, i), now_us));
+	for (struct batch *b = gather_first(&node->gather); b; b = gather_next(b))
+		earliest = least(earliest, node_expire(node, b, now_us));
 	return earliest;
 }
 

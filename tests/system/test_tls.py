@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: ISC
 """Redis over TLS: who is trusted and who is not, with a message that names the cause;
 certificates of ours; certificates that change while rationd serves."""
+import contextlib
 import os
 import shutil
 import signal
@@ -277,7 +278,9 @@ def test_plain_port(redis_server, rationd, ca):
                    "does not answer in TLS", "port without TLS", "redis://", level="warn")
 
 
-def test_plain_port_that_answers(rationd, ca):
+@contextlib.contextmanager
+def answering(data):
+    """A server that answers whatever comes with the same bytes, and closes; its place."""
     def accept(listener):
         while True:
             try:
@@ -286,15 +289,19 @@ def test_plain_port_that_answers(rationd, ca):
                 return
             with sock:
                 sock.recv(1000)
-                sock.sendall(b"-ERR what is this?\r\n")
+                sock.sendall(data)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=accept, args=(listener,), daemon=True)
         thread.start()
-        place = "127.0.0.1:%d" % listener.getsockname()[1]
-        assert_refused(rationd, f"rediss://{place}", trust(ca),
-                       f"{place} does not speak TLS", "use redis://")
+        yield "127.0.0.1:%d" % listener.getsockname()[1]
         listener.shutdown(socket.SHUT_RDWR)
     thread.join(5)
+
+
+def test_plain_port_that_answers(rationd, ca):
+    with answering(b"-ERR what is this?\r\n") as place:
+        assert_refused(rationd, f"rediss://{place}", trust(ca),
+                       f"{place} does not speak TLS", "use redis://")
 
 
 def test_tls_port_without_tls(tls_redis, rationd):
@@ -305,22 +312,9 @@ def test_tls_port_without_tls(tls_redis, rationd):
 
 def test_tls_port_that_says_so(rationd):
     """An alert is told for what it is."""
-    def accept(listener):
-        while True:
-            try:
-                sock, _ = listener.accept()
-            except OSError:
-                return
-            with sock:
-                sock.recv(1000)
-                sock.sendall(b"\x15\x03\x01\x00\x02\x02\x46")
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        thread = threading.Thread(target=accept, args=(listener,), daemon=True)
-        thread.start()
-        assert_refused(rationd, "redis://127.0.0.1:%d" % listener.getsockname()[1], [],
-                       "it answers in TLS", "use rediss://")
-        listener.shutdown(socket.SHUT_RDWR)
-    thread.join(5)
+    with answering(b"\x15\x03\x01\x00\x02\x02\x46") as place:
+        assert_refused(rationd, f"redis://{place}", [], "it answers in TLS",
+                       "use rediss://")
 
 
 @pytest.mark.parametrize("version", ["TLSv1.2", "TLSv1.3"])

@@ -1,59 +1,28 @@
 /* SPDX-License-Identifier: ISC */
 /* Settlements and resets over the Redis store, against a server that says what the test
  * wants. What a real Redis makes of the scripts is tested by tests/system. */
-#include <errno.h>
-#include <fcntl.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/socket.h>
-#include <sys/un.h>
-#include <unistd.h>
+#include "redis_peer.h"
 
-#include <cmocka.h>
-
-#include "base/buf.h"
-#include "base/clock.h"
-#include "net/loop.h"
 #include "redis/redis_store.h"
 
-#define SECOND_US INT64_C(1000000)
 #define HOLDER "0123456789abcdef0123456789abcdef"
 #define RECORD "h k1 5 1 fixed 1767225660000 60000 k2 1 0 slots 0 0"
 #define SHA_A "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 #define SHA_B "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
 
-static struct metric_cells cells;
-
 /* The store, and the other end of its connection. */
 static struct {
-	char dir[64];
-	char path[96];
-	int listening, fd;
-	struct loop *loop;
-	struct loop_timer *timer;
+	int fd;
 	struct store *store;
 	struct buf in;
 } here;
-
-static void
-on_timer(void *arg)
-{
-	(void)arg;
-	loop_stop(here.loop);
-}
 
 /* Lets the store work for a moment. */
 static void
 turn(void)
 {
-	loop_timer_set(here.timer, 1000);
 	store_flush(here.store);
-	assert_int_equal(loop_run(here.loop), 0);
+	peer_turn();
 }
 
 static void
@@ -115,12 +84,7 @@ next_command(void)
 static void
 introduce(void)
 {
-	here.fd = -1;
-	for (int i = 0; i < 1000 && here.fd < 0; i++) {
-		turn();
-		here.fd = accept(here.listening, NULL, NULL);
-	}
-	assert_true(here.fd >= 0);
+	here.fd = peer_accept();
 	for (int i = 0; i < 3; i++) {
 		assert_non_null(strstr(next_command(), "INFO"));
 		say_bulk("redis_version:7.0.0\r\nrole:master\r\n");
@@ -136,25 +100,12 @@ introduce(void)
 static int
 start(void **state)
 {
-	struct sockaddr_un to = { .sun_family = AF_UNIX };
 	struct redis_store_options options = { .waiting_max = 2 };
-	struct errinfo ei = { 0 };
-	char url[128];
 
-	(void)state;
 	memset(&here, 0, sizeof(here));
-	snprintf(here.dir, sizeof(here.dir), "/tmp/ration-trip-XXXXXX");
-	assert_non_null(mkdtemp(here.dir));
-	snprintf(here.path, sizeof(here.path), "%s/sock", here.dir);
-	snprintf(to.sun_path, sizeof(to.sun_path), "%s", here.path);
-	here.listening = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
-	assert_int_equal(bind(here.listening, (struct sockaddr *)&to, sizeof(to)), 0);
-	assert_int_equal(listen(here.listening, 4), 0);
-	snprintf(url, sizeof(url), "redis+unix://%s", here.path);
-	assert_int_equal(redis_url_parse(url, &options.url, &ei), 0);
-	here.loop = loop_new();
-	here.timer = loop_timer_new(here.loop, on_timer, NULL);
-	here.store = redis_store_new(here.loop, &options, &cells);
+	peer_open(state);
+	options.url = peer.url;
+	here.store = redis_store_new(peer.loop, &options, &peer.cells);
 	assert_non_null(here.store);
 	introduce();
 	return 0;
@@ -163,17 +114,11 @@ start(void **state)
 static int
 stop(void **state)
 {
-	(void)state;
 	if (here.store)
 		store_close(here.store);
-	loop_timer_free(here.timer);
-	loop_free(here.loop);
 	close(here.fd);
-	close(here.listening);
-	unlink(here.path);
-	rmdir(here.dir);
 	buf_fini(&here.in);
-	return 0;
+	return peer_close(state);
 }
 
 static int n_done;
