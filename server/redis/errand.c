@@ -100,8 +100,10 @@ errand_start(struct cluster *cluster, unsigned slot, struct slice command)
 	struct errand *errand =
 	    cluster->n_errands < ERRANDS_MAX ? calloc(1, sizeof(*errand)) : NULL;
 
-	if (!errand)
+	if (!errand) {
+		log_warn("redis", "could not give back late charges: too many wait");
 		return;
+	}
 	errand->cluster = cluster;
 	errand->slot = slot;
 	errand->give_up_us = clock_mono_us() + GIVE_UP_US;
