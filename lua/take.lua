@@ -76,45 +76,84 @@ local call, keys, args = redis.call, KEYS, ARGV
 local time = call('TIME')
 local now_us = time[1] * 1000000 + time[2]
 local now_ms = (now_us - now_us % 1000) / 1000
-local out
-local n_out = 1
-
 local GUARD_MS = 250
 
--- The usual call: one run of one enforced fixed limit with a cost above 0, in the midst of
--- its window, and counters that have begun and have room. It ends here, since all that is
--- defined below would cost it as much again; its answers take the place of its keys, for
--- the same reason. At the first check that is another it stops. Adding 0 is half the work
--- of tonumber(), which looks at every text twice.
-local usual -- its limit
-local used -- of the check at which it stopped, if that was charged
-if args[2] == '1' and args[6] and not args[7] and args[5] ~= 'bucket' then
-	local max, cost, len = args[3] + 0, args[4], args[5] + 0
-	local number, into = cost + 0, (now_ms - args[6]) % len
-	if args[1] + 0 > 0 and max >= 0 and number > 0
-		and (into >= GUARD_MS or into >= len / 20) then
-		local pcall, type = redis.pcall, type
-		local key, i = keys[1], 1
-		keys[1] = now_us
-		while key do
-			used = pcall('INCRBY', key, cost)
-			if type(used) ~= 'number' or used > max or used <= number then
-				break
+-- The usual call: runs of enforced fixed limits in the midst of their windows, and room in all
+-- counters. It ends here, since all that is defined below would cost it as much again: so it
+-- has no function and, for checks of one limit, no table; its answers take the place of its
+-- keys. At the first check that is another it stops. Adding 0 is half the work of tonumber(),
+-- which looks at every text twice.
+local at, first = 1, 1    -- the run under way: its arguments, and its first key
+local i, key = 1, keys[1] -- the key under way
+local n, j = 0, 1         -- limits of a check, 0 where the run is another; the one under way
+local used                -- what charging it gave
+local held                -- the keys of the check's limits before it
+local redis_pcall, type = redis.pcall, type
+keys[1] = now_us
+while args[at] do
+	local checks = args[at]
+	local max, cost, number, last_ms     -- of the limit under way
+	local maxs, costs, numbers, lasts_ms -- of all, where there are several
+	n = checks ~= 'ledger' and checks ~= 'times' and checks + 0 >= 0 and args[at + 1] + 0 or 0
+	for k = 1, n do
+		local its = at + 4 * k - 2
+		local len = tonumber(args[its + 2]) -- another algorithm has its name there
+		local into = len and (now_ms - args[its + 3]) % len
+		max, cost, number = args[its] + 0, args[its + 1], args[its + 1] + 0
+		if not len or max < 0 or number == 0 or len - into <= GUARD_MS
+			or into < GUARD_MS and into < len / 20 then
+			n = 0
+			break
+		end
+		last_ms = now_ms - into + len - 1
+		if n > 1 then
+			if k == 1 then
+				held, maxs, costs, numbers, lasts_ms = held or {}, {}, {}, {}, {}
 			end
-			i = i + 1
-			key, keys[i] = keys[i], used
+			maxs[k], costs[k], numbers[k], lasts_ms[k] = max, cost, number, last_ms
 		end
-		if not key then
-			return keys
-		end
-		out = {unpack(keys, 1, i)}
-		n_out, keys[i] = i, key
-		used = type(used) == 'number' and used or nil
-		usual = {max = max, cost = cost, number = number, len = len,
-			stop = now_ms - into + len}
 	end
+	if n == 0 then
+		break
+	end
+	if n > 1 then
+		max, cost, number, last_ms = maxs[1], costs[1], numbers[1], lasts_ms[1]
+	end
+	local next_run = first + checks * n
+	i = next_run
+	for k = first, next_run - 1 do
+		used = redis_pcall('INCRBY', key, cost)
+		if type(used) ~= 'number' or used > max or used <= number
+			and (used < number or redis_pcall('PEXPIREAT', key, last_ms) ~= 1) then
+			i = k
+			break
+		end
+		if maxs then
+			held[j] = key
+			j = j % n + 1
+			max, cost, number, last_ms = maxs[j], costs[j], numbers[j], lasts_ms[j]
+		end
+		key, keys[k + 1] = keys[k + 1], used
+	end
+	if i < next_run then
+		break
+	end
+	at, first = at + 2 + 4 * n, next_run
 end
-out = out or {now_us}
+if not args[at] then
+	return keys
+end
+
+-- The rest is taken in general, from the check on at which that stopped.
+local from = i - j + 1
+local out, n_out = {}, from
+for k = 1, from do
+	out[k] = keys[k]
+end
+for k = 1, j - 1 do
+	keys[from + k - 1] = held[k]
+end
+keys[i] = key
 
 local charged = 0 -- limits of the check under way that hold its charge
 local general, others, ledger -- made when a run asks for them
@@ -122,6 +161,19 @@ local general, others, ledger -- made when a run asks for them
 local NO_COUNT = 'WRONGTYPE a counter holds something that is not a count'
 local COUNT_MAX = 2 ^ 53 - 1
 local FILLINGS_MAX = 2 -- BUCKET_FILLINGS_MAX of limit/limit.h
+
+-- A fixed limit, whose arguments begin at `at`, in the window around now.
+local function read_fixed(at, len)
+	local into = (now_ms - args[at + 3]) % len
+	return {
+		max = args[at] + 0,
+		cost = args[at + 1],
+		number = args[at + 1] + 0,
+		len = len,
+		stop = now_ms - into + len,
+		fresh = into < GUARD_MS and into < len / 20, -- the window has just begun
+	}
+end
 
 -- In the first moments of a window: drops a count of the window before.
 local function drop_old(key, l)
@@ -163,16 +215,21 @@ local function begin(key, l, used)
 	end
 end
 
+-- The check at which the usual call stopped holds some of its charges: it is taken anew.
+for k = n > 0 and type(used) == 'number' and j or j - 1, 1, -1 do
+	pcall(give_back, keys[from + k - 1], args[at + 4 * k - 1])
+end
+
 -- The common shape: one limit, a cost above 0. Charging first and undoing a refusal
--- is one command for all that fits. `used`: the first one was charged already.
-local function take_one(first, last, l, used)
+-- is one command for all that fits.
+local function take_one(first, last, l)
 	local max, cost, number = l.max, l.cost, l.number
 	for i = first, last do
 		local key = keys[i]
 		if l.fresh then
 			drop_old(key, l)
 		end
-		used = used or call('INCRBY', key, cost)
+		local used = call('INCRBY', key, cost)
 		if used > max then
 			used = -1 - give_back(key, cost)
 		elseif used <= number then
@@ -180,18 +237,7 @@ local function take_one(first, last, l, used)
 		end
 		n_out = n_out + 1
 		out[n_out] = used
-		used = nil
 	end
-end
-
--- The rest of the usual call. How many of its checks are answered before one met an error:
--- that one is taken again below.
-local taken = 0
-if usual then
-	if pcall(take_one, n_out, #keys, usual, used) then
-		return out
-	end
-	taken = n_out - 1
 end
 
 -- The window of a fixed limit, and whether it has just begun.
@@ -454,26 +500,22 @@ end
 
 -- The limit whose arguments begin at `at`, and where the next one begins.
 local function read_limit(at)
-	local l = {
-		max = tonumber(args[at]),
-		cost = args[at + 1],
-		number = tonumber(args[at + 1]),
-		len = tonumber(args[at + 2]),
-	}
+	local len = tonumber(args[at + 2])
+	local l = len and read_fixed(at, len)
+		or {max = args[at] + 0, cost = args[at + 1], number = args[at + 1] + 0}
 	if l.max < 0 then
 		l.shadow, l.max = true, -1 - l.max
 	end
-	if not l.len then
-		others = others or new_others()
-		return l, at + 3 + others[args[at + 2]](l, at + 3)
+	if len then
+		return l, at + 4
 	end
-	set_window(l, l.len, (now_ms - tonumber(args[at + 3])) % l.len)
-	return l, at + 4
+	others = others or new_others()
+	return l, at + 3 + others[args[at + 2]](l, at + 3)
 end
 
 -- include shared/take_ledger.lua
 
-local at, key = 1, 1
+key = first
 while args[at] do
 	local checks, n = tonumber(args[at]), tonumber(args[at + 1])
 	if args[at] == 'ledger' then
@@ -495,7 +537,7 @@ while args[at] do
 			general.take_run(key, checks, limits, at)
 			at = at + checks
 		else
-			take_run(key + taken, key + checks * n - 1, limits, looks)
+			take_run(math.max(key, from), key + checks * n - 1, limits, looks)
 		end
 		key = key + checks * n
 	end
