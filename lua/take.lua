@@ -78,80 +78,49 @@ local now_us = time[1] * 1000000 + time[2]
 local now_ms = (now_us - now_us % 1000) / 1000
 local GUARD_MS = 250
 
--- The usual call: runs of enforced fixed limits in the midst of their windows, and room in all
+-- The usual call: runs of one enforced fixed limit in the midst of its window, and room in all
 -- counters. It ends here, since all that is defined below would cost it as much again: so it
--- has no function and, for checks of one limit, no table; its answers take the place of its
--- keys. At the first check that is another it stops. Adding 0 is half the work of tonumber(),
--- which looks at every text twice.
+-- has no function and no table, and its answers take the place of its keys. At the first check
+-- that is another it stops. Adding 0 is half the work of tonumber(), which looks at every text
+-- twice.
 local at, first = 1, 1    -- the run under way: its arguments, and its first key
 local i, key = 1, keys[1] -- the key under way
-local n, j = 0, 1         -- limits of a check, 0 where the run is another; the one under way
-local used                -- what charging it gave
-local held                -- the keys of the check's limits before it
+local held                -- what it was charged, where the check is not answered for all that
 local redis_pcall, type = redis.pcall, type
 keys[1] = now_us
-while args[at] do
-	local checks = args[at]
-	local max, cost, number, last_ms     -- of the limit under way
-	local maxs, costs, numbers, lasts_ms -- of all, where there are several
-	n = checks ~= 'ledger' and checks ~= 'times' and checks + 0 >= 0 and args[at + 1] + 0 or 0
-	for k = 1, n do
-		local its = at + 4 * k - 2
-		local len = tonumber(args[its + 2]) -- another algorithm has its name there
-		local into = len and (now_ms - args[its + 3]) % len
-		max, cost, number = args[its] + 0, args[its + 1], args[its + 1] + 0
-		if not len or max < 0 or number == 0 or len - into <= GUARD_MS
-			or into < GUARD_MS and into < len / 20 then
-			n = 0
-			break
-		end
-		last_ms = now_ms - into + len - 1
-		if n > 1 then
-			if k == 1 then
-				held, maxs, costs, numbers, lasts_ms = held or {}, {}, {}, {}, {}
-			end
-			maxs[k], costs[k], numbers[k], lasts_ms[k] = max, cost, number, last_ms
-		end
-	end
-	if n == 0 then
+while args[at + 1] == '1' and args[at] ~= 'ledger' and args[at] ~= 'times' do
+	local len = tonumber(args[at + 4]) -- another algorithm has its name there
+	local into = len and (now_ms - args[at + 5]) % len
+	local max, cost, number = args[at + 2] + 0, args[at + 3], args[at + 3] + 0
+	local next_run = first + args[at]
+	if not len or max < 0 or number == 0 or next_run < first
+		or into < GUARD_MS and into < len / 20 or len - into <= GUARD_MS then
 		break
 	end
-	if n > 1 then
-		max, cost, number, last_ms = maxs[1], costs[1], numbers[1], lasts_ms[1]
-	end
-	local next_run = first + checks * n
+	local last_ms = now_ms - into + len - 1
 	i = next_run
 	for k = first, next_run - 1 do
-		used = redis_pcall('INCRBY', key, cost)
+		local used = redis_pcall('INCRBY', key, cost)
 		if type(used) ~= 'number' or used > max or used <= number
 			and (used < number or redis_pcall('PEXPIREAT', key, last_ms) ~= 1) then
-			i = k
+			i, held = k, type(used) == 'number' and cost
 			break
-		end
-		if maxs then
-			held[j] = key
-			j = j % n + 1
-			max, cost, number, last_ms = maxs[j], costs[j], numbers[j], lasts_ms[j]
 		end
 		key, keys[k + 1] = keys[k + 1], used
 	end
 	if i < next_run then
 		break
 	end
-	at, first = at + 2 + 4 * n, next_run
+	at, first = at + 6, next_run
 end
 if not args[at] then
 	return keys
 end
 
 -- The rest is taken in general, from the check on at which that stopped.
-local from = i - j + 1
-local out, n_out = {}, from
-for k = 1, from do
+local out, n_out = {}, i
+for k = 1, i do
 	out[k] = keys[k]
-end
-for k = 1, j - 1 do
-	keys[from + k - 1] = held[k]
 end
 keys[i] = key
 
@@ -215,28 +184,63 @@ local function begin(key, l, used)
 	end
 end
 
--- The check at which the usual call stopped holds some of its charges: it is taken anew.
-for k = n > 0 and type(used) == 'number' and j or j - 1, 1, -1 do
-	pcall(give_back, keys[from + k - 1], args[at + 4 * k - 1])
+if held then -- that check is taken anew
+	pcall(give_back, key, held)
 end
 
--- The common shape: one limit, a cost above 0. Charging first and undoing a refusal
--- is one command for all that fits.
-local function take_one(first, last, l)
-	local max, cost, number = l.max, l.cost, l.number
-	for i = first, last do
-		local key = keys[i]
-		if l.fresh then
-			drop_old(key, l)
+-- The count as it is.
+local function look(key, l)
+	if l.fresh then
+		drop_old(key, l)
+	end
+	local used = tonumber(call('GET', key) or 0)
+	if not used or used ~= math.floor(used) or used < 0 then
+		error(NO_COUNT)
+	end
+	return used
+end
+
+-- Undoes the first `charged` limits of the check whose counters begin at `at`.
+local function undo(at, limits)
+	for j = charged, 1, -1 do
+		charged = j - 1 -- never twice, also when this fails
+		local l, key = limits[j], keys[at + j - 1]
+		if l.number > 0 and l.algorithm then
+			l.algorithm.undo(key, l)
+		elseif l.number > 0 then
+			give_back(key, l.cost)
 		end
-		local used = call('INCRBY', key, cost)
-		if used > max then
-			used = -1 - give_back(key, cost)
-		elseif used <= number then
-			begin(key, l, used)
+	end
+end
+
+-- A check that limit j has no room for, though it was just charged.
+local function refuse(at, limits, j)
+	local used = give_back(keys[at + j - 1], limits[j].cost)
+	undo(at, limits)
+	for k = 1, #limits do
+		out[n_out + k] = k == j and -1 - used or look(keys[at + k - 1], limits[k])
+	end
+end
+
+-- Checks of plain limits: fixed, enforced, with costs above 0, in windows that have not just
+-- begun. Charging first and undoing a refusal is one command for all that fits.
+local function take_plain(first, last, limits)
+	local call, keys, out, n = call, keys, out, #limits
+	for at = first, last, n do
+		for j = 1, n do
+			local key, l = keys[at + j - 1], limits[j]
+			local used = call('INCRBY', key, l.cost)
+			if used > l.max then
+				refuse(at, limits, j)
+				break
+			elseif used <= l.number then
+				begin(key, l, used)
+			end
+			out[n_out + j] = used
+			charged = j
 		end
-		n_out = n_out + 1
-		out[n_out] = used
+		charged = 0
+		n_out = n_out + n
 	end
 end
 
@@ -268,16 +272,8 @@ local function new_general()
 	-- back what charge() did last.
 	local fixed = {width = 1, word = 'fixed'}
 
-	-- The count as it is, without charging.
 	function fixed.look(key, l)
-		if l.fresh then
-			drop_old(key, l)
-		end
-		local used = tonumber(call('GET', key) or 0)
-		if not used or used ~= math.floor(used) or used < 0 then
-			error(NO_COUNT)
-		end
-		l.used = used
+		l.used = look(key, l)
 	end
 
 	function fixed.charge(key, l)
@@ -385,17 +381,6 @@ local function new_general()
 		return shadow
 	end
 
-	-- Undoes the first `charged` limits of the check whose counters begin at `at`.
-	function general.undo(at, limits)
-		for j = charged, 1, -1 do
-			charged = j - 1 -- never twice, also when this fails
-			if limits[j].number > 0 then
-				limits[j].algorithm.undo(keys[at + j - 1], limits[j])
-			end
-		end
-		charged = 0
-	end
-
 	-- Answers one check.
 	local function tell(limits)
 		for j = 1, #limits do
@@ -424,7 +409,7 @@ local function new_general()
 			charged = j
 		end
 		if refused then
-			general.undo(at, limits)
+			undo(at, limits)
 			for j = 1, #limits do
 				if j ~= refused then
 					limits[j].algorithm.look(keys[at + j - 1], limits[j])
@@ -473,26 +458,32 @@ end
 
 -- include shared/take_others.lua
 
+local function are_plain(limits)
+	for _, l in ipairs(limits) do
+		if l.algorithm or l.shadow or l.fresh or l.number == 0 then
+			return false
+		end
+	end
+	return true
+end
+
 -- One run; a check that fails is undone and the run goes on behind it.
 local function take_run(first, last, limits, looks)
-	local take, shape, width = take_one, limits[1], 1
-	if looks or #limits > 1 or shape.algorithm or shape.number == 0
-		or shape.shadow then
+	local take, width = take_plain, #limits
+	if looks or not are_plain(limits) then
 		general = general or new_general()
 		width = general.prepare(limits)
-		take, shape = looks and general.look_many or general.take_many, limits
+		take = looks and general.look_many or general.take_many
 	end
 	local at, begun = first, n_out
 	while at <= last do
-		local ok, fault = pcall(take, at, last, shape)
+		local ok, fault = pcall(take, at, last, limits)
 		if ok then
 			return
 		end
 		at = first + (n_out - begun) / width * #limits
-		if charged > 0 then
-			pcall(general.undo, at, limits)
-			charged = 0 -- what could not be undone is no charge of the next check
-		end
+		pcall(undo, at, limits)
+		charged = 0 -- what could not be undone is no charge of the next check
 		add_error(fault, width)
 		at = at + #limits
 	end
@@ -537,7 +528,7 @@ while args[at] do
 			general.take_run(key, checks, limits, at)
 			at = at + checks
 		else
-			take_run(math.max(key, from), key + checks * n - 1, limits, looks)
+			take_run(math.max(key, i), key + checks * n - 1, limits, looks)
 		end
 		key = key + checks * n
 	end

@@ -161,7 +161,7 @@ local function new_ledger()
 			local ok, fault = pcall(take, check, key, limits, width)
 			if not ok then
 				n_out = begun
-				pcall(general.undo, key, limits)
+				pcall(undo, key, limits)
 				charged = 0
 				add_error(fault, width)
 			end

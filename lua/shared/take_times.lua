@@ -80,7 +80,7 @@
 			local ok, fault = pcall(take_times, key, limits, tonumber(args[at + i]))
 			if not ok then
 				n_out = begun
-				pcall(general.undo, key, limits)
+				pcall(undo, key, limits)
 				charged = 0 -- what could not be undone is no charge of the next check
 				add_error(fault, width)
 			end
