@@ -9,29 +9,6 @@
 #include "base/utf8.h"
 #include "base/visible.h"
 
-static const char *const names[] = {
-	[0] = "no error",
-	[-ERR_NOMEM] = "out of memory",
-	[-ERR_INVALID] = "invalid input",
-	[-ERR_SYNTAX] = "syntax error",
-	[-ERR_UNSUPPORTED] = "not supported yet",
-	[-ERR_TOOBIG] = "too big",
-	[-ERR_AGAIN] = "incomplete",
-	[-ERR_NOTFOUND] = "not found",
-	[-ERR_IO] = "system error",
-	[-ERR_INUSE] = "address in use",
-	[-ERR_UNAVAILABLE] = "unavailable",
-	[-ERR_UNTRUSTED] = "not trusted",
-};
-
-const char *
-err_name(int code)
-{
-	if (code > 0 || code <= -(int)ARRAY_LEN(names))
-		return "unknown error";
-	return names[-code];
-}
-
 static void PRINTF_LIKE(2, 0) fill_text(struct errinfo *ei, const char *fmt, va_list ap)
 {
 	int n = vsnprintf(ei->text, sizeof(ei->text), fmt, ap);

@@ -30,9 +30,6 @@ enum err {
 				 take us for who we should be */
 };
 
-/* A short lower-case name of a code ("invalid input"); never NULL. */
-const char *err_name(int code);
-
 /*
  * One fault. Unused parts are 0 or "". Longer input is cut, on a UTF-8 boundary.
  */

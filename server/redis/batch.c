@@ -43,12 +43,6 @@ batch_free(struct batch *batch)
 }
 
 size_t
-batch_size(const struct batch *batch)
-{
-	return batch->n;
-}
-
-size_t
 batch_live(const struct batch *batch)
 {
 	return batch->live;

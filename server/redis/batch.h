@@ -42,8 +42,6 @@ struct twins;
 struct batch *batch_new(struct twins *twins) MUST_CHECK;
 void batch_free(struct batch *batch); /* holds no takes */
 
-/* Takes; once it was sent its entries, also of takes that left. */
-size_t batch_size(const struct batch *batch);
 size_t batch_live(const struct batch *batch);  /* takes that are still in it */
 bool batch_is_sent(const struct batch *batch); /* or gathers still */
 /* Takes that the call asked for, also those that left since. */

@@ -12,19 +12,6 @@
 #include "base/utf8.h"
 
 static void
-test_every_code_has_a_name(void **state)
-{
-	(void)state;
-	for (int code = ERR_UNTRUSTED; code <= 0; code++)
-		assert_string_not_equal(err_name(code), "unknown error");
-	assert_string_equal(err_name(ERR_NOMEM), "out of memory");
-	assert_string_equal(err_name(ERR_UNAVAILABLE), "unavailable");
-	assert_string_equal(err_name(ERR_UNTRUSTED - 1), "unknown error");
-	assert_string_equal(err_name(1), "unknown error");
-	assert_string_equal(err_name(INT32_MIN), "unknown error");
-}
-
-static void
 test_set_fills_and_clears(void **state)
 {
 	struct errinfo ei;
@@ -146,7 +133,6 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_every_code_has_a_name),
 		cmocka_unit_test(test_set_fills_and_clears),
 		cmocka_unit_test(test_long_text_is_cut_between_characters),
 		cmocka_unit_test(test_format_leaves_out_what_is_empty),

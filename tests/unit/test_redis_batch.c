@@ -81,7 +81,7 @@ test_runs(void **state)
 	assert_int_equal(batch_add(b, make(&f[0], "a", NULL, 1)), 0);
 	assert_int_equal(batch_add(b, make(&f[1], "b", "B", 2)), 0);
 	assert_int_equal(batch_add(b, make(&f[2], "c", NULL, 1)), 0);
-	assert_int_equal(batch_size(b), 3);
+	assert_int_equal(batch_live(b), 3);
 	assert_true(batch_format(
 	    b, slice_str("0123456789012345678901234567890123456789"), NOW_US, &out));
 	call = buf_cstr(&out);
@@ -91,7 +91,7 @@ test_runs(void **state)
 	    "$1\r\n2\r\n$1\r\n1\r\n$2\r\n30\r\n$1\r\n1\r\n$5\r\n60000\r\n$1\r\n0\r\n"
 	    "$1\r\n1\r\n$1\r\n2\r\n"));
 	batch_fail(b, &store, FAULT_OTHER, NULL);
-	assert_int_equal(batch_size(b), 0);
+	assert_int_equal(batch_live(b), 0);
 	batch_free(b);
 	buf_fini(&out);
 }
