@@ -8,8 +8,8 @@
 #include "check/decide.h"
 #include "policy/regex.h"
 
-#define FREE_CHECKS_MAX 4096 /* kept for reuse; more are freed */
-#define KEPT_BYTES_MAX 1024  /* of what the observer wrote; more is freed */
+#define SPARE_CHECKS_MAX 4096 /* kept for reuse; more are freed */
+#define KEPT_BYTES_MAX 1024   /* of what the observer wrote; more is freed */
 
 /* 2 lists of limits and a rate_limit at most. */
 _Static_assert(2 * POLICY_LIMITS_MAX + 1 <= TAKE_CHARGES_MAX,
@@ -27,9 +27,24 @@ struct check_engine {
 	uint64_t epoch; /* how often the policies were swapped */
 	size_t users;   /* checks of this epoch that were not released */
 	size_t pending;
-	struct check *free_list;
-	size_t n_free;
+	struct spares checks;
 };
+
+static void
+check_free(void *object)
+{
+	struct check *check = object;
+
+	buf_fini(&check->kept);
+	buf_fini(&check->names);
+	buf_fini(&check->keys);
+	buf_fini(&check->note);
+	buf_fini(&check->ledger.text);
+	free(check->limits);
+	free(check->charges);
+	free(check->shares);
+	free(check);
+}
 
 struct check_engine *
 check_engine_new(const struct check_options *options, struct policy_set *policies)
@@ -45,21 +60,10 @@ check_engine_new(const struct check_options *options, struct policy_set *policie
 	}
 	engine->options = *options;
 	engine->policies = policy_set_ref(policies);
+	engine->checks = (struct spares){ .size = sizeof(struct check),
+		.max = SPARE_CHECKS_MAX,
+		.free = check_free };
 	return engine;
-}
-
-static void
-check_free(struct check *check)
-{
-	buf_fini(&check->kept);
-	buf_fini(&check->names);
-	buf_fini(&check->keys);
-	buf_fini(&check->note);
-	buf_fini(&check->ledger.text);
-	free(check->limits);
-	free(check->charges);
-	free(check->shares);
-	free(check);
 }
 
 void
@@ -67,12 +71,7 @@ check_engine_free(struct check_engine *engine)
 {
 	if (!engine)
 		return;
-	while (engine->free_list) {
-		struct check *check = engine->free_list;
-
-		engine->free_list = check->next_free;
-		check_free(check);
-	}
+	spares_fini(&engine->checks);
 	policy_set_unref(engine->policies);
 	regex_scratch_free(engine->scratch);
 	free(engine);
@@ -125,17 +124,11 @@ check_engine_let_go(struct check_engine *engine)
 static struct check *
 obtain(struct check_engine *engine)
 {
-	struct check *check = engine->free_list;
+	struct check *check = spares_get(&engine->checks);
 
-	if (check) {
-		engine->free_list = check->next_free;
-		engine->n_free--;
-	} else {
-		check = calloc(1, sizeof(*check));
-		if (!check)
-			return NULL;
-		check->engine = engine;
-	}
+	if (!check)
+		return NULL;
+	check->engine = engine;
 	check->state = CHECK_PENDING;
 	check->policies = engine->policies;
 	check->epoch = engine->epoch;
@@ -160,13 +153,7 @@ recycle(struct check *check)
 	check_counting_free(check->counting);
 	check->explaining = NULL;
 	check->counting = NULL;
-	if (engine->n_free == FREE_CHECKS_MAX) {
-		check_free(check);
-		return;
-	}
-	check->next_free = engine->free_list;
-	engine->free_list = check;
-	engine->n_free++;
+	spares_put(&engine->checks, check);
 }
 
 static struct slice

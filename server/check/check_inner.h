@@ -4,11 +4,12 @@
 #define CHECK_CHECK_INNER_H
 
 #include "base/buf.h"
+#include "base/spares.h"
 #include "check/check.h"
 #include "check/decide.h"
 
 enum check_state {
-	CHECK_FREE,    /* on the engine's free list */
+	CHECK_FREE,    /* spare */
 	CHECK_PENDING, /* being decided, or with the store */
 	CHECK_DONE,    /* decided; its owner's until the release */
 	CHECK_DETACHED /* released while with the store */
@@ -29,8 +30,8 @@ struct explaining;
 struct counting;
 
 struct check {
+	struct spare spare; /* must stay first */
 	struct check_engine *engine;
-	struct check *next_free;
 	enum check_state state;
 	enum check_kind kind;
 	enum check_mode mode;

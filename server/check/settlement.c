@@ -6,23 +6,24 @@
 
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/spares.h"
 #include "check/reservation.h"
 
-#define FREE_SETTLEMENTS_MAX 256 /* kept for reuse; more are freed */
+#define SPARE_SETTLEMENTS_MAX 256 /* kept for reuse; more are freed */
 
 _Static_assert(REQUEST_TTL_MAX_S * 1000 <= LEDGER_TTL_MS_MAX,
     "a store must be able to hold what may be asked for");
 
 enum settlement_state {
-	SETTLEMENT_FREE,    /* on the settler's free list */
+	SETTLEMENT_FREE,    /* spare */
 	SETTLEMENT_PENDING, /* with the store */
 	SETTLEMENT_DONE,    /* answered; its owner's until the release */
 	SETTLEMENT_DETACHED /* released while with the store */
 };
 
 struct settlement {
+	struct spare spare; /* must stay first */
 	struct settler *settler;
-	struct settlement *next_free;
 	enum settlement_state state;
 	void (*done)(struct settlement *settlement, void *arg);
 	void *arg;
@@ -33,8 +34,7 @@ struct settlement {
 struct settler {
 	struct settler_options options;
 	size_t pending;
-	struct settlement *free_list;
-	size_t n_free;
+	struct spares settlements;
 };
 
 /* The series of an action: one for each status, in its order, then INVALID. */
@@ -48,34 +48,35 @@ _Static_assert(METRIC_COMMITS_FAILED - METRIC_COMMITS_DONE == (int)SETTLE_FAILED
 	METRIC_COMMITS_INVALID - METRIC_COMMITS_DONE == INVALID,
     "the series of an action stand in the order of enum settle_status");
 
+static void
+settlement_free(void *object)
+{
+	struct settlement *settlement = object;
+
+	buf_fini(&settlement->key);
+	free(settlement);
+}
+
 struct settler *
 settler_new(const struct settler_options *options)
 {
 	struct settler *settler = calloc(1, sizeof(*settler));
 
-	if (settler)
-		settler->options = *options;
+	if (!settler)
+		return NULL;
+	settler->options = *options;
+	settler->settlements = (struct spares){ .size = sizeof(struct settlement),
+		.max = SPARE_SETTLEMENTS_MAX,
+		.free = settlement_free };
 	return settler;
-}
-
-static void
-settlement_free(struct settlement *settlement)
-{
-	buf_fini(&settlement->key);
-	free(settlement);
 }
 
 void
 settler_free(struct settler *settler)
 {
-	struct settlement *settlement;
-
 	if (!settler)
 		return;
-	while ((settlement = settler->free_list)) {
-		settler->free_list = settlement->next_free;
-		settlement_free(settlement);
-	}
+	spares_fini(&settler->settlements);
 	free(settler);
 }
 
@@ -88,14 +89,8 @@ settler_pending(const struct settler *settler)
 static struct settlement *
 obtain(struct settler *settler)
 {
-	struct settlement *settlement = settler->free_list;
+	struct settlement *settlement = spares_get(&settler->settlements);
 
-	if (settlement) {
-		settler->free_list = settlement->next_free;
-		settler->n_free--;
-		return settlement;
-	}
-	settlement = calloc(1, sizeof(*settlement));
 	if (settlement)
 		settlement->settler = settler;
 	return settlement;
@@ -104,16 +99,8 @@ obtain(struct settler *settler)
 static void
 recycle(struct settlement *settlement)
 {
-	struct settler *settler = settlement->settler;
-
 	settlement->state = SETTLEMENT_FREE;
-	if (settler->n_free == FREE_SETTLEMENTS_MAX) {
-		settlement_free(settlement);
-		return;
-	}
-	settlement->next_free = settler->free_list;
-	settler->free_list = settlement;
-	settler->n_free++;
+	spares_put(&settlement->settler->settlements, settlement);
 }
 
 static void

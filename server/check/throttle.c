@@ -6,12 +6,13 @@
 
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/spares.h"
 #include "limit/key.h"
 
-#define FREE_THROTTLES_MAX 4096 /* kept for reuse; more are freed */
+#define SPARE_THROTTLES_MAX 4096 /* kept for reuse; more are freed */
 
 enum throttle_state {
-	THROTTLE_FREE,    /* on the throttler's free list */
+	THROTTLE_FREE,    /* spare */
 	THROTTLE_PENDING, /* with the store */
 	THROTTLE_DONE,    /* answered; its owner's until the release */
 	THROTTLE_DETACHED /* released while with the store */
@@ -19,8 +20,8 @@ enum throttle_state {
 
 /* The limit lives here, since the store borrows it until the take is done. */
 struct throttle {
+	struct spare spare; /* must stay first */
 	struct throttler *throttler;
-	struct throttle *next_free;
 	enum throttle_state state;
 	void (*done)(struct throttle *throttle, void *arg);
 	void *arg;
@@ -34,38 +35,38 @@ struct throttle {
 struct throttler {
 	struct throttler_options options;
 	size_t pending;
-	struct throttle *free_list;
-	size_t n_free;
+	struct spares throttles;
 };
+
+static void
+throttle_free(void *object)
+{
+	struct throttle *throttle = object;
+
+	buf_fini(&throttle->key);
+	free(throttle);
+}
 
 struct throttler *
 throttler_new(const struct throttler_options *options)
 {
 	struct throttler *throttler = calloc(1, sizeof(*throttler));
 
-	if (throttler)
-		throttler->options = *options;
+	if (!throttler)
+		return NULL;
+	throttler->options = *options;
+	throttler->throttles = (struct spares){ .size = sizeof(struct throttle),
+		.max = SPARE_THROTTLES_MAX,
+		.free = throttle_free };
 	return throttler;
-}
-
-static void
-throttle_free(struct throttle *throttle)
-{
-	buf_fini(&throttle->key);
-	free(throttle);
 }
 
 void
 throttler_free(struct throttler *throttler)
 {
-	struct throttle *throttle;
-
 	if (!throttler)
 		return;
-	while ((throttle = throttler->free_list)) {
-		throttler->free_list = throttle->next_free;
-		throttle_free(throttle);
-	}
+	spares_fini(&throttler->throttles);
 	free(throttler);
 }
 
@@ -78,14 +79,8 @@ throttler_pending(const struct throttler *throttler)
 static struct throttle *
 obtain(struct throttler *throttler)
 {
-	struct throttle *throttle = throttler->free_list;
+	struct throttle *throttle = spares_get(&throttler->throttles);
 
-	if (throttle) {
-		throttler->free_list = throttle->next_free;
-		throttler->n_free--;
-		return throttle;
-	}
-	throttle = calloc(1, sizeof(*throttle));
 	if (throttle)
 		throttle->throttler = throttler;
 	return throttle;
@@ -94,16 +89,8 @@ obtain(struct throttler *throttler)
 static void
 recycle(struct throttle *throttle)
 {
-	struct throttler *throttler = throttle->throttler;
-
 	throttle->state = THROTTLE_FREE;
-	if (throttler->n_free == FREE_THROTTLES_MAX) {
-		throttle_free(throttle);
-		return;
-	}
-	throttle->next_free = throttler->free_list;
-	throttler->free_list = throttle;
-	throttler->n_free++;
+	spares_put(&throttle->throttler->throttles, throttle);
 }
 
 /* The bucket that the caller's numbers describe. Stores compare limits byte by byte,
