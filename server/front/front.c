@@ -252,6 +252,9 @@ front_new(struct loop *loop, const struct front_protocol *protocol,
 		.message_ms = options->message_ms,
 		.write_ms = options->write_ms,
 	};
+	front->exchanges = (struct spares){ .size = sizeof(struct exchange),
+		.max = FRONT_SPARE_EXCHANGES,
+		.free = front_exchange_free };
 	LIST_INIT(&front->conns);
 	return front;
 }
@@ -356,7 +359,7 @@ front_free(struct front *front)
 	stop_accepting(front);
 	while (!LIST_EMPTY(&front->conns))
 		front_conn_close(LIST_FIRST(&front->conns));
-	front_free_exchanges(front);
+	spares_fini(&front->exchanges);
 	http_response_fini(&front->response);
 	buf_fini(&front->body);
 	free(front->listeners);

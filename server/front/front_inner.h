@@ -11,6 +11,7 @@
 #include <sys/queue.h>
 
 #include "base/buf.h"
+#include "base/spares.h"
 #include "check/resetting.h"
 #include "front/front.h"
 #include "net/conn.h"
@@ -18,9 +19,9 @@
 #include "wire/http.h"
 
 #define FRONT_MAGIC 0x46524f4eu
-#define FRONT_OUT_HIGH 262144     /* unsent bytes; above, nothing is read */
-#define FRONT_FREE_EXCHANGES 4096 /* kept for re-use */
-#define FRONT_EXCHANGE_BYTES 4096 /* a larger buffer is not kept */
+#define FRONT_OUT_HIGH 262144      /* unsent bytes; above, nothing is read */
+#define FRONT_SPARE_EXCHANGES 4096 /* kept for re-use */
+#define FRONT_EXCHANGE_BYTES 4096  /* a larger buffer is not kept */
 
 /* What one connection may use up of one turn, so that others are read in between; what
  * all of them may, in equal shares, since a turn is what a polite client waits for when
@@ -57,6 +58,7 @@ enum job {
 
 /* One request whose answer could not leave at once. */
 struct exchange {
+	struct spare spare; /* must stay first */
 	struct exchange *next;
 	struct front_conn *owner;
 	enum job job;
@@ -134,8 +136,7 @@ struct front {
 	int share;      /* of each; by how many asked in the turn before */
 	bool parting;   /* front_part() */
 	bool draining;
-	struct exchange *free_exchanges;
-	size_t n_free;
+	struct spares exchanges;
 	struct http_response response; /* HTTP's, re-used */
 	struct buf body;               /* HTTP's chunked bodies, re-used */
 };
@@ -185,7 +186,8 @@ void front_settle(struct front_conn *fc);
 /* Forgets all that is owed. */
 void front_drop_owed(struct front_conn *fc);
 bool front_wants_more(const struct front_conn *fc);
-void front_free_exchanges(struct front *front);
+/* For the front's spares. */
+void front_exchange_free(void *exchange);
 
 /* front.c: "the store is unavailable: ..."; returns out. `detail` may be "". */
 #define FRONT_FAULT_MAX 512

@@ -51,17 +51,10 @@ static void (*const release[JOB_COUNT])(struct exchange *ex) = {
 static struct exchange *
 exchange_new(struct front_conn *fc)
 {
-	struct front *front = fc->front;
-	struct exchange *ex = front->free_exchanges;
+	struct exchange *ex = spares_get(&fc->front->exchanges);
 
-	if (ex) {
-		front->free_exchanges = ex->next;
-		front->n_free--;
-	} else {
-		ex = calloc(1, sizeof(*ex));
-		if (!ex)
-			return NULL;
-	}
+	if (!ex)
+		return NULL;
 	ex->next = NULL;
 	ex->owner = fc;
 	ex->job = JOB_NONE;
@@ -70,34 +63,23 @@ exchange_new(struct front_conn *fc)
 }
 
 static void
-exchange_free(struct front *front, struct exchange *ex)
+exchange_end(struct front *front, struct exchange *ex)
 {
 	if (ex->job != JOB_NONE)
 		release[ex->job](ex);
-	if (front->n_free == FRONT_FREE_EXCHANGES) {
-		buf_fini(&ex->bytes);
-		free(ex);
-		return;
-	}
 	if (ex->bytes.cap > FRONT_EXCHANGE_BYTES)
 		buf_fini(&ex->bytes);
 	buf_clear(&ex->bytes);
-	ex->next = front->free_exchanges;
-	front->free_exchanges = ex;
-	front->n_free++;
+	spares_put(&front->exchanges, ex);
 }
 
 void
-front_free_exchanges(struct front *front)
+front_exchange_free(void *exchange)
 {
-	struct exchange *ex;
+	struct exchange *ex = exchange;
 
-	while ((ex = front->free_exchanges)) {
-		front->free_exchanges = ex->next;
-		buf_fini(&ex->bytes);
-		free(ex);
-	}
-	front->n_free = 0;
+	buf_fini(&ex->bytes);
+	free(ex);
 }
 
 static void
@@ -128,7 +110,7 @@ void
 front_drop_owed(struct front_conn *fc)
 {
 	while (fc->first)
-		exchange_free(fc->front, pop_owed(fc));
+		exchange_end(fc->front, pop_owed(fc));
 	fc->owed_bytes = 0;
 }
 
@@ -225,7 +207,7 @@ write_ready(struct front_conn *fc)
 			fc->owed_bytes -= ex->bytes.len;
 		pop_owed(fc);
 		write_answer(fc, ex);
-		exchange_free(fc->front, ex);
+		exchange_end(fc->front, ex);
 	}
 }
 
@@ -291,7 +273,7 @@ begin(struct front_conn *fc, struct exchange *ex, enum job job)
 	ex->job = job;
 	if (fc->n_owed == 0 && is_ready(ex)) {
 		write_answer(fc, ex);
-		exchange_free(fc->front, ex);
+		exchange_end(fc->front, ex);
 		return;
 	}
 	fc->owed_bytes += uncounted_bytes(fc);
@@ -317,7 +299,7 @@ front_check(struct front_conn *fc, const struct check_request *request,
 	ex->work.check = check_start(front->options.engine, request, on_check_done, ex);
 	fc->spent += dearer[request->kind];
 	if (!ex->work.check) {
-		exchange_free(front, ex);
+		exchange_end(front, ex);
 		return fc->over ? 0 : ERR_NOMEM;
 	}
 	begin(fc, ex, JOB_CHECK);
@@ -336,7 +318,7 @@ front_throttle(
 	ex->work.throttle =
 	    throttle_start(front->options.throttler, request, on_throttle_done, ex, ei);
 	if (!ex->work.throttle) {
-		exchange_free(front, ex);
+		exchange_end(front, ex);
 		return ei->code;
 	}
 	fc->spent -= FRONT_REQUEST_COST - FRONT_CHECK_COST;
@@ -358,7 +340,7 @@ front_settlement(
 	ex->work.settlement = settlement_start(
 	    front->options.settler, request, on_settlement_done, ex, ei);
 	if (!ex->work.settlement) {
-		exchange_free(front, ex);
+		exchange_end(front, ex);
 		return ei->code;
 	}
 	fc->spent -= FRONT_REQUEST_COST - FRONT_CHECK_COST;
@@ -381,7 +363,7 @@ front_resetting(
 	ex->work.resetting =
 	    resetting_start(front->options.engine, request, on_resetting_done, ex, ei);
 	if (!ex->work.resetting) {
-		exchange_free(front, ex);
+		exchange_end(front, ex);
 		return ei->code;
 	}
 	begin(fc, ex, JOB_RESETTING);
