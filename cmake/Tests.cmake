@@ -34,8 +34,8 @@ if(TARGET test_server_steady)
 endif()
 
 # A name server that answers when the test wants it to.
-if(TARGET test_net_conn)
-	target_link_options(test_net_conn PRIVATE -Wl,--wrap=getaddrinfo)
+if(TARGET test_net_conn_connect)
+	target_link_options(test_net_conn_connect PRIVATE -Wl,--wrap=getaddrinfo)
 endif()
 
 # The vectors, against limit/, the embedded store and Redis. The shim is loaded into the

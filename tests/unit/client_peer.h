@@ -32,6 +32,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "loopback.h"
+
 enum peer_do {
 	PEER_END,     /* nothing more; the child exits */
 	PEER_ACCEPT,  /* take the next connection */
@@ -213,15 +215,10 @@ peer_play(int listener, int tell, int go, const struct peer_step *steps)
 static inline int
 peer_listen_tcp(char *address, size_t size)
 {
-	struct sockaddr_in in = { .sin_family = AF_INET };
-	socklen_t len = sizeof(in);
-	int fd = socket(AF_INET, SOCK_STREAM, 0);
+	int port;
+	int fd = loopback_listen(0, &port);
 
-	in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	assert_int_equal(bind(fd, (struct sockaddr *)&in, sizeof(in)), 0);
-	assert_int_equal(listen(fd, 8), 0);
-	assert_int_equal(getsockname(fd, (struct sockaddr *)&in, &len), 0);
-	snprintf(address, size, "127.0.0.1:%d", ntohs(in.sin_port));
+	snprintf(address, size, "127.0.0.1:%d", port);
 	return fd;
 }
 
