@@ -66,5 +66,6 @@ add_test(NAME property COMMAND run_property 1)
 add_test(NAME crowds COMMAND run_crowds 1)
 
 # The steady load of the system tests (tests/system/load.py starts it).
-add_executable(pacer ${PROJECT_SOURCE_DIR}/tests/system/pacer.c)
+file(GLOB pacer_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/pacer/*.c)
+add_executable(pacer ${pacer_sources})
 target_link_libraries(pacer PRIVATE ration_flags)

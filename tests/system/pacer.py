@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: ISC
 """Thousands of checks a second beside a fault, every one of them timed: the program of
-pacer.c, which is built beside rationd.
+tests/pacer, which is built beside rationd.
 
     with Pacer([daemon], [("tool", "grant"), ...], rate=5000) as load:
         load.wait_for_one("allow", 0)
