@@ -3,27 +3,15 @@
  * bytes. */
 #include <jansson.h>
 #include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/num.h"
 #include "base/utf8.h"
+#include "require.h"
 #include "wire/check_json.h"
 #include "wire/settlement.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void
-require(int holds, const char *what)
-{
-	if (holds)
-		return;
-	fprintf(stderr, "broken: %s\n", what);
-	abort();
-}
-
-#define REQUIRE(x) require((x), #x)
 
 static void
 assert_text(const struct errinfo *ei, int rc)

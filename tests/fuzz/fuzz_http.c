@@ -3,25 +3,14 @@
  * two, the second how long a body may be. */
 #include <jansson.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "require.h"
 #include "wire/check_http.h"
 #include "wire/http.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void
-require(int holds, const char *what)
-{
-	if (holds)
-		return;
-	fprintf(stderr, "broken: %s\n", what);
-	abort();
-}
-
-#define REQUIRE(x) require((x), #x)
 
 struct result {
 	struct http_reader reader;

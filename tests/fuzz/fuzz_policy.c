@@ -16,27 +16,21 @@
 #include "policy/policy.h"
 #include "policy/regex.h"
 #include "policy/reset_keys.h"
+#include "require.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void
-require(bool holds)
-{
-	if (!holds)
-		abort();
-}
-
-static void
 check_faults(const struct errlist *errors)
 {
-	require(errors->n > 0);
+	REQUIRE(errors->n > 0);
 	for (size_t i = 0; i < errors->n; i++) {
 		const struct errinfo *ei = &errors->items[i];
 
-		require(ei->code < 0 && ei->line >= 1 && ei->column >= 1);
-		require(ei->text[0] != '\0');
-		require(utf8_valid(ei->text, strlen(ei->text)));
-		require(i == 0 || ei[-1].line <= ei->line);
+		REQUIRE(ei->code < 0 && ei->line >= 1 && ei->column >= 1);
+		REQUIRE(ei->text[0] != '\0');
+		REQUIRE(utf8_valid(ei->text, strlen(ei->text)));
+		REQUIRE(i == 0 || ei[-1].line <= ei->line);
 	}
 }
 
@@ -48,17 +42,17 @@ check_key(struct slice key)
 	const char *close = memchr(key.ptr, '}', key.len);
 	size_t colons = 0;
 
-	require(key.len > 13 && memcmp(key.ptr, "ration:fuzz:{", 13) == 0);
-	require(open == key.ptr + 12 && close && close[1] == ':');
+	REQUIRE(key.len > 13 && memcmp(key.ptr, "ration:fuzz:{", 13) == 0);
+	REQUIRE(open == key.ptr + 12 && close && close[1] == ':');
 	for (size_t i = 0; i < key.len; i++) {
 		unsigned char c = (unsigned char)key.ptr[i];
 
-		require(c > ' ' && c < 0x7f);
+		REQUIRE(c > ' ' && c < 0x7f);
 		colons += c == ':';
-		require(c != '{' || i == 12);
-		require(c != '}' || key.ptr + i == close);
+		REQUIRE(c != '{' || i == 12);
+		REQUIRE(c != '}' || key.ptr + i == close);
 	}
-	require(colons == 4);
+	REQUIRE(colons == 4);
 }
 
 static void
@@ -68,21 +62,21 @@ charge_all(const struct ruling *ruling, const struct call *call)
 	struct policy_charge charge;
 	struct errinfo ei;
 
-	require(ruling->n_limits <= POLICY_CHARGES_MAX);
+	REQUIRE(ruling->n_limits <= POLICY_CHARGES_MAX);
 	for (size_t i = 0; i < ruling->n_limits; i++) {
 		const struct policy_limit *limit = ruling->limits[i];
 		int rc = policy_charge(limit, call, &keys[i], &charge, &ei);
 
-		require(rc == 0 || rc == ERR_NOTFOUND || rc == ERR_INVALID);
-		require(limit->rule[0] == '/' && limit->message[0] != '\0');
+		REQUIRE(rc == 0 || rc == ERR_NOTFOUND || rc == ERR_INVALID);
+		REQUIRE(limit->rule[0] == '/' && limit->message[0] != '\0');
 		if (rc < 0)
 			continue;
-		require(charge.limit->rule == limit->rule);
-		require(charge.limit->message[0] != '\0');
-		require(charge.cost >= 0 && charge.cost <= NUM_MAX);
+		REQUIRE(charge.limit->rule == limit->rule);
+		REQUIRE(charge.limit->message[0] != '\0');
+		REQUIRE(charge.cost >= 0 && charge.cost <= NUM_MAX);
 		check_key(buf_slice(&keys[i]));
 		for (size_t k = 0; k < i; k++)
-			require(!slice_eq(buf_slice(&keys[k]), buf_slice(&keys[i])));
+			REQUIRE(!slice_eq(buf_slice(&keys[k]), buf_slice(&keys[i])));
 	}
 	for (size_t i = 0; i < ruling->n_limits; i++)
 		buf_fini(&keys[i]);
@@ -105,15 +99,15 @@ ask(const struct policy *policy, const char *tool, const json_t *args)
 
 	if (!scratch)
 		scratch = regex_scratch_new();
-	require(scratch != NULL);
+	REQUIRE(scratch != NULL);
 	for (int i = 0; i < 2; i++) {
 		policy_rule(policy, &call, scratch, &ruling);
-		require((ruling.verdict == VERDICT_ALLOW) == (ruling.rule[0] == '\0'));
-		require(ruling.verdict == VERDICT_ALLOW || ruling.n_limits == 0);
-		require(policy_explain(policy, &call, scratch, &ex) == 0);
-		require(
+		REQUIRE((ruling.verdict == VERDICT_ALLOW) == (ruling.rule[0] == '\0'));
+		REQUIRE(ruling.verdict == VERDICT_ALLOW || ruling.n_limits == 0);
+		REQUIRE(policy_explain(policy, &call, scratch, &ex) == 0);
+		REQUIRE(
 		    (ex.decided == STEP_LIMITS) == (ruling.verdict == VERDICT_ALLOW));
-		require(ex.n_limits == ruling.n_limits);
+		REQUIRE(ex.n_limits == ruling.n_limits);
 		policy_explanation_fini(&ex);
 		charge_all(&ruling, &call);
 		call.session = slice_str("s");
@@ -127,7 +121,7 @@ ask_all(const struct policy *policy, const char *text, size_t len, const json_t 
 	const char *tool;
 	json_t *entry;
 
-	require(root != NULL);
+	REQUIRE(root != NULL);
 	json_object_foreach(json_object_get(root, "tools"), tool, entry)
 	    ask(policy, tool, args);
 	ask(policy, "a tool that is not listed", args);
@@ -143,13 +137,13 @@ reset_all(const struct policy *policy, const char *text, size_t len)
 	struct errinfo ei;
 	int rc = reset_keys_find(policy, &wanted, 1000, &keys, &ei);
 
-	require(rc == 0 || rc == ERR_INVALID || rc == ERR_NOTFOUND || rc == ERR_TOOBIG);
-	require(rc == 0 || (ei.code == rc && ei.text[0] != '\0'));
-	require((rc == 0) == (keys.n > 0) || rc == ERR_TOOBIG);
+	REQUIRE(rc == 0 || rc == ERR_INVALID || rc == ERR_NOTFOUND || rc == ERR_TOOBIG);
+	REQUIRE(rc == 0 || (ei.code == rc && ei.text[0] != '\0'));
+	REQUIRE((rc == 0) == (keys.n > 0) || rc == ERR_TOOBIG);
 	for (size_t i = 0; rc == 0 && i < keys.n; i++) {
 		check_key(keys.items[i]);
 		for (size_t k = 0; k < i; k++)
-			require(!slice_eq(keys.items[k], keys.items[i]));
+			REQUIRE(!slice_eq(keys.items[k], keys.items[i]));
 	}
 	reset_keys_fini(&keys);
 }
@@ -180,7 +174,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct errlist errors;
 	struct policy *policy;
 
-	require(text && hash_start() == 0);
+	REQUIRE(text && hash_start() == 0);
 	memcpy(text, data, size);
 	policy = policy_parse("fuzz", "fuzz.json", text, len, NULL, &errors);
 	args = read_args(text + size - rest, rest);

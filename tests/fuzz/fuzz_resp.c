@@ -2,27 +2,16 @@
 /* RESP commands from any bytes, and CHECK, COMMIT and its kin from any words. The first byte of the input
  * says where it is cut in two, the second how long a command may be. */
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/utf8.h"
+#include "require.h"
 #include "wire/check_resp.h"
 #include "wire/resp.h"
 #include "wire/settlement.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void
-require(int holds, const char *what)
-{
-	if (holds)
-		return;
-	fprintf(stderr, "broken: %s\n", what);
-	abort();
-}
-
-#define REQUIRE(x) require((x), #x)
 
 struct result {
 	ptrdiff_t rc;
