@@ -18,8 +18,8 @@
 
 #include "base/clock.h"
 #include "base/err.h"
-#include "base/hash.h"
 #include "check/check.h"
+#include "hash_fixture.h"
 #include "store/failing.h"
 #include "store/memory.h"
 

@@ -15,7 +15,7 @@
 #include <cmocka.h>
 
 #include "base/err.h"
-#include "base/hash.h"
+#include "hash_fixture.h"
 #include "store/memory.h"
 
 #define MINUTE_US INT64_C(60000000)
@@ -65,13 +65,6 @@ charge_of(const struct limit *limit, const char *key, int64_t cost)
 	return (struct charge){
 		.key = slice_str(key), .limit = limit, .cost = cost, .count = { -1, 0 }
 	};
-}
-
-static inline int
-fixture_start(void **state)
-{
-	(void)state;
-	return hash_start();
 }
 
 #endif

@@ -14,16 +14,8 @@
 #include <cmocka.h>
 
 #include "base/buf.h"
-#include "base/hash.h"
+#include "hash_fixture.h"
 #include "policy/policy.h"
-
-/* cmocka's group setup; each test program calls it first. */
-static inline int
-fixture_start(void **state)
-{
-	(void)state;
-	return hash_start();
-}
 
 /* The bytes of a file below tests/, behind them a NUL; the caller frees the buf. */
 static inline void

@@ -10,6 +10,7 @@
 
 #include "base/attr.h"
 #include "base/hash.h"
+#include "hash_fixture.h"
 
 /* FIPS 180-2, appendix B, and the empty message. */
 static void
@@ -93,13 +94,6 @@ test_random_stays_below_its_bound(void **state)
 		assert_true(hash_random(7) < 7);
 }
 
-static int
-start(void **state)
-{
-	(void)state;
-	return hash_start();
-}
-
 static void
 test_wide(void **state)
 {
@@ -128,5 +122,5 @@ main(void)
 		cmocka_unit_test(test_random_stays_below_its_bound),
 	};
 
-	return cmocka_run_group_tests(tests, start, NULL);
+	return cmocka_run_group_tests(tests, start_hash, NULL);
 }

@@ -7,8 +7,8 @@
 
 #include <cmocka.h>
 
-#include "base/hash.h"
 #include "base/map.h"
+#include "hash_fixture.h"
 
 static void
 test_empty(void **state)
@@ -60,13 +60,6 @@ test_many(void **state)
 	map_fini(&m);
 }
 
-static int
-start(void **state)
-{
-	(void)state;
-	return hash_start();
-}
-
 int
 main(void)
 {
@@ -76,5 +69,5 @@ main(void)
 		cmocka_unit_test(test_many),
 	};
 
-	return cmocka_run_group_tests(tests, start, NULL);
+	return cmocka_run_group_tests(tests, start_hash, NULL);
 }

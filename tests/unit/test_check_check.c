@@ -218,13 +218,6 @@ test_many_checks_at_once(void **state)
 	fixture_close(&f);
 }
 
-static int
-start(void **state)
-{
-	(void)state;
-	return hash_start();
-}
-
 int
 main(void)
 {
@@ -238,5 +231,5 @@ main(void)
 		cmocka_unit_test(test_many_checks_at_once),
 	};
 
-	return cmocka_run_group_tests(tests, start, NULL);
+	return cmocka_run_group_tests(tests, start_hash, NULL);
 }

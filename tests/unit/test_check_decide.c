@@ -233,13 +233,6 @@ test_store_failure_denies(void **state)
 	free(cells);
 }
 
-static int
-start(void **state)
-{
-	(void)state;
-	return hash_start();
-}
-
 int
 main(void)
 {
@@ -254,5 +247,5 @@ main(void)
 		cmocka_unit_test(test_store_failure_denies),
 	};
 
-	return cmocka_run_group_tests(tests, start, NULL);
+	return cmocka_run_group_tests(tests, start_hash, NULL);
 }

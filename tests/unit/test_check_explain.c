@@ -150,13 +150,6 @@ test_detached(void **state)
 	fixture_close(&f);
 }
 
-static int
-start(void **state)
-{
-	(void)state;
-	return hash_start();
-}
-
 int
 main(void)
 {
@@ -168,5 +161,5 @@ main(void)
 		cmocka_unit_test(test_detached),
 	};
 
-	return cmocka_run_group_tests(tests, start, NULL);
+	return cmocka_run_group_tests(tests, start_hash, NULL);
 }

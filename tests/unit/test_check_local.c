@@ -482,13 +482,6 @@ test_reservations(void **state)
 	settler_free(settler);
 }
 
-static int
-start(void **state)
-{
-	(void)state;
-	return hash_start();
-}
-
 #define CASE(name) cmocka_unit_test_setup_teardown(name, open_engine, close_engine)
 
 int
@@ -508,5 +501,5 @@ main(void)
 		CASE(test_reservations),
 	};
 
-	return cmocka_run_group_tests(tests, start, NULL);
+	return cmocka_run_group_tests(tests, start_hash, NULL);
 }

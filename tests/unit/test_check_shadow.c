@@ -281,13 +281,6 @@ test_default_of_the_daemon(void **state)
 	}
 }
 
-static int
-start(void **state)
-{
-	(void)state;
-	return hash_start();
-}
-
 int
 main(void)
 {
@@ -300,5 +293,5 @@ main(void)
 		cmocka_unit_test(test_default_of_the_daemon),
 	};
 
-	return cmocka_run_group_tests(tests, start, NULL);
+	return cmocka_run_group_tests(tests, start_hash, NULL);
 }

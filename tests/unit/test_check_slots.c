@@ -211,6 +211,5 @@ main(void)
 		cmocka_unit_test(test_explained),
 	};
 
-	assert_int_equal(hash_start(), 0);
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return cmocka_run_group_tests(tests, start_hash, NULL);
 }

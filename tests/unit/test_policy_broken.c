@@ -199,5 +199,5 @@ main(void)
 		cmocka_unit_test(all_documents_listed),
 	};
 
-	return cmocka_run_group_tests(tests, fixture_start, NULL);
+	return cmocka_run_group_tests(tests, start_hash, NULL);
 }

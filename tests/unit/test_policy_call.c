@@ -136,5 +136,5 @@ main(void)
 		cmocka_unit_test(bad_cost_and_args),
 	};
 
-	return cmocka_run_group_tests(tests, fixture_start, NULL);
+	return cmocka_run_group_tests(tests, start_hash, NULL);
 }

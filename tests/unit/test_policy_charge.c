@@ -495,5 +495,5 @@ main(void)
 		cmocka_unit_test(conditions_cost_no_malloc),
 	};
 
-	return cmocka_run_group_tests(tests, fixture_start, NULL);
+	return cmocka_run_group_tests(tests, start_hash, NULL);
 }

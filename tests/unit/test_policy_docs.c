@@ -178,5 +178,5 @@ main(void)
 		cmocka_unit_test(example_policies),
 	};
 
-	return cmocka_run_group_tests(tests, fixture_start, NULL);
+	return cmocka_run_group_tests(tests, start_hash, NULL);
 }

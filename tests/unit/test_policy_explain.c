@@ -184,5 +184,5 @@ main(void)
 		cmocka_unit_test(test_limits_of_a_grant),
 	};
 
-	return cmocka_run_group_tests(tests, fixture_start, NULL);
+	return cmocka_run_group_tests(tests, start_hash, NULL);
 }

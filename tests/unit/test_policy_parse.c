@@ -190,5 +190,5 @@ main(void)
 		cmocka_unit_test(big),
 	};
 
-	return cmocka_run_group_tests(tests, fixture_start, NULL);
+	return cmocka_run_group_tests(tests, start_hash, NULL);
 }

@@ -147,5 +147,5 @@ main(void)
 		cmocka_unit_test(offsets),
 	};
 
-	return cmocka_run_group_tests(tests, fixture_start, NULL);
+	return cmocka_run_group_tests(tests, start_hash, NULL);
 }

@@ -260,5 +260,5 @@ main(void)
 		cmocka_unit_test(several_threads),
 	};
 
-	return cmocka_run_group_tests(tests, fixture_start, NULL);
+	return cmocka_run_group_tests(tests, start_hash, NULL);
 }

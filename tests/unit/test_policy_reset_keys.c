@@ -288,5 +288,5 @@ main(void)
 		TEST(test_no_limits),
 	};
 
-	return cmocka_run_group_tests(tests, fixture_start, NULL);
+	return cmocka_run_group_tests(tests, start_hash, NULL);
 }

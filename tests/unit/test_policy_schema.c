@@ -30,7 +30,7 @@ start(void **state)
 	if (!schema)
 		print_message(
 		    "%s:%d:%d: %s\n", FILE_NAME, error.line, error.column, error.text);
-	return schema ? fixture_start(state) : -1;
+	return schema ? start_hash(state) : -1;
 }
 
 static int

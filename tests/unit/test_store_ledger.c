@@ -590,5 +590,5 @@ main(void)
 		cmocka_unit_test(test_threads),
 	};
 
-	return cmocka_run_group_tests(tests, fixture_start, NULL);
+	return cmocka_run_group_tests(tests, start_hash, NULL);
 }

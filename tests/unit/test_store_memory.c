@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 #include "memory_fixture.h"
+#include "resident.h"
 
 #include <malloc.h>
 #include <pthread.h>
@@ -347,19 +348,6 @@ test_tending_forgets(void **state)
 	fixture_close(&f);
 }
 
-static size_t
-resident_bytes(void)
-{
-	FILE *f = fopen("/proc/self/statm", "re");
-	size_t total;
-	size_t resident;
-
-	assert_non_null(f);
-	assert_int_equal(fscanf(f, "%zu %zu", &total, &resident), 2);
-	fclose(f);
-	return resident * (size_t)sysconf(_SC_PAGESIZE);
-}
-
 static void
 test_memory_per_counter(void **state)
 {
@@ -562,5 +550,5 @@ main(void)
 		cmocka_unit_test(test_failure_detail_is_cut),
 	};
 
-	return cmocka_run_group_tests(tests, fixture_start, NULL);
+	return cmocka_run_group_tests(tests, start_hash, NULL);
 }

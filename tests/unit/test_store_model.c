@@ -436,5 +436,5 @@ main(void)
 		cmocka_unit_test(test_same_as_the_model),
 	};
 
-	return cmocka_run_group_tests(tests, fixture_start, NULL);
+	return cmocka_run_group_tests(tests, start_hash, NULL);
 }

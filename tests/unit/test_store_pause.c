@@ -121,7 +121,7 @@ static int
 start(void **state)
 {
 	many = getenv("RATION_FULL") ? 10000000 : 300000;
-	return fixture_start(state);
+	return start_hash(state);
 }
 
 int

@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "base/hash.h"
+#include "hash_fixture.h"
 #include "store/shard.h"
 
 enum { MANY = 100000, SWEEP = 4 };
@@ -176,13 +177,6 @@ test_grows_faster_than_it_moves(void **state)
 	shard_fini(&s);
 }
 
-static int
-start(void **state)
-{
-	(void)state;
-	return hash_start();
-}
-
 int
 main(void)
 {
@@ -193,5 +187,5 @@ main(void)
 		cmocka_unit_test(test_grows_faster_than_it_moves),
 	};
 
-	return cmocka_run_group_tests(tests, start, NULL);
+	return cmocka_run_group_tests(tests, start_hash, NULL);
 }

@@ -13,6 +13,8 @@
 
 #include <cmocka.h>
 
+#include "resident.h"
+
 struct thing {
 	unsigned char *at;
 	size_t bytes;
@@ -59,19 +61,6 @@ test_things_are_apart(void **state)
 			slab_put(&slabs, all[i].at, all[i].bytes);
 		}
 	slabs_fini(&slabs);
-}
-
-static size_t
-resident_bytes(void)
-{
-	FILE *f = fopen("/proc/self/statm", "re");
-	size_t total;
-	size_t resident;
-
-	assert_non_null(f);
-	assert_int_equal(fscanf(f, "%zu %zu", &total, &resident), 2);
-	fclose(f);
-	return resident * (size_t)sysconf(_SC_PAGESIZE);
 }
 
 /* As many as trimming is asked for go, all but one. */
