@@ -75,3 +75,18 @@ utf8_cut(const char *data, size_t len)
 		return len;
 	return start;
 }
+
+int
+utf8_validate(const char *field, struct slice text, size_t max, struct errinfo *ei)
+{
+	if (text.len > max)
+		return err_set(
+		    ei, ERR_TOOBIG, "%s is longer than %zu bytes", field, max);
+	if (text.len == 0)
+		return 0;
+	if (!utf8_valid(text.ptr, text.len))
+		return err_set(ei, ERR_INVALID, "%s is not valid UTF-8", field);
+	if (memchr(text.ptr, '\0', text.len))
+		return err_set(ei, ERR_INVALID, "%s holds a NUL byte", field);
+	return 0;
+}

@@ -6,6 +6,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "base/err.h"
+#include "base/slice.h"
+
 /* Whether the bytes are well-formed UTF-8: no overlong form, no surrogate, none
  * over U+10FFFF. NUL is an ordinary character here. */
 bool utf8_valid(const char *data, size_t len);
@@ -13,5 +16,10 @@ bool utf8_valid(const char *data, size_t len);
 /* The largest length <= len at which valid text may be cut without splitting a
  * character. */
 size_t utf8_cut(const char *data, size_t len);
+
+/* Whether `text` may be a text that others will read: of max bytes at most, well-formed,
+ * without NUL. 0, ERR_TOOBIG or ERR_INVALID, which is told of `field`. */
+int utf8_validate(
+    const char *field, struct slice text, size_t max, struct errinfo *ei) MUST_CHECK;
 
 #endif

@@ -28,6 +28,16 @@ parse_timeout(const struct http_request *req, enum check_http_beside beside,
 	return rc;
 }
 
+/* What was asked of the settler or the resetter is owed, or else refused. */
+static void
+finish(struct http_turn *turn, int rc, const struct errinfo *ei)
+{
+	if (rc < 0)
+		http_problem(turn->resp, http_status_of_error(rc), "%s", ei->text);
+	else
+		turn->answered = true;
+}
+
 static void
 run_settlement(struct http_turn *turn, enum settle_action action)
 {
@@ -49,10 +59,7 @@ run_settlement(struct http_turn *turn, enum settle_action action)
 		settler_count_invalid(settler, action);
 	else
 		rc = front_settlement(turn->fc, &request, &ei);
-	if (rc < 0)
-		http_problem(turn->resp, http_status_of_error(rc), "%s", ei.text);
-	else
-		turn->answered = true;
+	finish(turn, rc, &ei);
 	json_decref(root);
 }
 
@@ -94,10 +101,7 @@ http_run_reset(struct http_turn *turn)
 		    "deadline");
 	if (rc == 0)
 		rc = front_resetting(turn->fc, &request, &ei);
-	if (rc < 0)
-		http_problem(turn->resp, http_status_of_error(rc), "%s", ei.text);
-	else
-		turn->answered = true;
+	finish(turn, rc, &ei);
 	json_decref(root);
 }
 

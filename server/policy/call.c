@@ -8,28 +8,12 @@
 #include "policy/quote.h"
 #include "policy/scope.h"
 
-/* What names and values have in common. */
-static int
-validate_text(const char *field, struct slice text, struct errinfo *ei)
-{
-	if (text.len > CALL_NAME_MAX)
-		return err_set(
-		    ei, ERR_TOOBIG, "%s is longer than %d bytes", field, CALL_NAME_MAX);
-	if (text.len == 0)
-		return 0;
-	if (!utf8_valid(text.ptr, text.len))
-		return err_set(ei, ERR_INVALID, "%s is not valid UTF-8", field);
-	if (memchr(text.ptr, '\0', text.len))
-		return err_set(ei, ERR_INVALID, "%s holds a NUL byte", field);
-	return 0;
-}
-
 int
 call_validate_name(const char *field, struct slice name, struct errinfo *ei)
 {
 	if (name.len == 0)
 		return err_set(ei, ERR_INVALID, "%s is empty", field);
-	return validate_text(field, name, ei);
+	return utf8_validate(field, name, CALL_NAME_MAX, ei);
 }
 
 static int
@@ -40,7 +24,8 @@ validate_attribute(const struct call *call, size_t i, struct errinfo *ei)
 	int rc = call_validate_name("an attribute's name", one->name, ei);
 
 	if (rc == 0)
-		rc = validate_text("an attribute's value", one->value, ei);
+		rc = utf8_validate(
+		    "an attribute's value", one->value, CALL_NAME_MAX, ei);
 	if (rc < 0)
 		return rc;
 	if (scope_is_reserved(one->name))
@@ -75,7 +60,7 @@ call_validate(const struct call *call, struct errinfo *ei)
 	if (rc == 0)
 		rc = call_validate_name("grant", call->grant, ei);
 	if (rc == 0)
-		rc = validate_text("session", call->session, ei);
+		rc = utf8_validate("session", call->session, CALL_NAME_MAX, ei);
 	if (rc == 0)
 		rc = validate_attributes(call, ei);
 	if (rc < 0)

@@ -173,14 +173,7 @@ value_validate_text(
 {
 	if (text.len == 0)
 		return err_set(ei, ERR_INVALID, "%s is empty", field);
-	if (text.len > max)
-		return err_set(
-		    ei, ERR_TOOBIG, "%s is longer than %zu bytes", field, max);
-	if (!utf8_valid(text.ptr, text.len))
-		return err_set(ei, ERR_INVALID, "%s is not valid UTF-8", field);
-	if (memchr(text.ptr, '\0', text.len))
-		return err_set(ei, ERR_INVALID, "%s holds a NUL byte", field);
-	return 0;
+	return utf8_validate(field, text, max, ei);
 }
 
 int
