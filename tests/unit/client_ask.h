@@ -33,6 +33,22 @@ client(const struct peer *p, int64_t timeout_ms)
 	return r;
 }
 
+/* A client of a peer that plays `steps`. */
+static inline struct ration *
+begin(struct peer *p, const struct peer_step *steps)
+{
+	peer_start(p, steps);
+	return client(p, TIMEOUT_MS);
+}
+
+/* The client goes first; then the peer has to have played all its steps. */
+static inline void
+end(struct ration *r, struct peer *p)
+{
+	ration_close(r);
+	peer_end(p);
+}
+
 static inline int
 check(struct ration *r, struct ration_answer *answer)
 {
@@ -64,8 +80,7 @@ check_against(const char *reply, enum peer_do how, int64_t timeout_ms,
 	r = client(&p, timeout_ms);
 	rc = check(r, answer);
 	assert_int_equal(rc == 0, ration_detail(r)[0] == '\0');
-	ration_close(r);
-	peer_end(&p);
+	end(r, &p);
 	return rc;
 }
 

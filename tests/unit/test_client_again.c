@@ -29,14 +29,12 @@ test_id_is_sent_again(void **state)
 	struct peer p;
 
 	(void)state;
-	peer_start(&p, steps);
-	r = client(&p, TIMEOUT_MS);
+	r = begin(&p, steps);
 	assert_int_equal(ration_check(r, &q, &a), 0);
 	assert_true(a.replayed);
 	assert_string_equal(a.rule, "");
 	assert_string_equal(ration_detail(r), "");
-	ration_close(r);
-	peer_end(&p);
+	end(r, &p);
 }
 
 /* Twice is enough. */
@@ -59,12 +57,10 @@ test_id_is_sent_twice_at_most(void **state)
 	struct peer p;
 
 	(void)state;
-	peer_start(&p, steps);
-	r = client(&p, TIMEOUT_MS);
+	r = begin(&p, steps);
 	assert_int_equal(ration_check(r, &q, &a), RATION_ERR_CLOSED);
 	peer_go(&p);
-	ration_close(r);
-	peer_end(&p);
+	end(r, &p);
 }
 
 /* A reservation without an id is a charge like any other. */
@@ -84,12 +80,10 @@ test_reserve_without_an_id_is_not_sent_again(void **state)
 	struct peer p;
 
 	(void)state;
-	peer_start(&p, steps);
-	r = client(&p, TIMEOUT_MS);
+	r = begin(&p, steps);
 	assert_int_equal(ration_reserve(r, &q, &a), RATION_ERR_CLOSED);
 	peer_go(&p);
-	ration_close(r);
-	peer_end(&p);
+	end(r, &p);
 }
 
 /* The first one may have been charged: that the second found nobody, or no answer, does
@@ -120,12 +114,10 @@ test_second_try_does_not_speak_for_the_first(void **state)
 		struct ration *r;
 		struct peer p;
 
-		peer_start(&p, scripts[i]);
-		r = client(&p, TIMEOUT_MS);
+		r = begin(&p, scripts[i]);
 		assert_int_equal(ration_check(r, &q, &a), RATION_ERR_CLOSED);
 		assert_string_not_equal(ration_detail(r), "");
-		ration_close(r);
-		peer_end(&p);
+		end(r, &p);
 	}
 }
 
@@ -158,15 +150,13 @@ test_peek_and_explain_are_asked_again(void **state)
 	struct peer p;
 
 	(void)state;
-	peer_start(&p, steps);
-	r = client(&p, TIMEOUT_MS);
+	r = begin(&p, steps);
 	assert_int_equal(ration_check(r, &q, &a), 0);
 	q.mode = RATION_ENFORCE;
 	assert_int_equal(ration_explain(r, &q, &json), 0);
 	assert_string_equal(json, "{}");
 	assert_string_equal(ration_detail(r), "");
-	ration_close(r);
-	peer_end(&p);
+	end(r, &p);
 }
 
 static void
@@ -186,13 +176,11 @@ expect_repeated(settle_call *settle, const char *sent)
 	struct peer p;
 	bool done = true;
 
-	peer_start(&p, steps);
-	r = client(&p, TIMEOUT_MS);
+	r = begin(&p, steps);
 	assert_int_equal(settle(r, "p:g:h", NULL, &done), 0);
 	assert_false(done);
 	assert_string_equal(ration_detail(r), "");
-	ration_close(r);
-	peer_end(&p);
+	end(r, &p);
 }
 
 static void
@@ -242,8 +230,7 @@ test_reservation_of_the_last_answer(void **state)
 	peer_wait(&p);
 	assert_int_equal(ration_commit(r, a.reservation, NULL, &done), 0);
 	assert_true(done);
-	ration_close(r);
-	peer_end(&p);
+	end(r, &p);
 }
 
 int

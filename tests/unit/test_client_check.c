@@ -49,8 +49,7 @@ test_every_option_is_sent(void **state)
 	struct peer p;
 
 	(void)state;
-	peer_start(&p, steps);
-	r = client(&p, TIMEOUT_MS);
+	r = begin(&p, steps);
 	q.tool = "a b";
 	q.grant = "\xc3\xa9";
 	q.policy = "p";
@@ -69,8 +68,7 @@ test_every_option_is_sent(void **state)
 	q.policy = q.session = q.args_json = "";
 	q.has_cost = true;
 	assert_int_equal(ration_check(r, &q, &a), 0);
-	ration_close(r);
-	peer_end(&p);
+	end(r, &p);
 }
 
 static struct ration_request
@@ -119,8 +117,7 @@ test_bad_requests(void **state)
 	bad[8].timeout_ms = RATION_TIMEOUT_MAX_MS + 1;
 	bad[9].size = 8;
 	bad[10].args_json = huge;
-	peer_start(&p, steps);
-	r = client(&p, TIMEOUT_MS);
+	r = begin(&p, steps);
 	for (size_t i = 0; i < 11; i++) {
 		assert_int_equal(ration_check(r, &bad[i], &a), RATION_ERR_ARGUMENT);
 		assert_string_not_equal(ration_detail(r), "");
@@ -131,8 +128,7 @@ test_bad_requests(void **state)
 	a.size = sizeof(a);
 	assert_int_equal(ration_check(r, &bad[0], &a), 0);
 	assert_string_equal(ration_detail(r), "");
-	ration_close(r);
-	peer_end(&p);
+	end(r, &p);
 }
 
 static void
@@ -173,8 +169,7 @@ test_timeout_of_a_trickle(void **state)
 	r = client(&p, 100);
 	assert_int_equal(check(r, NULL), RATION_ERR_TIMEOUT);
 	assert_true(now_ms() - start >= 100);
-	ration_close(r);
-	peer_end(&p);
+	end(r, &p);
 }
 
 /* A peer that never reads: the timeout covers the sending, too. */
@@ -227,8 +222,7 @@ test_after_a_timeout(void **state)
 	q.timeout_ms = 50;
 	assert_int_equal(ration_check(r, &q, &a), RATION_ERR_TIMEOUT);
 	assert_int_equal(check(r, NULL), 0);
-	ration_close(r);
-	peer_end(&p);
+	end(r, &p);
 }
 
 /* The daemon hangs up with the check in its hands: never sent a second time. */
@@ -247,12 +241,10 @@ test_closed_is_not_sent_again(void **state)
 	struct peer p;
 
 	(void)state;
-	peer_start(&p, steps);
-	r = client(&p, TIMEOUT_MS);
+	r = begin(&p, steps);
 	assert_int_equal(check(r, NULL), RATION_ERR_CLOSED);
 	peer_go(&p);
-	ration_close(r);
-	peer_end(&p);
+	end(r, &p);
 }
 
 /* Half of the request left before the daemon hung up: no second try, no SIGPIPE. */
@@ -279,8 +271,7 @@ test_closed_while_sending(void **state)
 	r = client(&p, TIMEOUT_MS);
 	assert_int_equal(ration_check(r, &q, &a), RATION_ERR_CLOSED);
 	peer_go(&p);
-	ration_close(r);
-	peer_end(&p);
+	end(r, &p);
 }
 
 static void
@@ -310,8 +301,7 @@ test_kept_connection_was_closed(void **state)
 	struct peer p;
 
 	(void)state;
-	peer_start(&p, steps);
-	r = client(&p, TIMEOUT_MS);
+	r = begin(&p, steps);
 	assert_int_equal(check(r, &a), 0);
 	assert_int_equal(a.verdict, RATION_ALLOW);
 	peer_wait(&p);
@@ -321,8 +311,7 @@ test_kept_connection_was_closed(void **state)
 	peer_wait(&p);
 	assert_int_equal(check(r, &a), 0);
 	assert_int_equal(a.verdict, RATION_DENY);
-	ration_close(r);
-	peer_end(&p);
+	end(r, &p);
 }
 
 static void
@@ -337,8 +326,7 @@ test_daemon_is_gone_and_back(void **state)
 	struct peer p;
 
 	(void)state;
-	peer_start(&p, steps);
-	r = client(&p, TIMEOUT_MS);
+	r = begin(&p, steps);
 	peer_end(&p);
 	assert_int_equal(check(r, NULL), RATION_ERR_CONNECT);
 	assert_int_equal(check(r, NULL), RATION_ERR_CONNECT);
@@ -375,16 +363,14 @@ test_signals_do_not_end_a_check(void **state)
 	struct peer p;
 
 	(void)state;
-	peer_start(&p, steps);
-	r = client(&p, TIMEOUT_MS);
+	r = begin(&p, steps);
 	signal_go = p.go;
 	sigaction(SIGALRM, &sa, NULL);
 	setitimer(ITIMER_REAL, &often, NULL);
 	assert_int_equal(check(r, NULL), 0);
 	setitimer(ITIMER_REAL, &never, NULL);
 	assert_true(signals >= 3);
-	ration_close(r);
-	peer_end(&p);
+	end(r, &p);
 }
 
 int

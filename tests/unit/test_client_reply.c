@@ -54,8 +54,7 @@ test_deny_in_fragments(void **state)
 	assert_string_equal(a.rule, "");
 	assert_string_equal(a.message, "");
 	assert_string_equal(a.reservation, "");
-	ration_close(r);
-	peer_end(&p);
+	end(r, &p);
 }
 
 /* An error reply is a whole reply: the connection goes on. */
@@ -93,13 +92,11 @@ test_error_replies(void **state)
 		struct ration *r;
 		struct peer p;
 
-		peer_start(&p, steps);
-		r = client(&p, TIMEOUT_MS);
+		r = begin(&p, steps);
 		assert_int_equal(check(r, NULL), table[i].code);
 		assert_string_equal(ration_detail(r), table[i].detail);
 		assert_int_equal(check(r, NULL), 0);
-		ration_close(r);
-		peer_end(&p);
+		end(r, &p);
 	}
 }
 
@@ -169,11 +166,9 @@ test_nul_in_text(void **state)
 	struct peer p;
 
 	(void)state;
-	peer_start(&p, steps);
-	r = client(&p, TIMEOUT_MS);
+	r = begin(&p, steps);
 	assert_int_equal(check(r, NULL), RATION_ERR_PROTOCOL);
-	ration_close(r);
-	peer_end(&p);
+	end(r, &p);
 }
 
 /* A length that was only announced costs nothing; one that is really sent ends at the
@@ -205,8 +200,7 @@ test_endless_replies(void **state)
 		peer_start(&p, steps);
 		r = client(&p, RATION_TIMEOUT_MAX_MS);
 		assert_int_equal(check(r, NULL), RATION_ERR_PROTOCOL);
-		ration_close(r);
-		peer_end(&p);
+		end(r, &p);
 	}
 }
 

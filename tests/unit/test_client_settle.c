@@ -45,8 +45,7 @@ test_words_of_checks(void **state)
 	struct peer p;
 
 	(void)state;
-	peer_start(&p, steps);
-	r = client(&p, TIMEOUT_MS);
+	r = begin(&p, steps);
 	assert_int_equal(ration_check(r, &q, &a), 0);
 	assert_string_equal(a.reservation, "");
 	q = request_with(NULL, RATION_PEEK, 0);
@@ -62,8 +61,7 @@ test_words_of_checks(void **state)
 	assert_string_equal(a.reservation, "p:g:h");
 	q = request_with("i1", RATION_RESERVE, 0);
 	assert_int_equal(ration_explain(r, &q, &json), 0);
-	ration_close(r);
-	peer_end(&p);
+	end(r, &p);
 }
 
 static void
@@ -119,8 +117,7 @@ test_words_of_settling(void **state)
 	assert_int_equal(ration_renew(r, "p:g:h", &how, &done), 0);
 	assert_false(done);
 	assert_string_equal(ration_detail(r), "");
-	ration_close(r);
-	peer_end(&p);
+	end(r, &p);
 }
 
 static void
@@ -144,8 +141,7 @@ test_words_of_resets(void **state)
 	struct peer p;
 
 	(void)state;
-	peer_start(&p, steps);
-	r = client(&p, TIMEOUT_MS);
+	r = begin(&p, steps);
 	what.policy = "p";
 	what.scope = "global";
 	assert_int_equal(ration_reset(r, &what, &counters), 0);
@@ -154,8 +150,7 @@ test_words_of_resets(void **state)
 	what.counter = "c";
 	what.window = "slots";
 	assert_int_equal(ration_reset(r, &what, NULL), 0);
-	ration_close(r);
-	peer_end(&p);
+	end(r, &p);
 }
 
 /* --- what the library refuses ------------------------------------------------------- */
@@ -190,15 +185,13 @@ test_bad_requests(void **state)
 	(void)state;
 	memset(id, 'i', sizeof(id) - 1);
 	id[sizeof(id) - 1] = '\0';
-	peer_start(&p, only_one_check);
-	r = client(&p, TIMEOUT_MS);
+	r = begin(&p, only_one_check);
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		assert_int_equal(ration_check(r, &bad[i], &a), RATION_ERR_ARGUMENT);
 		assert_string_not_equal(ration_detail(r), "");
 	}
 	assert_int_equal(check(r, NULL), 0);
-	ration_close(r);
-	peer_end(&p);
+	end(r, &p);
 }
 
 /* One row a mistake: of which calls it is one. */
@@ -234,8 +227,7 @@ test_bad_settlements(void **state)
 	bool done = true;
 
 	(void)state;
-	peer_start(&p, only_one_check);
-	r = client(&p, TIMEOUT_MS);
+	r = begin(&p, only_one_check);
 	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
 		if (table[i].of_commit)
 			assert_int_equal(ration_commit(r, "r", &table[i].how, &done),
@@ -252,8 +244,7 @@ test_bad_settlements(void **state)
 	assert_int_equal(ration_commit(r, "", NULL, &done), RATION_ERR_ARGUMENT);
 	assert_true(done); /* as it was */
 	assert_int_equal(check(r, NULL), 0);
-	ration_close(r);
-	peer_end(&p);
+	end(r, &p);
 }
 
 static void
@@ -275,15 +266,13 @@ test_bad_resets(void **state)
 	struct peer p;
 
 	(void)state;
-	peer_start(&p, only_one_check);
-	r = client(&p, TIMEOUT_MS);
+	r = begin(&p, only_one_check);
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
 		assert_int_equal(
 		    ration_reset(r, &bad[i], &counters), RATION_ERR_ARGUMENT);
 	assert_int_equal(counters, -7);
 	assert_int_equal(check(r, NULL), 0);
-	ration_close(r);
-	peer_end(&p);
+	end(r, &p);
 }
 
 /* --- structs of other versions ------------------------------------------------------ */
@@ -312,8 +301,7 @@ test_sizes_of_other_versions(void **state)
 	struct peer p;
 
 	(void)state;
-	peer_start(&p, steps);
-	r = client(&p, TIMEOUT_MS);
+	r = begin(&p, steps);
 	older.size = offsetof(struct ration_request, request_id);
 	assert_int_equal(ration_check(r, &older, &a), 0);
 	older.size--;
@@ -323,8 +311,7 @@ test_sizes_of_other_versions(void **state)
 	assert_int_equal(ration_check(r, &newer.q, &a), 0);
 	newer.more[15] = 1;
 	assert_int_equal(ration_check(r, &newer.q, &a), RATION_ERR_ARGUMENT);
-	ration_close(r);
-	peer_end(&p);
+	end(r, &p);
 }
 
 /* --- replies ------------------------------------------------------------------------ */
@@ -345,15 +332,13 @@ settle_against(const char *sent, const char *reply, bool *done, int64_t *counter
 	struct peer p;
 	int rc;
 
-	peer_start(&p, steps);
-	r = client(&p, TIMEOUT_MS);
+	r = begin(&p, steps);
 	what.policy = "p";
 	what.scope = "global";
 	rc = counters ? ration_reset(r, &what, counters)
 		      : ration_commit(r, "p:g:h", NULL, done);
 	assert_int_equal(rc == 0, ration_detail(r)[0] == '\0');
-	ration_close(r);
-	peer_end(&p);
+	end(r, &p);
 	return rc;
 }
 
