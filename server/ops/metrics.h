@@ -27,7 +27,7 @@ void metrics_format(const struct metrics_input *in, struct buf *out);
 /* The sum of one cell over all blocks, or what its kind makes of them. */
 int64_t metrics_value(const struct metrics_input *in, enum metric id);
 
-/* The metrics that have no cell in base/metric.h, for the documents' test; ends with
+/* The metrics that have no cell in base/metric_table.h, for the documents' test; ends with
  * NULL. */
 extern const char *const metrics_extra_names[];
 
