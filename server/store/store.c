@@ -5,49 +5,6 @@
 
 #include "base/utf8.h"
 
-const struct store_fault_desc store_fault_table[FAULT_COUNT] = {
-	/* Never counted: a take that ends with FAULT_NONE did not fail. */
-	[FAULT_NONE] = { "none", "the store answered", METRIC_FAULT_OTHER },
-	[FAULT_TIMEOUT] = { "timeout", "the store did not answer in time",
-	    METRIC_FAULT_TIMEOUT },
-	[FAULT_DISCONNECTED] = { "disconnected", "there is no connection to the store",
-	    METRIC_FAULT_DISCONNECTED },
-	[FAULT_OVERLOAD] = { "overload", "too many checks are waiting for the store",
-	    METRIC_FAULT_OVERLOAD },
-	[FAULT_LOADING] = { "loading", "the store is still reading its data",
-	    METRIC_FAULT_LOADING },
-	[FAULT_READONLY] = { "readonly", "the store is a replica that takes no writes",
-	    METRIC_FAULT_READONLY },
-	[FAULT_MASTERDOWN] = { "masterdown", "the store has lost its primary",
-	    METRIC_FAULT_MASTERDOWN },
-	[FAULT_CLUSTER] = { "clusterdown",
-	    "the store's cluster does not serve this key", METRIC_FAULT_CLUSTER },
-	[FAULT_TRYAGAIN] = { "tryagain",
-	    "the counters are on their way to another node of the cluster",
-	    METRIC_FAULT_TRYAGAIN },
-	[FAULT_MOVED] = { "moved",
-	    "the counters are on another node of a cluster; is it redis+cluster://?",
-	    METRIC_FAULT_MOVED },
-	[FAULT_BUSY] = { "busy", "a script keeps the store busy", METRIC_FAULT_BUSY },
-	[FAULT_MEMORY] = { "memory", "the store has no room for another counter",
-	    METRIC_FAULT_MEMORY },
-	[FAULT_MISCONF] = { "misconf", "the store cannot save and takes no writes",
-	    METRIC_FAULT_MISCONF },
-	[FAULT_NOREPLICAS] = { "noreplicas",
-	    "the store takes no writes, since too few replicas follow it",
-	    METRIC_FAULT_NOREPLICAS },
-	[FAULT_MAXCLIENTS] = { "maxclients", "the store has too many clients",
-	    METRIC_FAULT_MAXCLIENTS },
-	[FAULT_BREAKER] = { "breaker", "the store keeps failing and is not asked",
-	    METRIC_FAULT_BREAKER },
-	[FAULT_CONFIG] = { "configuration", "the store does not accept this daemon",
-	    METRIC_FAULT_CONFIG },
-	[FAULT_TLS] = { "tls", "there is no TLS with the store", METRIC_FAULT_TLS },
-	[FAULT_WRONGTYPE] = { "wrongtype", "a counter's key holds something else",
-	    METRIC_FAULT_WRONGTYPE },
-	[FAULT_OTHER] = { "other", "the store reported an error", METRIC_FAULT_OTHER },
-};
-
 void
 store_take(struct store *store, struct take *take)
 {
