@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: ISC
 """Fixtures of the system tests; harness.py has the processes behind them."""
+import mmap
+import pathlib
+import struct
 import types
 
 import pytest
 
 import cluster
 import harness
+from clocked import START_MS, Clocked
 from fault_proxy import FaultProxy
 
 
@@ -51,6 +55,18 @@ def cluster_factory():
 def redis_server(redis_factory):
     """A redis-server of this test's own, empty."""
     return redis_factory()
+
+
+@pytest.fixture
+def clocked(redis_factory, tmp_path):
+    """A redis-server whose clock the test moves, and the scripts: clocked.Clocked."""
+    shim = harness.built(pathlib.Path(harness.RATIOND).parent / "libclock_shim.so")
+    path = tmp_path / "clock"
+    path.write_bytes(struct.pack("=q", START_MS * 1000))
+    server = redis_factory(env={"LD_PRELOAD": str(shim),
+                                "RATION_TEST_CLOCK": str(path)})
+    with path.open("r+b") as file:
+        yield Clocked(server, mmap.mmap(file.fileno(), 8))
 
 
 @pytest.fixture

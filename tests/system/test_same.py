@@ -6,8 +6,7 @@ import random
 
 import pytest
 
-from test_scripts import (  # pylint: disable=unused-import
-    MINUTE, NUM_MAX, SECOND, TAKE, bucket, clocked, fixed, sliding)
+from clocked import MINUTE, NUM_MAX, SECOND, TAKE, bucket, fixed, sliding
 
 STEPS = 400
 COSTS = [1, 1, 1, 2, 3, 7, 511, 2**31, 2**52, NUM_MAX - 1, NUM_MAX]
