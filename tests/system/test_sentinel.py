@@ -14,11 +14,11 @@ import time
 import pytest
 import redis
 
+from faulty import SMALLEST, check, wait_allowed, wait_not_ready
 from harness import limit, policy, wait_for
 from load import Load, counter_key, slack_ms
 from pacer import Pacer
 from sentinels import NAME, Group, Sentinel, role
-from test_faults import SMALLEST, check, wait_allowed, wait_not_ready
 from tls_files import TLS_PORT, Authority, serve_tls
 
 FULL = bool(os.environ.get("RATION_FULL"))
