@@ -17,10 +17,10 @@ import pytest
 import requests
 
 from harness import EXAMPLE, RATIOND, built, limit, patience, policy, run, wait_for
-from load import Load, counter_key, read_answers, words
+from load import Load, read_answers, words
 from test_exact import FLAGS, WINDOW, assert_exact, redis_key, storm
-from test_drain import (EXIT_CUT, HOUR, PATIENT, assert_refused, closes, draining,
-                        ended_with, quick_s, under_way)
+from test_drain import (EXIT_CUT, HOUR, PATIENT, assert_counted, assert_refused, closes,
+                        drain_under_load, draining, ended_with, quick_s, under_way)
 
 WORKERS = 4
 FOUR = ["--workers", str(WORKERS)]
@@ -204,41 +204,11 @@ def test_tokens_change_everywhere(rationd, tmp_path):
 
 def test_drain_under_load(rationd, store):
     daemon = rationd(HOUR, store=store.url, flags=[*FOUR, "--deadline-ms", 20000])
-    told, faults = [0] * 8, []
-
-    def pipeline(index):
-        try:
-            with daemon.connect("resp") as sock:
-                while True:
-                    with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-                        sock.sendall(words("CHECK", "much", f"g{index}") * 20)
-                    answers = read_answers(sock, 20)
-                    assert {a.verdict for a in answers} <= {1}
-                    told[index] += len(answers)
-                    if len(answers) < 20:
-                        return
-        except ConnectionResetError:
-            pass
-        except Exception as fault:  # pylint: disable=broad-except
-            faults.append(repr(fault))
-    threads = [threading.Thread(target=pipeline, args=(i,)) for i in range(8)]
-    for thread in threads:
-        thread.start()
-    wait_for(lambda: min(told) > 200, 10, "answers to all")
-    daemon.session.close()
-    begun = time.monotonic()
-    daemon.signal(signal.SIGTERM)
-    assert ended_with(daemon) == 0
-    assert time.monotonic() - begun < quick_s()
-    for thread in threads:
-        thread.join()
-    assert not faults, faults
+    told = drain_under_load(daemon, 8)
     assert "drained" in daemon.log
     if store.redis:
         with store.redis.client() as client:
-            for i in range(8):
-                counted = int(client.get(counter_key("much", "hour", grant=f"g{i}")))
-                assert told[i] <= counted <= told[i] + 40
+            assert_counted(told, client)
     assert_refused(daemon)
 
 
