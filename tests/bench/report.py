@@ -36,6 +36,12 @@ def median_of(pairs, side):
             for key in pairs[0][side]}
 
 
+def figures_of(pairs, side, pooled):
+    """The medians; percentiles of all rounds together where there are such."""
+    middle = {**median_of(pairs, side), **pooled.get(side, {})}
+    return [text.format(middle[key]) for key, text in FIGURES.items() if middle.get(key)]
+
+
 def number(value):
     return f"{value:.0f}" if value >= 1000 else f"{value:.2f}"
 
@@ -44,13 +50,11 @@ def show_rows(rows):
     print(f"{'measure':48} {'got':>9} {'bound':>12}")
     for r in rows:
         print(f"{r['measure']:48} {number(r['ratio']):>9} {r['bound']:>12} "
-              f"{'reached' if r['reached'] else 'NOT REACHED'}")
+              f"{'reached' if r['reached'] else 'NOT REACHED'}{', disturbed' * r['disturbed']}")
 
 
-def show_figures(pairs_of):
+def show_figures(pairs_of, pooled):
     for name, pairs in pairs_of.items():
         for side in pairs[0]:
-            middle = median_of(pairs, side)
-            told = [text.format(middle[key]) for key, text in FIGURES.items()
-                    if middle.get(key)]
+            told = figures_of(pairs, side, pooled.get(name, {}))
             print(f"{name}, {side}: {', '.join(told)}")

@@ -30,14 +30,17 @@ def sent_of(report):
     return report["sent"] + report["warmup"]["sent"]
 
 
-def tool_load(bench, server, *words, reset=True, counters=1):
+def tool_load(bench, server, *words, reset=True, counters=1, histogram=False):
     """`counters`: how many each check adds to; 0 for no check at all. `reset`: whether
-    the counters begin anew; where not, only the daemon's own count is compared."""
+    the counters begin anew; where not, only the daemon's own count is compared.
+    `histogram`: whether the sample has the cells."""
     if isinstance(server, Rationd):
         words = "--tool", "call", *words
     meter = Meter(bench, server, reset)
     report = report_of(bench, server, words)
     sent = sent_of(report)
     sample = meter.finish(sample_of(report), sent or 1)
+    if histogram:
+        sample["histogram_us"] = report["histogram_us"]
     meter.verify("ration bench " + " ".join(map(str, words)), (sent, sent), counters)
     return sample
