@@ -1,19 +1,10 @@
 # SPDX-License-Identifier: ISC
-"""Latencies of several runs put together: the cells of ration bench --json, [[longest, how
-many], ...], and what was due and never sent, which is longer than all of them."""
+"""Latencies of several runs as if they were of one: the cells of ration bench --json,
+[[longest, how many], ...], and what was due and never sent."""
 import math
 from collections import Counter
 
 PERCENTS = {"p50_us": 50, "p99_us": 99, "p999_us": 99.9}
-
-
-def pool_of(samples):
-    """Of one side. The samples' cells, "histogram_us", are added up."""
-    cells = Counter()
-    for sample in samples:
-        for longest, n in sample["histogram_us"]:
-            cells[longest] += n
-    return sorted(cells.items()), sum(s["missed"] for s in samples)
 
 
 def percentile(cells, missed, percent):
@@ -28,7 +19,10 @@ def percentile(cells, missed, percent):
 
 
 def percentiles_of(samples):
-    """The pool's percentiles, and the pool."""
-    cells, missed = pool_of(samples)
-    return {**{key: percentile(cells, missed, p) for key, p in PERCENTS.items()},
-            "histogram_us": cells}
+    """Of all their requests. A sample has "histogram_us", its cells, and "missed"."""
+    sum_of = Counter()
+    for sample in samples:
+        for longest, n in sample["histogram_us"]:
+            sum_of[longest] += n
+    cells, missed = sorted(sum_of.items()), sum(s["missed"] for s in samples)
+    return {key: percentile(cells, missed, p) for key, p in PERCENTS.items()}

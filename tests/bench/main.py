@@ -4,10 +4,10 @@
 Each row is measured in pairs, one right after the other, several times; the median of
 the ratios is what counts, so that a machine whose speed drifts cannot flatter either
 side. A pair of which the hypervisor took more than 1 % of the cores' time, or other
-processes more than 0.1 of a core, is measured again and left out (all count where none
-is undisturbed, which the report says). After every measurement the sum of the counters in Redis, or the daemon's own count
-of allowed checks, is compared with the number of checks sent: fast nonsense does not
-count.
+processes more than 0.1 of a core, is left out, and measured again (all count where none
+is undisturbed, which the report says). After every measurement the sum of the counters
+in Redis, or the daemon's own count of allowed checks, is compared with the number of
+checks sent: fast nonsense does not count.
 
 Rows, all of them unless --rows names some:
   pipeline-1 pipeline-16 pipeline-64  checks through Redis, against a script called directly
@@ -16,8 +16,8 @@ Rows, all of them unless --rows names some:
   far-redis                           a Redis 4 ms away against a near one
   embedded                            the embedded store against INCR on redis-server
   lone-check                          one at a time, against PING and EVALSHA on Redis
-  latency latency-16                  p99 at half of the highest rate, against PING, of
-                                      all rounds together
+  latency latency-16                  p99 at half of the highest rate, against PING: the
+                                      geometric mean of many pairs
   http                                POST /v1/check against nginx's "return 200"
   policy-memory policy-redis          a policy of 10,000 tools against one of 10
   policy-load                         how long that policy takes to load
@@ -69,7 +69,7 @@ class Bench:
         self.started = []
         self.shared = {}
         self.choices = {}  # of each row
-        self.pooled = {}  # of rows whose percentiles are of all rounds together
+        self.means = {}  # of rows of which they are not medians
         self.redis = self.start(Redis, folder)
 
     def start(self, kind, *words):
@@ -125,6 +125,12 @@ class Bench:
             pair = measure(i)
             choice.add(pair, reasons(pair))
         return choice.pairs()
+
+    def forget(self, row, key):
+        """Of all samples of the row."""
+        for choice in self.choices[row]:
+            for sample in (s for pair in choice.measured() for s in pair.values()):
+                sample.pop(key, None)
 
     def pairs(self, name, sides, rounds=None, reasons=reasons_of):
         """Measures the sides one after another, the other way round every other time."""
@@ -209,7 +215,7 @@ def write(path, text):
 
 
 def measure(bench):
-    """{"rows": [...], "pairs": {row: pairs that count}, "pooled": {row: {side: ...}},
+    """{"rows": [...], "pairs": {row: pairs that count}, "means": {row: {side: means}},
     "quiet": {row: account}, "scale": ..., "curves": ...}, printed as it comes to be."""
     args = bench.args
     found = {"rows": [], "pairs": {}, "scale": None, "curves": None}
@@ -219,13 +225,13 @@ def measure(bench):
         found["rows"] += [{**r, "disturbed": account["counted"] > 0} for r in more]
     show_rows(found["rows"])
     print()
-    show_figures(found["pairs"], bench.pooled)
+    show_figures(found["pairs"], bench.means)
     if SCALE in args.rows:
         found["scale"] = measure_scale(bench)
         show_scale(found["scale"])
     if args.svg:
         found["curves"] = measure_curves(bench)
-    found["pooled"] = bench.pooled
+    found["means"] = bench.means
     found["quiet"] = {row: account_of(choices) for row, choices in bench.choices.items()}
     found["redis"] = bench.redis.version()
     return found
@@ -242,7 +248,7 @@ def write_docs(folder, found):
         text = f.read()
     write(path, replace_parts(text, {
         "machine": machine_text(found), "rows": rows_markdown(found["rows"]),
-        "figures": figures_markdown(found["pairs"], found["pooled"]),
+        "figures": figures_markdown(found["pairs"], found["means"]),
         "scale": scale_markdown(found["scale"])}))
 
 

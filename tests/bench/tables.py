@@ -56,12 +56,12 @@ def rows_markdown(rows):
                       + ", disturbed" * r["disturbed"]] for r in rows])
 
 
-def figures_markdown(pairs_of, pooled):
+def figures_markdown(pairs_of, means_of):
     """Of each row and side, the medians of the rounds that count."""
     lines = []
     for name, pairs in pairs_of.items():
         for side in pairs[0]:
-            told = figures_of(pairs, side, pooled.get(name, {}))
+            told = figures_of(pairs, side, means_of.get(name, {}))
             lines.append([f"`{name}`", side, ", ".join(told)])
     return markdown(["row", "side", "medians"], lines)
 

@@ -43,10 +43,10 @@ def test_latency_is_of_half_the_rate_of_both(tmp_path):
     assert row["ratio"] == pytest.approx(pair["check"]["p99_us"] / pair["PING"]["p99_us"],
                                          abs=0.001)
     for name, side in pair.items():
-        pool = found["pooled"]["latency"][name]
+        means = found["means"]["latency"][name]
         assert side["p50_us"] <= side["p99_us"] <= side["p999_us"]
-        assert {key: side[key] for key in histogram.PERCENTS} == {
-            key: pool[key] for key in histogram.PERCENTS}  # of one round
+        assert means["all_p99_us"] == side["p99_us"]  # of one round
+        assert means["p99_us"] == pytest.approx(side["p99_us"])
         assert 0 <= side["stolen"] <= 1 and side["others"] >= 0
         assert "histogram_us" not in side
     account = found["quiet"]["latency"]
@@ -190,29 +190,34 @@ def sample_of(*cells, missed=0):
     return {"histogram_us": list(map(list, cells)), "missed": missed}
 
 
-def test_percentiles_are_of_all_rounds_together():
+def test_percentiles_are_of_all_requests_together():
     # One stall in one of three rounds: more than 1 % of that round, and of all of them.
     calm, stall = sample_of((1.5, 1000)), sample_of((1.5, 950), (2000, 50))
-    pool = histogram.percentiles_of([calm, stall, calm])
-    assert pool == {"p50_us": 1.5, "p99_us": 2000, "p999_us": 2000,
-                    "histogram_us": [(1.5, 2950), (2000, 50)]}
+    assert histogram.percentiles_of([calm, stall, calm]) == {
+        "p50_us": 1.5, "p99_us": 2000, "p999_us": 2000}
     assert histogram.percentiles_of([calm, calm])["p999_us"] == 1.5
-    sides = rows_latency.pooled([{"a": calm, "b": stall}, {"a": calm, "b": calm}])
-    assert sides["a"]["p99_us"] == 1.5 and sides["b"]["p99_us"] == 2000
 
 
 def test_what_was_never_sent_is_longer_than_all():
     fast = (1, 985), (7, 5)
-    assert histogram.percentiles_of([sample_of(*fast)])["p99_us"] == 1
-    assert histogram.percentiles_of([sample_of(*fast, missed=10)])["p99_us"] == 7
-    assert histogram.percentiles_of([sample_of((1, 10), missed=90)])["p50_us"] == 1
+    assert rows_latency.with_missed(sample_of(*fast))["p99_us"] == 1
+    assert rows_latency.with_missed(sample_of(*fast, missed=10))["p99_us"] == 7
+    assert rows_latency.with_missed(sample_of((1, 10), missed=90))["p50_us"] == 1
 
 
-def test_pooled_percentiles_are_told_in_the_place_of_medians():
+def test_every_pair_counts_for_the_latency():
+    samples = [rows_latency.with_missed(sample_of((p99, 1000))) for p99 in (1, 1, 8)]
+    assert rows_latency.together(samples) == {
+        "p50_us": pytest.approx(2), "p99_us": pytest.approx(2), "p999_us": pytest.approx(2),
+        "all_p99_us": 8, "all_p999_us": 8}
+    assert report.geometric_mean([4, 1, 2]) == pytest.approx(2)
+
+
+def test_means_are_told_in_the_place_of_medians():
     pairs = [{"a": {"p50_us": 1, "p99_us": 2}}, {"a": {"p50_us": 3, "p99_us": 5}}]
     assert report.figures_of(pairs, "a", {}) == ["p50 2 us", "p99 4 us"]
-    assert report.figures_of(pairs, "a", {"a": {"p99_us": 5, "histogram_us": []}}) == [
-        "p50 2 us", "p99 5 us"]
+    assert report.figures_of(pairs, "a", {"a": {"p99_us": 5, "all_p99_us": 9}}) == [
+        "p50 2 us", "p99 5 us", "of all requests p99 9 us"]
 
 
 def made_up(steps):
