@@ -99,5 +99,5 @@ def sentence_of(machine):
     return (f"Measured {machine['date']} on {machine['cores']} cores of {machine['processor']}, "
             f"Linux {machine['kernel']}, Redis {machine['redis']}, in "
             f"{machine['minutes']:.0f} minutes; other processes took about "
-            f"{machine['others']} cores meanwhile, and the hypervisor "
-            f"{100 * machine['stolen']:.1f} % of all of them.")
+            f"{machine['others']} cores meanwhile, the hypervisor "
+            f"{100 * machine['stolen']:.1f} % of the cores' time.")

@@ -32,18 +32,23 @@ class Choice:
         self.wanted = wanted
         self.undisturbed = []
         self.disturbed = []
+        self.n_void = 0
         self.reasons = Counter()
 
     def add(self, pair, reasons):
         self.reasons.update(reasons)
         (self.disturbed if reasons else self.undisturbed).append(pair)
 
+    def add_void(self):
+        self.n_void += 1
+        self.reasons["nothing measured"] += 1
+
     def measured(self):
         return [*self.undisturbed, *self.disturbed]
 
     def done(self, tries):
         return (len(self.undisturbed) >= self.wanted
-                or len(self.measured()) >= tries * self.wanted)
+                or len(self.measured()) + self.n_void >= tries * self.wanted)
 
     def pairs(self):
         """Those that count: all of them, if none was undisturbed."""
@@ -57,9 +62,10 @@ def account_of(choices):
     """What the choices of one row come to, for the report and JSON. "counted": of those
     disturbed."""
     left_out = [pair for c in choices for pair in c.left_out()]
+    n_void = sum(c.n_void for c in choices)
     disturbed = sum(len(c.disturbed) for c in choices)
-    return {"measured": sum(len(c.measured()) for c in choices), "disturbed": disturbed,
-            "counted": disturbed - len(left_out),
+    return {"measured": sum(len(c.measured()) for c in choices) + n_void,
+            "disturbed": disturbed + n_void, "counted": disturbed - len(left_out),
             "reasons": dict(sum((c.reasons for c in choices), Counter())),
             "left_out": left_out}
 

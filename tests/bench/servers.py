@@ -31,6 +31,10 @@ def die(text):
     sys.exit(f"scripts/bench: {text}")
 
 
+class Void(Exception):
+    """Nothing was measured."""
+
+
 def run(*words):
     return subprocess.run(words, check=True, capture_output=True, text=True).stdout
 

@@ -5,17 +5,24 @@ import json
 import subprocess
 
 from bench.load import Meter
-from bench.servers import Rationd, die
+from bench.servers import Rationd, Void, die
+
+NO_ANSWER = 3  # exit status
 
 
 def report_of(bench, server, words):
     done = subprocess.run([bench.args.ration, "bench", "--json", "--server",
                            f"127.0.0.1:{server.port}", *map(str, words)],
                           capture_output=True, text=True)
+    what = f"ration bench {' '.join(map(str, words))}"
+    if not done.stdout:
+        die(f"{what}: {done.stderr}")
+    report = json.loads(done.stdout)
+    if done.returncode == NO_ANSWER:  # it did not get through with the warm-up
+        raise Void(f"{what}: nothing was answered")
     if done.returncode != 0:
-        die(f"ration bench {' '.join(map(str, words))}: "
-            f"{done.stderr or json.loads(done.stdout)['first_error']}")
-    return json.loads(done.stdout)
+        die(f"{what}: {report['first_error'] or report['errors']}")
+    return report
 
 
 def sample_of(report):

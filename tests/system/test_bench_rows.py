@@ -19,6 +19,7 @@ sys.path.insert(0, str(ROOT / "tests"))
 from bench import (histogram, machine, quiet, report, rows_latency, scale,  # noqa: E402
                    scale_picture, svg, tables)
 from bench.main import Bench  # noqa: E402
+from bench.servers import Void  # noqa: E402
 
 STORES = ("memory", "redis")
 
@@ -104,7 +105,10 @@ class MadeUp:
     def choose(self, wanted):
         def measure(i):
             self.rounds.append(i)
-            return self.left.pop(0)
+            pair = self.left.pop(0)
+            if pair is None:
+                raise Void("nothing was answered")
+            return pair
         return Bench.choose(self, "row", "row", measure, wanted)
 
     def account(self):
@@ -141,6 +145,27 @@ def test_one_that_is_undisturbed_is_enough_to_leave_the_others_out():
     bench = MadeUp([*[BUSY] * 5, GOOD])
     assert bench.choose(2) == [GOOD]
     assert bench.account()["counted"] == 0
+
+
+def test_a_starved_machine_is_told_of():
+    bench = MadeUp([None, GOOD, None])
+    assert bench.choose(1) == [GOOD]
+    line, = quiet.lines_of({"row": bench.account()})
+    assert "1 of 2 measurements disturbed (nothing measured: 1)" in line
+    with pytest.raises(SystemExit, match="nothing was answered"):
+        MadeUp([None] * quiet.TRIES).choose(1)
+
+
+def test_nothing_measured_has_no_excuse_on_a_quiet_machine(monkeypatch):
+    def measure():
+        raise Void("nothing was answered")
+    bench = types.SimpleNamespace(started=())
+    monkeypatch.setattr(machine.Watch, "taken", lambda self: GOOD["check"])
+    with pytest.raises(SystemExit, match="nothing was answered"):
+        Bench.watched(bench, measure)
+    monkeypatch.setattr(machine.Watch, "taken", lambda self: STOLEN["check"])
+    with pytest.raises(Void):
+        Bench.watched(bench, measure)
 
 
 def test_quick_measures_nothing_again():
