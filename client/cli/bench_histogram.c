@@ -2,7 +2,6 @@
 #include "bench_histogram.h"
 
 #include <math.h>
-#include <stddef.h>
 
 #define SUB_CELLS (1 << HISTOGRAM_SUB_BITS)
 
@@ -19,16 +18,18 @@ cell_of(uint64_t ns)
 	return (size_t)(shift + 1) * SUB_CELLS + (size_t)(ns >> shift) - SUB_CELLS;
 }
 
-/* The longest span that falls into a cell. */
+/* The longest span of those recorded that may be in a cell, which has some. */
 static int64_t
-longest_of(size_t cell)
+longest_of(const struct bench_histogram *h, size_t cell)
 {
 	size_t shift = cell / SUB_CELLS;
+	int64_t ns = (int64_t)cell;
 
-	if (shift == 0)
-		return (int64_t)cell;
-	shift--;
-	return ((int64_t)(SUB_CELLS + cell % SUB_CELLS + 1) << shift) - 1;
+	if (cell == HISTOGRAM_CELLS - 1) /* it also has what is longer */
+		return h->max_ns;
+	if (shift > 0)
+		ns = ((int64_t)(SUB_CELLS + cell % SUB_CELLS + 1) << (shift - 1)) - 1;
+	return ns < h->max_ns ? ns : h->max_ns;
 }
 
 void
@@ -72,15 +73,25 @@ bench_histogram_percentile(const struct bench_histogram *h, double percent)
 		wanted = 1;
 	for (size_t i = 0; i < HISTOGRAM_CELLS; i++) {
 		seen += h->cells[i];
-		if (seen >= wanted) {
-			int64_t ns = longest_of(i);
-
-			/* The last cell also has what is longer than it. */
-			return ns < h->max_ns && i < HISTOGRAM_CELLS - 1 ? ns
-									 : h->max_ns;
-		}
+		if (seen >= wanted)
+			return longest_of(h, i);
 	}
 	return h->max_ns;
+}
+
+bool
+bench_histogram_next(
+    const struct bench_histogram *h, size_t *cell, int64_t *longest_ns, uint64_t *n)
+{
+	for (size_t i = *cell; i < HISTOGRAM_CELLS; i++) {
+		if (h->cells[i] == 0)
+			continue;
+		*longest_ns = longest_of(h, i);
+		*n = h->cells[i];
+		*cell = i + 1;
+		return true;
+	}
+	return false;
 }
 
 double

@@ -9,6 +9,8 @@
 #ifndef CLI_BENCH_HISTOGRAM_H
 #define CLI_BENCH_HISTOGRAM_H
 
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #define HISTOGRAM_SUB_BITS 7
@@ -33,6 +35,14 @@ void bench_histogram_merge(
 
 /* The span that `percent` (0 ... 100) of those recorded do not exceed; 0 when empty. */
 int64_t bench_histogram_percentile(const struct bench_histogram *h, double percent);
+
+/*
+ * Of the first cell at or after *cell that has any: the longest span it stands for, as
+ * bench_histogram_percentile() tells it, and how many. *cell becomes the next one; false
+ * when there is none. Begin with 0.
+ */
+bool bench_histogram_next(
+    const struct bench_histogram *h, size_t *cell, int64_t *longest_ns, uint64_t *n);
 
 double bench_histogram_mean(const struct bench_histogram *h);
 

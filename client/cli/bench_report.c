@@ -202,6 +202,21 @@ json_latency(const struct bench_histogram *h)
 	return object;
 }
 
+/* [longest, how many] of each cell that has any, so that runs can be put together. */
+static json_t *
+json_histogram(const struct bench_histogram *h)
+{
+	json_t *array = json_array();
+	size_t cell = 0;
+	int64_t longest_ns;
+	uint64_t n;
+
+	while (bench_histogram_next(h, &cell, &longest_ns, &n))
+		json_array_append_new(
+		    array, json_pack("[fI]", (double)longest_ns / 1e3, (json_int_t)n));
+	return array;
+}
+
 static json_t *
 json_counts(const struct bench_stats *s)
 {
@@ -245,6 +260,8 @@ bench_report_json(
 	json_object_set_new(root, "seconds", json_real(result->seconds));
 	json_object_set_new(root, "per_second", json_real(per_second(result)));
 	json_object_set_new(root, "cpu_seconds", json_real(result->cpu_seconds));
+	json_object_set_new(
+	    root, "histogram_us", json_histogram(&result->measured.latency));
 	json_object_set_new(root, "missed", json_count(result->measured.missed));
 	json_object_set_new(root, "reconnects", json_count(t->reconnects));
 	json_object_set_new(root, "connect_failures", json_count(t->connect_failures));

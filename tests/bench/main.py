@@ -3,9 +3,11 @@
 
 Each row is measured in pairs, one right after the other, several times; the median of
 the ratios is what counts, so that a machine whose speed drifts cannot flatter either
-side. After every measurement the sum of the counters in Redis, or the daemon's own count
-of allowed checks, is compared with the number of checks sent: fast nonsense does not
-count.
+side. A pair of which the hypervisor took more than 1 % of the cores' time, or other
+processes more than 0.1 of a core, is left out, and measured again (all count where none
+is undisturbed, which the report says). After every measurement the sum of the counters
+in Redis, or the daemon's own count of allowed checks, is compared with the number of
+checks sent: fast nonsense does not count.
 
 Rows, all of them unless --rows names some:
   pipeline-1 pipeline-16 pipeline-64  checks through Redis, against a script called directly
@@ -14,7 +16,8 @@ Rows, all of them unless --rows names some:
   far-redis                           a Redis 4 ms away against a near one
   embedded                            the embedded store against INCR on redis-server
   lone-check                          one at a time, against PING and EVALSHA on Redis
-  latency latency-16                  p99 at half of the highest rate, against PING
+  latency latency-16                  p99 at half of the highest rate, against PING: the
+                                      geometric mean of many pairs
   http                                POST /v1/check against nginx's "return 200"
   policy-memory policy-redis          a policy of 10,000 tools against one of 10
   policy-load                         how long that policy takes to load
@@ -23,9 +26,10 @@ Rows, all of them unless --rows names some:
   scale                               cost against connections, grants, limits, workers:
                                       two steps of each, or with --scale all of them
 
-It takes about 6 minutes, of which the rows of latency take 1 and the short scale 1;
---scale takes about 8 more, --svg 2 more; --quick, all without them, 2. "--rows scale
---scale" is the scale alone.
+It takes about 8 minutes, of which the rows of latency take 3 and the short scale 1;
+--scale takes about 8 more, --svg 2 more; --quick, all without them, 2; on a machine that
+is disturbed all the time three times that, but for --quick. "--rows scale --scale" is
+the scale alone.
 
 Needs redis-server, redis-benchmark, wrk, nginx and a release build (scripts/deps --bench).
 """
@@ -38,20 +42,19 @@ import sys
 import tempfile
 
 from bench.picture import draw, measure_curves
-from bench.machine import Machine, sentence_of
-from bench.report import show_figures, show_rows
+from bench.machine import Machine, Watch, sentence_of
+from bench.quiet import TRIES, Choice, account_of, lines_of, reasons_of
+from bench.report import median_of, show_figures, show_rows
 from bench.rows import ROWS
 from bench.scale import measure_scale
 from bench.scale_picture import draw_scale
-from bench.servers import Rationd, Redis, Relay, run
+from bench.servers import Rationd, Redis, Relay, Void, die, run
 from bench.tables import (figures_markdown, replace_parts, rows_markdown, scale_markdown,
                           show_scale)
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 SCALE = "scale"  # among the rows, though it has no bounds
 DOCS = "performance.md"
-
-
 FAR_US = 2000  # each way
 
 
@@ -63,6 +66,8 @@ class Bench:
         self.folder = folder
         self.started = []
         self.shared = {}
+        self.choices = {}  # of each row
+        self.means = {}  # of rows of which they are not medians
         self.redis = self.start(Redis, folder)
 
     def start(self, kind, *words):
@@ -100,16 +105,56 @@ class Bench:
     def checks(self, n):
         return n // 10 if self.args.quick else n
 
-    def pairs(self, name, sides, rounds=None):
+    def watched(self, measure):
+        """The {side: sample} of measure(), which also say what was taken meanwhile; Void,
+        but not on an undisturbed machine, where there is no excuse for that."""
+        watch = Watch(self.started)
+        try:
+            samples = measure()
+        except Void as void:
+            if not reasons_of({"": watch.taken()}):
+                die(void)
+            raise
+        taken = watch.taken()
+        return {side: {**sample, **taken} for side, sample in samples.items()}
+
+    def choose(self, row, what, measure, wanted, reasons=reasons_of):
+        """The pairs of measure(i) that count, i being how many are undisturbed so far."""
+        choice = Choice(wanted)
+        self.choices.setdefault(row, []).append(choice)
+        while not choice.done(1 if self.args.quick else TRIES):
+            i = len(choice.undisturbed)
+            again = ", as one was disturbed" if choice.disturbed else ""
+            self.note(f"{what}, round {i + 1} of {wanted}{again}")
+            try:
+                pair = measure(i)
+                choice.add(pair, reasons(pair))
+            except Void as void:
+                choice.add_void()
+                why = void
+        return choice.pairs() or die(why)
+
+    def forget(self, row, key):
+        """Of all samples of the row."""
+        for choice in self.choices[row]:
+            for sample in (s for pair in choice.measured() for s in pair.values()):
+                sample.pop(key, None)
+
+    def pairs(self, name, sides, rounds=None, reasons=reasons_of):
         """Measures the sides one after another, the other way round every other time."""
-        rounds = rounds or self.args.rounds
-        pairs = []
-        for i in range(rounds):
-            self.note(f"{name}, round {i + 1} of {rounds}")
-            order = list(sides) if i % 2 == 0 else list(reversed(sides))
-            samples = {side: sides[side]() for side in order}
-            pairs.append({side: samples[side] for side in sides})
-        return pairs
+        def measure(i):
+            pair = {}
+            for side in list(sides) if i % 2 == 0 else list(reversed(sides)):
+                pair |= self.watched(lambda: {side: sides[side]()})
+            return {side: pair[side] for side in sides}
+
+        return self.choose(name, name, measure, rounds or self.args.rounds, reasons)
+
+    def point(self, row, what, measure, wanted=1):
+        """The median of samples that have no other side."""
+        pairs = self.choose(row, what, lambda _: self.watched(lambda: {"": measure()}),
+                            wanted)
+        return median_of(pairs, "")
 
 
 def rows_of(text):
@@ -178,23 +223,31 @@ def write(path, text):
 
 
 def measure(bench):
-    """{"rows": [...], "pairs": {row: pairs}, "scale": ..., "curves": ...}, printed as it
-    comes to be."""
+    """{"rows": [...], "pairs": {row: pairs that count}, "means": {row: {side: means}},
+    "quiet": {row: account}, "scale": ..., "curves": ...}, printed as it comes to be."""
     args = bench.args
     found = {"rows": [], "pairs": {}, "scale": None, "curves": None}
     for name in [name for name in args.rows if name != SCALE]:
         more, found["pairs"][name] = ROWS[name](bench, name)
-        found["rows"] += more
+        account = account_of(bench.choices[name])
+        found["rows"] += [{**r, "disturbed": account["counted"] > 0} for r in more]
     show_rows(found["rows"])
     print()
-    show_figures(found["pairs"])
+    show_figures(found["pairs"], bench.means)
     if SCALE in args.rows:
         found["scale"] = measure_scale(bench)
         show_scale(found["scale"])
     if args.svg:
         found["curves"] = measure_curves(bench)
+    found["means"] = bench.means
+    found["quiet"] = {row: account_of(choices) for row, choices in bench.choices.items()}
     found["redis"] = bench.redis.version()
     return found
+
+
+def machine_text(found):
+    """What it was measured on, and what was disturbed."""
+    return "\n".join([sentence_of(found["machine"]), *lines_of(found["quiet"])])
 
 
 def write_docs(folder, found):
@@ -202,8 +255,8 @@ def write_docs(folder, found):
     with open(path) as f:
         text = f.read()
     write(path, replace_parts(text, {
-        "machine": sentence_of(found["machine"]), "rows": rows_markdown(found["rows"]),
-        "figures": figures_markdown(found["pairs"]),
+        "machine": machine_text(found), "rows": rows_markdown(found["rows"]),
+        "figures": figures_markdown(found["pairs"], found["means"]),
         "scale": scale_markdown(found["scale"])}))
 
 
@@ -232,6 +285,6 @@ def main():
             bench.stop(bench.started)
         shutil.rmtree(folder)
     found["machine"] = machine.describe(found.pop("redis"))
-    print("\n" + sentence_of(found["machine"]))
+    print("\n" + machine_text(found))
     keep(args, found)
     sys.exit(0 if all(r["reached"] for r in found["rows"]) else 1)

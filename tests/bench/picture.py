@@ -41,15 +41,19 @@ def measure_curves(bench):
         "embedded": (bench.shared_daemon("memory", policy_of_limits(1)),
                      check_command()),
     }
+
+    def point(side, connections, pipeline):
+        return bench.point(
+            "curves", f"curve: {side}, {connections} connections, pipeline {pipeline}",
+            lambda: one(bench, sides, side, connections, pipeline))
+
     curves = {"connections": [], "pipeline": []}
     for n in CONNECTION_STEPS:
-        bench.note(f"curve: {n} connections")
         curves["connections"].append(
-            {"at": n, **{s: one(bench, sides, s, n, 1) for s in sides}})
+            {"at": n, **{s: point(s, n, 1) for s in sides}})
     for n in PIPELINE_STEPS:
-        bench.note(f"curve: pipeline {n}")
         curves["pipeline"].append(
-            {"at": n, **{s: one(bench, sides, s, 50, n) for s in sides}})
+            {"at": n, **{s: point(s, 50, n) for s in sides}})
     return curves
 
 

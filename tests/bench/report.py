@@ -8,6 +8,8 @@ FIGURES = {
     "p50_us": "p50 {:.0f} us",
     "p99_us": "p99 {:.0f} us",
     "p999_us": "p99.9 {:.0f} us",
+    "all_p99_us": "of all requests p99 {:.0f} us",
+    "all_p999_us": "p99.9 {:.0f} us",
     "redis_us_per_check": "Redis {:.2f} us of CPU a check",
     "daemon_us_per_check": "rationd {:.2f} us of CPU a check",
     "nginx_us_per_check": "nginx {:.2f} us of CPU an answer",
@@ -36,6 +38,18 @@ def median_of(pairs, side):
             for key in pairs[0][side]}
 
 
+def geometric_mean(values):
+    """Every one counts, but none for more than its part of the whole; that of ratios is the
+    ratio of the means."""
+    return statistics.geometric_mean(values)
+
+
+def figures_of(pairs, side, means):
+    """The medians, but for what there are other `means` of, {side: {key: mean}}."""
+    middle = {**median_of(pairs, side), **means.get(side, {})}
+    return [text.format(middle[key]) for key, text in FIGURES.items() if middle.get(key)]
+
+
 def number(value):
     return f"{value:.0f}" if value >= 1000 else f"{value:.2f}"
 
@@ -44,13 +58,11 @@ def show_rows(rows):
     print(f"{'measure':48} {'got':>9} {'bound':>12}")
     for r in rows:
         print(f"{r['measure']:48} {number(r['ratio']):>9} {r['bound']:>12} "
-              f"{'reached' if r['reached'] else 'NOT REACHED'}")
+              f"{'reached' if r['reached'] else 'NOT REACHED'}{', disturbed' * r['disturbed']}")
 
 
-def show_figures(pairs_of):
+def show_figures(pairs_of, means_of):
     for name, pairs in pairs_of.items():
         for side in pairs[0]:
-            middle = median_of(pairs, side)
-            told = [text.format(middle[key]) for key, text in FIGURES.items()
-                    if middle.get(key)]
+            told = figures_of(pairs, side, means_of.get(name, {}))
             print(f"{name}, {side}: {', '.join(told)}")

@@ -5,6 +5,7 @@ import socket
 import statistics
 
 from bench.load import check_command, policy_of_limits, redis_benchmark
+from bench.quiet import no_reasons
 from bench.report import row
 
 IDLE_AT_MOST = 12_000_000
@@ -21,7 +22,8 @@ def idle_row(bench, name):
         bench.stop([daemon])
         return {"bytes": bytes_}
 
-    pairs = bench.pairs(name, {s: lambda s=s: measure(s) for s in ("memory", "redis")})
+    pairs = bench.pairs(name, {s: lambda s=s: measure(s) for s in ("memory", "redis")},
+                        reasons=no_reasons)
     most = max(statistics.median(p[s]["bytes"] for p in pairs) for s in pairs[0])
     return [row("resident bytes, idle", most, IDLE_AT_MOST, False)], pairs
 
@@ -55,7 +57,7 @@ def connection_row(bench, name):
         bench.stop([daemon])
         return {"bytes_each": used / n}
 
-    pairs = bench.pairs(name, {"connection": measure})
+    pairs = bench.pairs(name, {"connection": measure}, reasons=no_reasons)
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     return [row(f"resident bytes per idle connection, of {n}",
                 statistics.median(p["connection"]["bytes_each"] for p in pairs),
@@ -76,7 +78,7 @@ def counter_row(bench, name):
         bench.stop([daemon])
         return {"bytes_each": used / counters, "counters": counters}
 
-    pairs = bench.pairs(name, {"counter": measure})
+    pairs = bench.pairs(name, {"counter": measure}, reasons=no_reasons)
     return [row("resident bytes per live embedded counter",
                 statistics.median(p["counter"]["bytes_each"] for p in pairs),
                 COUNTER_AT_MOST, False)], pairs

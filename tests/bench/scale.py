@@ -4,7 +4,6 @@
 Each step is measured with ration bench as fast as possible, and is a sample with `at`,
 the step. What there is more of has nothing to do with the other three."""
 import os
-import statistics
 from dataclasses import dataclass, field
 
 from bench.load import CONNECTIONS, GRANTS, policy_of_limits
@@ -118,10 +117,6 @@ def has_room(bench, name, store, step):
     return False
 
 
-def median_sample(samples):
-    return {key: statistics.median(s[key] for s in samples) for key in samples[0]}
-
-
 def length_of(args):
     if args.quick:
         return "--requests", QUICK_CHECKS
@@ -138,10 +133,11 @@ def steps_of(bench, name, store):
 def measure_store(bench, name, store):
     scale, state, points = SCALES[name], {}, []
     for step in steps_of(bench, name, store):
-        bench.note(f"scale: {step} {scale.word}, {store}")
-        samples = [scale.point(bench, store, step, state, length_of(bench.args))
-                   for _ in range(bench.args.rounds if bench.args.scale else 1)]
-        points.append({"at": step, **median_sample(samples)})
+        middle = bench.point(
+            "scale", f"scale: {step} {scale.word}, {store}",
+            lambda: scale.point(bench, store, step, state, length_of(bench.args)),
+            bench.args.rounds if bench.args.scale else 1)
+        points.append({"at": step, **middle})
     bench.stop(state["daemons"].values())
     bench.redis.reset()
     return points

@@ -3,7 +3,7 @@
 line "<!-- bench: NAME -->" and the next "<!-- /bench -->"."""
 import re
 
-from bench.report import FIGURES, median_of, number
+from bench.report import figures_of, number
 from bench.scale import SCALES
 from bench.scale_picture import NAMES
 
@@ -52,17 +52,16 @@ def rows_markdown(rows):
         return bound.replace(">=", "≥").replace("<=", "≤")
     return markdown(["measure", "got", "wanted", ""],
                     [[r["measure"], number(r["ratio"]), sign(r["bound"]),
-                      "reached" if r["reached"] else "**not reached**"] for r in rows])
+                      ("reached" if r["reached"] else "**not reached**")
+                      + ", disturbed" * r["disturbed"]] for r in rows])
 
 
-def figures_markdown(pairs_of):
-    """Of each row and side, the medians of the rounds."""
+def figures_markdown(pairs_of, means_of):
+    """Of each row and side, the medians of the rounds that count."""
     lines = []
     for name, pairs in pairs_of.items():
         for side in pairs[0]:
-            middle = median_of(pairs, side)
-            told = [text.format(middle[key]) for key, text in FIGURES.items()
-                    if middle.get(key)]
+            told = figures_of(pairs, side, means_of.get(name, {}))
             lines.append([f"`{name}`", side, ", ".join(told)])
     return markdown(["row", "side", "medians"], lines)
 

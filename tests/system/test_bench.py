@@ -3,6 +3,7 @@
 protocols; rates, stalls, broken connections and other ends."""
 import contextlib
 import json
+import math
 import os
 import pty
 import re
@@ -27,8 +28,9 @@ COUNTS = {"sent", "answers", "mix", "errors", "degraded", "bytes_sent", "bytes_r
 LATENCY = {"count", "min", "mean", "p50", "p90", "p99", "p99_9", "max"}
 PLAN = {"protocol", "address", "command", "connections", "pipeline", "threads", "grants",
         "skew", "skew_parameter", "rate", "duration_s", "requests", "warmup_s", "seed"}
-REPORT = COUNTS | {"plan", "seconds", "per_second", "cpu_seconds", "missed", "reconnects",
-                   "connect_failures", "first_error", "interrupted", "gave_up", "warmup"}
+REPORT = COUNTS | {"histogram_us", "plan", "seconds", "per_second", "cpu_seconds",
+                   "missed", "reconnects", "connect_failures", "first_error",
+                   "interrupted", "gave_up", "warmup"}
 
 
 def to(daemon, protocol="resp"):
@@ -49,6 +51,15 @@ def check_counts(counts):
     assert latency["min"] <= latency["mean"] <= latency["max"]
 
 
+def check_histogram(cells, latency):
+    """It has every span, and says the same of them."""
+    spans = [us for us, n in cells for _ in range(n)]
+    assert cells == sorted(cells) and len(spans) == latency["count"]
+    if spans:
+        assert spans[-1] == latency["max"]
+        assert spans[math.ceil(len(spans) * 0.99) - 1] == latency["p99"]
+
+
 def report_of(text):
     """The report, which has to hold together."""
     report = json.loads(text)
@@ -56,6 +67,7 @@ def report_of(text):
     assert set(report["warmup"]) == COUNTS
     check_counts(report)
     check_counts(report["warmup"])
+    check_histogram(report["histogram_us"], report["latency_us"])
     return report
 
 

@@ -113,6 +113,33 @@ test_merge_is_as_if_recorded(void **state)
 	free(sum);
 }
 
+/* Whoever adds the cells up gets the same percentiles. */
+static void
+test_cells_are_told_in_order(void **state)
+{
+	static const int64_t spans[] = { 5, 5, 300, 301, 70000, INT64_MAX };
+	static const struct {
+		int64_t ns;
+		uint64_t n;
+	} cells[] = { { 5, 2 }, { 301, 2 }, { 70143, 1 }, { INT64_MAX, 1 } };
+	struct bench_histogram *h = calloc(1, sizeof(*h));
+	int64_t longest_ns;
+	size_t cell = 0;
+	uint64_t n;
+
+	(void)state;
+	assert_false(bench_histogram_next(h, &cell, &longest_ns, &n));
+	for (size_t i = 0; i < ARRAY_LEN(spans); i++)
+		bench_histogram_record(h, spans[i]);
+	for (size_t i = 0; i < ARRAY_LEN(cells); i++) {
+		assert_true(bench_histogram_next(h, &cell, &longest_ns, &n));
+		assert_int_equal(longest_ns, cells[i].ns);
+		assert_int_equal(n, cells[i].n);
+	}
+	assert_false(bench_histogram_next(h, &cell, &longest_ns, &n));
+	free(h);
+}
+
 int
 main(void)
 {
@@ -121,6 +148,7 @@ main(void)
 		cmocka_unit_test(test_edges),
 		cmocka_unit_test(test_negative_is_nothing),
 		cmocka_unit_test(test_merge_is_as_if_recorded),
+		cmocka_unit_test(test_cells_are_told_in_order),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
