@@ -31,7 +31,7 @@ refuse_known(struct node *node, struct take *take)
 enum store_fault
 node_fault(const struct node *node, const char **text)
 {
-	if (!link_ready(node->link))
+	if (!link_ready(node->link) || breaker_is_closed(&node->breaker))
 		return link_fault(node->link, text);
 	if (text)
 		*text = node->trouble;
@@ -131,7 +131,8 @@ node_flush(struct node *node)
 bool
 node_ready(const struct node *node)
 {
-	return link_ready(node->link) && breaker_is_closed(&node->breaker);
+	return link_ready(node->link) && !link_doubted(node->link) &&
+	    breaker_is_closed(&node->breaker);
 }
 
 void
