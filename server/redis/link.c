@@ -126,7 +126,7 @@ link_drop(struct link *link, enum store_fault fault, const char *why)
 	if (link->state == LINK_WAITING || link->state == LINK_CLOSED)
 		return;
 	if (was_ready)
-		link->doubted = !link->proved || fault == FAULT_READONLY;
+		link->doubted = fault == FAULT_READONLY;
 	tell_trouble(link, fault, why);
 	close_conn(link);
 	wait_then_retry(link);

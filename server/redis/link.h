@@ -82,9 +82,9 @@ bool link_ready(const struct link *link);
 /* A call was answered as it should be. */
 void link_prove(struct link *link);
 
-/* Whether the connection before this one was ready, and good for nothing: it was lost
- * without proof, or takes no writes. Answers prove nothing then – such a server may well
- * answer what only reads –, a second does. Commands may be sent meanwhile. */
+/* Whether the connection before this one was given up since the server, which calls itself
+ * a master, takes no writes. Answers prove nothing then – it may well answer what only
+ * reads –, a second does. Commands may be sent meanwhile. */
 bool link_doubted(const struct link *link);
 
 /* Why it is not ready, or doubted: the last fault and its text. */

@@ -42,7 +42,7 @@ struct link {
 	char why[512];
 	bool told;         /* this trouble was logged */
 	bool proved;       /* this connection was good for something */
-	bool doubted;      /* the one before was not; time alone is proof then */
+	bool doubted;      /* the one before took no writes; time alone is proof then */
 	bool heard;        /* bytes came over this connection */
 	size_t unfinished; /* bytes since the last whole reply */
 	bool served;       /* it was ready once: TLS is where the URL says */
