@@ -52,6 +52,20 @@ on_change(void *arg)
 		scout_hurry(cluster->scout);
 }
 
+/* The same, of a node. */
+static void
+on_trouble(void *arg)
+{
+	on_change(arg);
+	cluster_look_soon(arg);
+}
+
+static void
+on_up(void *arg)
+{
+	cluster_greet_new(arg);
+}
+
 /* The node to ask. NULL, with the reason: nobody, or not yet (then *later). */
 static struct member *
 member_for(struct cluster *cluster, unsigned slot, const char **why, bool *later)
@@ -258,12 +272,13 @@ on_parts(void *arg, struct settle *settle, const struct record *record)
 }
 
 static const struct node_ops node_events = {
-	.on_down = on_change,
-	.on_missed = on_change,
+	.on_up = on_up,
+	.on_down = on_trouble,
+	.on_missed = on_trouble,
 	.on_refused = on_refused,
 	.on_late = on_late,
 	.on_parts = on_parts,
-	.on_cluster_down = on_change,
+	.on_cluster_down = on_trouble,
 };
 
 /* --- the scout ------------------------------------------------------------------ */
@@ -331,6 +346,7 @@ scout_answer(void *arg, const struct reply *reply, const struct address *asked)
 		    members_count(&cluster->members, &down));
 	cluster->fault = FAULT_DISCONNECTED;
 	cluster->why[0] = '\0';
+	cluster_greet_new(cluster);
 	if (members_count(&cluster->members, &down) > 0 && down > 0)
 		scout_hurry(cluster->scout);
 	return true;
@@ -385,36 +401,10 @@ cluster_flush(struct store *store)
 		node_flush(members->at[i]->node);
 }
 
-/* Of the first that serves slots, and is down. */
-static const char *
-why_down(const struct members *members)
-{
-	const char *text = "";
-
-	for (size_t i = 0; i < members->n && !text[0]; i++)
-		if (members->at[i]->slots > 0 && !node_ready(members->at[i]->node))
-			node_fault(members->at[i]->node, &text);
-	return text;
-}
-
-/* With one node there are checks that it can answer. */
 static bool
 cluster_ready(struct store *store, struct errinfo *why)
 {
-	const struct cluster *cluster = self(store);
-	size_t down;
-	size_t n = members_count(&cluster->members, &down);
-
-	if (n > down)
-		return true;
-	if (n == 0)
-		err_set(why, ERR_UNAVAILABLE, "the Cluster's slots are not known: %s",
-		    cluster->why);
-	else
-		err_set(why, ERR_UNAVAILABLE,
-		    "none of the Cluster's %zu masters can be reached: %s", n,
-		    why_down(&cluster->members));
-	return false;
+	return cluster_serves(self(store), why);
 }
 
 static void
@@ -428,6 +418,7 @@ cluster_close(struct store *store)
 	members_fini(&cluster->members);
 	cluster_wake_all(cluster);
 	loop_timer_free(cluster->timer);
+	loop_timer_free(cluster->look_timer);
 	deny_cache_free(cluster->shared.denials);
 	explicit_bzero(&cluster->url, sizeof(cluster->url));
 	free(cluster);
@@ -456,7 +447,10 @@ open_parts(struct cluster *cluster, const struct redis_store_options *options)
 			return false;
 	}
 	cluster->timer = loop_timer_new(shared->loop, cluster_on_timer, cluster);
-	if (cluster->timer)
+	cluster->look_timer = loop_timer_new(shared->loop, cluster_on_look, cluster);
+	if (cluster->look_timer)
+		cluster_on_look(cluster);
+	if (cluster->timer && cluster->look_timer)
 		cluster->scout = scout_new(shared, &scout_events, cluster);
 	return cluster->scout != NULL;
 }

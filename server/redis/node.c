@@ -74,6 +74,13 @@ node_call(struct node *node, uint32_t lane, struct slice command, link_reply_fn 
 	return link_expect(node->link, fn, arg) == 0;
 }
 
+void
+node_give_up(struct node *node, const char *why)
+{
+	if (node_is_idle(node))
+		link_drop(node->link, FAULT_TIMEOUT, why);
+}
+
 bool
 node_is_idle(const struct node *node)
 {
