@@ -53,10 +53,16 @@ void cluster_send_take(struct cluster *cluster, struct take *take);
 void cluster_send_settle(struct cluster *cluster, struct settle *settle);
 void cluster_send_reset(struct cluster *cluster, struct reset *reset);
 
+/* Why what waited for this slot has not got there in time. */
+enum store_fault cluster_late_fault(
+    const struct cluster *cluster, unsigned slot, const char **why);
+
 /* Where a redirected command goes, and by which lane; what it says of the slot is
  * remembered. NULL: after a pause to whoever serves the slot then. */
 struct member *cluster_follow(struct cluster *cluster, const struct redirect *where,
     unsigned slot, unsigned moves, uint32_t *lane) MUST_CHECK;
+
+unsigned cluster_take_slot(const struct take *take);
 
 /* --- waiting: redis/cluster_park.c --- */
 

@@ -32,8 +32,8 @@ park_take(struct cluster *cluster, struct take *take)
 		store_fail(&cluster->store, take, FAULT_OVERLOAD, NULL);
 }
 
-static unsigned
-take_slot(const struct take *take)
+unsigned
+cluster_take_slot(const struct take *take)
 {
 	const struct ledger *ledger = take->ledger;
 
@@ -66,7 +66,8 @@ on_up(void *arg)
 	cluster_greet_new(arg);
 }
 
-/* The node to ask. NULL, with the reason: nobody, or not yet (then *later). */
+/* The node to ask. NULL, with the reason: nobody, or not yet (then *later): what is asked
+ * for in the first moments waits for them to pass. */
 static struct member *
 member_for(struct cluster *cluster, unsigned slot, const char **why, bool *later)
 {
@@ -77,6 +78,7 @@ member_for(struct cluster *cluster, unsigned slot, const char **why, bool *later
 		on_change(cluster);
 		*why = cluster->members.known ? "no node of the Cluster serves this key"
 					      : cluster->why;
+		*later = !cluster->members.known && !cluster->troubled;
 		return NULL;
 	}
 	if (node_ready(member->node)) {
@@ -87,6 +89,25 @@ member_for(struct cluster *cluster, unsigned slot, const char **why, bool *later
 		return NULL;
 	}
 	return member;
+}
+
+enum store_fault
+cluster_late_fault(const struct cluster *cluster, unsigned slot, const char **why)
+{
+	const struct member *member = cluster->members.table[slot];
+
+	if (cluster->closing) {
+		*why = "shutting down";
+		return FAULT_DISCONNECTED;
+	}
+	if (!cluster->members.known) {
+		*why = cluster->why;
+		return cluster->fault;
+	}
+	if (member && !node_ready(member->node))
+		return node_fault(member->node, why);
+	*why = "the key's slot is on its way to another node";
+	return FAULT_TRYAGAIN;
 }
 
 static enum store_fault
@@ -104,7 +125,7 @@ lane_of(const struct cluster *cluster, unsigned slot)
 void
 cluster_send_take(struct cluster *cluster, struct take *take)
 {
-	unsigned slot = take_slot(take);
+	unsigned slot = cluster_take_slot(take);
 	const char *why;
 	bool later;
 	struct member *member = member_for(cluster, slot, &why, &later);
@@ -193,7 +214,7 @@ has_one_key(const struct take *take)
 static void
 redirect_take(struct cluster *cluster, struct take *take, const struct redirect *where)
 {
-	unsigned slot = take_slot(take);
+	unsigned slot = cluster_take_slot(take);
 	uint32_t lane;
 	struct member *member =
 	    cluster_follow(cluster, where, slot, take->moves++, &lane);
@@ -300,6 +321,7 @@ scout_trouble(void *arg, enum store_fault fault, const char *why)
 	struct cluster *cluster = arg;
 	bool same = cluster->fault == fault && strcmp(cluster->why, why) == 0;
 
+	cluster->troubled = true;
 	cluster->fault = fault;
 	snprintf(cluster->why, sizeof(cluster->why), "%s", why);
 	if (same || (cluster->members.known && fault != FAULT_CONFIG))
