@@ -92,8 +92,8 @@ set_health(struct member *member, enum member_health health)
 
 	member->health = health;
 	if (health == MEMBER_FAILS && !member->told)
-		log_warn("redis", "Cluster: %s does not serve: %s", where,
-		    member->trouble);
+		log_warn(
+		    "redis", "Cluster: %s does not serve: %s", where, member->trouble);
 	else if (health == MEMBER_SERVES && member->told)
 		log_info("redis", "Cluster: %s serves again", where);
 	if (health != MEMBER_UNKNOWN)
@@ -113,8 +113,7 @@ on_info(void *arg, const struct reply *reply)
 	}
 	text = reply_text(reply, 0);
 	if (reply->kind == REPLY_ERROR) {
-		set_health(
-		    member, judge_error(member->of->arg, text, member->trouble));
+		set_health(member, judge_error(member->of->arg, text, member->trouble));
 	} else if (slice_eq_str(reply_info_value(text, "cluster_state"), "fail")) {
 		explain_fail(text, member->trouble, sizeof(member->trouble));
 		set_health(member, MEMBER_FAILS);
@@ -259,7 +258,8 @@ explain(const struct cluster *cluster, size_t n_up, size_t served, struct errinf
 		    SLOTS - served, SLOTS);
 	add_reasons(&text, members);
 	if (n > 0 && known < SLOTS)
-		buf_printf(&text, "; %zu are assigned to no node: redis-cli --cluster fix",
+		buf_printf(&text,
+		    "; %zu are assigned to no node: redis-cli --cluster fix",
 		    SLOTS - known);
 	err_set(why, ERR_UNAVAILABLE, "%.*s", SLICE_ARG(buf_slice(&text)));
 	buf_fini(&text);

@@ -33,8 +33,8 @@ struct link {
 	struct reply_reader *reader;
 	struct loop_timer *timer; /* the pause, the connect timeout, or the proof */
 	int64_t pause_us;         /* of the next trouble; grows until there is proof */
-	int64_t heard_us;      /* when something last came */
-	struct expected *owed; /* a ring of replies to come */
+	int64_t heard_us;         /* when something last came */
+	struct expected *owed;    /* a ring of replies to come */
 	size_t owed_head, owed_n, owed_cap;
 	char take_sha[LINK_SHA_LEN + 1];
 	char settle_sha[LINK_SHA_LEN + 1];
