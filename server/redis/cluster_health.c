@@ -14,11 +14,11 @@
 #include "redis/fault.h"
 
 #define LOOK_US INT64_C(1000000)
-#define LOOK_SOON_US INT64_C(250000) /* while anything is amiss, or owed */
-/* Of such looks; they are counted, since a daemon that was frozen itself has a clock that
- * accuses everybody. */
-#define LOOKS_PATIENT 4
-#define LOOKS_LOST 12
+#define LOOK_SOON_US INT64_C(250000) /* while anything is amiss, or overdue */
+#define PATIENCE_US INT64_C(1000000)
+/* So many looks find an answer overdue before anybody is accused: the first look of a daemon
+ * that was itself frozen would accuse everybody. */
+#define LOOKS_MIN 2
 
 static bool
 serves(const struct member *member)
@@ -131,6 +131,7 @@ ask(struct member *member)
 
 	member->looks = 0;
 	member->asking = true;
+	member->asked_us = clock_mono_us();
 	/* False: it is not connected to, or has just been dropped. */
 	if (!node_call(member->node, 0, slice_str(words), on_info, member))
 		member->asking = false;
@@ -139,14 +140,15 @@ ask(struct member *member)
 static void
 look_at(struct member *member)
 {
+	int64_t owed_us = clock_mono_us() - member->asked_us;
+
 	if (!member->asking) {
 		ask(member);
+	} else if (++member->looks < LOOKS_MIN) {
 		return;
-	}
-	member->looks++;
-	if (member->looks >= LOOKS_LOST)
+	} else if (owed_us >= LINK_STALL_US) {
 		node_give_up(member->node, "no answer to CLUSTER INFO for 3 s");
-	else if (member->looks >= LOOKS_PATIENT) {
+	} else if (owed_us >= PATIENCE_US) {
 		snprintf(member->trouble, sizeof(member->trouble),
 		    "no answer to CLUSTER INFO for a second");
 		set_health(member, MEMBER_FAILS);
@@ -171,7 +173,7 @@ cluster_on_look(void *arg)
 		if (members->at[i]->slots == 0)
 			continue;
 		look_at(members->at[i]);
-		soon |= members->at[i]->asking || !serves(members->at[i]);
+		soon |= members->at[i]->looks > 0 || !serves(members->at[i]);
 	}
 	/* Not all daemons at once. */
 	arm(cluster,

@@ -37,7 +37,8 @@ struct member {
 	char trouble[TAKE_DETAIL_MAX]; /* MEMBER_FAILS: why */
 	bool told;                     /* that it fails was logged */
 	bool asking;                   /* an answer is owed */
-	unsigned looks;                /* since it was asked */
+	int64_t asked_us;
+	unsigned looks; /* that found it owed */
 };
 
 /* All zero but for the first three: no node is known. */

@@ -448,6 +448,20 @@ def test_frozen_masters_are_not_ready(rationd, cluster_factory):
     assert daemon.check("t", "g")[0] == 200
 
 
+def test_masters_are_asked_how_they_are_once_a_second(rationd, cluster_factory):
+    cluster = cluster_factory(2)
+    daemon = rationd(ONE, store=cluster.url)
+    wait_for(lambda: ready(daemon, 200, False), 5, "all masters")
+
+    def asked():
+        with cluster.masters[0].client() as client:
+            return client.info("commandstats")["cmdstat_cluster|info"]["calls"]
+    begun, before = time.monotonic(), asked()
+    wait_for(lambda: asked() >= before + 5, 10, "five times")
+    # Half a second to a second between two of them.
+    assert 1.8 < time.monotonic() - begun < patience(6)
+
+
 def test_slots_that_move_make_nobody_unready(rationd, cluster_factory):
     cluster = cluster_factory(3, options={"cluster-require-full-coverage": "no"})
     daemon = rationd(ONE, store=cluster.url, flags=FLAGS)
