@@ -304,13 +304,32 @@ static const struct node_ops node_events = {
 
 /* --- the scout ------------------------------------------------------------------ */
 
-/* The nodes that are known, and those that the URL names. */
+/* One of those that are connected to, in turn; NULL without one. */
+static const struct member *
+ready_member(const struct members *members, unsigned turn)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < members->n; i++)
+		n += node_ready(members->at[i]->node);
+	for (size_t i = 0, left = n ? turn % n : 0; i < members->n; i++)
+		if (node_ready(members->at[i]->node) && left-- == 0)
+			return members->at[i];
+	return NULL;
+}
+
+/* The nodes that are known, and those that the URL names: many of them may be gone, so
+ * every other one is of those that are there for sure. */
 static const struct address *
 scout_address(void *arg, unsigned turn)
 {
 	const struct cluster *cluster = arg;
-	size_t at = turn % (cluster->members.n + cluster->url.n_hosts);
+	const struct member *ready = ready_member(&cluster->members, turn / 2);
+	size_t at =
+	    (ready ? turn / 2 : turn) % (cluster->members.n + cluster->url.n_hosts);
 
+	if (ready && turn % 2 == 0)
+		return node_address(ready->node);
 	return at < cluster->members.n ? node_address(cluster->members.at[at]->node)
 				       : &cluster->url.hosts[at - cluster->members.n];
 }
