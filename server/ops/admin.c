@@ -37,7 +37,8 @@ metrics_of(const struct admin *admin)
 		o->memory ? memory_count(o->memory) : -1, &admin->usage };
 }
 
-/* Whether charges can be taken, from all workers; else *why says why not. */
+/* Whether charges can be taken, from all workers; else, or where those of some counters
+ * cannot, *why says why not. */
 static bool
 is_ready(const struct admin *admin, struct errinfo *why)
 {
@@ -94,22 +95,24 @@ answer_readyz(void *arg, const struct http_request *req, struct http_response *r
 	struct admin *admin = arg;
 	struct errinfo why = { .text = "draining" };
 	bool taking = !admin->draining && is_ready(admin, &why);
-	bool degraded = !admin->draining && !taking && is_lenient(admin) &&
+	bool partly = taking && why.text[0] != '\0';
+	bool without = !admin->draining && !taking && is_lenient(admin) &&
 	    clock_mono_us() >= admin->settled_us;
+	bool ready = taking || without;
 	struct json_text j;
 
-	resp->status = taking || degraded ? 200 : 503;
+	resp->status = ready ? 200 : 503;
 	resp->content_type = JSON_TYPE;
 	json_text_init(&j, &resp->body);
 	json_text_open(&j, NULL, '{');
-	json_text_bool(&j, "ready", taking || degraded);
-	json_text_bool(&j, "degraded", degraded);
+	json_text_bool(&j, "ready", ready);
+	json_text_bool(&j, "degraded", without || partly);
 	/* Where the store is and how it fails is not for everybody. */
-	if (!taking)
+	if (!taking || partly)
 		json_text_string(&j, "why",
-		    slice_str(admin->draining || req->trusted
-			    ? why.text
-			    : "the store is unavailable"));
+		    slice_str(admin->draining || req->trusted ? why.text
+			    : partly ? "a part of the store is unavailable"
+				     : "the store is unavailable"));
 	json_text_close(&j, '}');
 	buf_add_char(&resp->body, '\n');
 }
@@ -299,7 +302,7 @@ info_store(const struct admin *admin, struct buf *out)
 
 	buf_printf(
 	    out, "store:%s\r\nstore_ready:%d\r\n", admin->options.store_shown, ready);
-	if (!ready)
+	if (why.text[0])
 		buf_printf(out, "store_fault:%s\r\n", why.text);
 	if (admin->options.memory)
 		buf_printf(out, "store_counters:%lld\r\n",

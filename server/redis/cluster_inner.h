@@ -40,6 +40,10 @@ struct cluster {
 	int64_t timer_us;         /* when it fires; INT64_MAX: not armed */
 	size_t n_errands;
 	bool closing;
+	struct loop_timer *look_timer; /* at the masters' health */
+	int64_t look_us;               /* when it fires */
+	bool told_unasked;             /* that a node does not tell of its health */
+	bool troubled;          /* nobody could say where the slots are, so far */
 	enum store_fault fault; /* why the slots are not known */
 	char why[TAKE_DETAIL_MAX];
 };
@@ -49,10 +53,16 @@ void cluster_send_take(struct cluster *cluster, struct take *take);
 void cluster_send_settle(struct cluster *cluster, struct settle *settle);
 void cluster_send_reset(struct cluster *cluster, struct reset *reset);
 
+/* Why what waited for this slot has not got there in time. */
+enum store_fault cluster_late_fault(
+    const struct cluster *cluster, unsigned slot, const char **why);
+
 /* Where a redirected command goes, and by which lane; what it says of the slot is
  * remembered. NULL: after a pause to whoever serves the slot then. */
 struct member *cluster_follow(struct cluster *cluster, const struct redirect *where,
     unsigned slot, unsigned moves, uint32_t *lane) MUST_CHECK;
+
+unsigned cluster_take_slot(const struct take *take);
 
 /* --- waiting: redis/cluster_park.c --- */
 
@@ -65,6 +75,17 @@ bool cluster_park(struct cluster *cluster, enum parked_kind kind, void *what,
 void cluster_on_timer(void *arg);
 /* Ends all, with closing set, and frees the list. */
 void cluster_wake_all(struct cluster *cluster);
+
+/* --- whether the masters serve: redis/cluster_health.c --- */
+
+/* A loop timer's, of the cluster. */
+void cluster_on_look(void *arg);
+/* Something seems amiss. */
+void cluster_look_soon(struct cluster *cluster);
+/* Asks those that have not said yet whether they serve. */
+void cluster_greet_new(struct cluster *cluster);
+/* As `ready` of struct store_ops: with one master there are checks that it can answer. */
+bool cluster_serves(const struct cluster *cluster, struct errinfo *why);
 
 /* --- errands: redis/errand.c --- */
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* What waits to be asked for again: its slot is half moved, or its node is new. */
+/* What waits to be asked for again: its slot is half moved, its node is new,
+ * or no node has said yet which slots are where. */
 #include <stdlib.h>
 
 #include "base/clock.h"
@@ -61,41 +62,66 @@ cluster_park(struct cluster *cluster, enum parked_kind kind, void *what, unsigne
 	return true;
 }
 
-static const char moving_text[] = "the key's slot is on its way to another node";
+static void
+wake_take(struct cluster *cluster, struct take *take, bool in_time)
+{
+	enum store_fault fault;
+	const char *why;
+
+	cluster->shared.waiting--;
+	if (in_time) {
+		cluster_send_take(cluster, take);
+		return;
+	}
+	fault = cluster_late_fault(cluster, cluster_take_slot(take), &why);
+	store_fail(&cluster->store, take, fault, why);
+}
 
 static void
-wake_take(struct cluster *cluster, struct take *take, int64_t now_us)
+wake_settle(struct cluster *cluster, struct settle *settle, bool in_time)
 {
-	cluster->shared.waiting--;
-	if (take->deadline_us > now_us && !cluster->closing)
-		cluster_send_take(cluster, take);
-	else
-		store_fail(&cluster->store, take, FAULT_TRYAGAIN, moving_text);
+	enum store_fault fault;
+	const char *why;
+
+	if (in_time) {
+		cluster_send_settle(cluster, settle);
+		return;
+	}
+	fault = cluster_late_fault(cluster, slot_of(settle->key), &why);
+	store_fail_settle(&cluster->store, settle, fault, why);
+}
+
+static void
+wake_reset(struct cluster *cluster, struct reset *reset, bool in_time)
+{
+	enum store_fault fault;
+	const char *why;
+
+	if (in_time) {
+		cluster_send_reset(cluster, reset);
+		return;
+	}
+	fault = cluster_late_fault(cluster, slot_of(reset->keys[0]), &why);
+	store_fail_reset(&cluster->store, reset, fault, why);
 }
 
 static void
 wake(struct cluster *cluster, const struct parked *parked, int64_t now_us)
 {
+	struct take *take = parked->what;
 	struct settle *settle = parked->what;
 	struct reset *reset = parked->what;
+	bool open = !cluster->closing;
 
 	switch (parked->kind) {
 	case PARKED_TAKE:
-		wake_take(cluster, parked->what, now_us);
+		wake_take(cluster, take, open && take->deadline_us > now_us);
 		break;
 	case PARKED_SETTLE:
-		if (settle->deadline_us > now_us && !cluster->closing)
-			cluster_send_settle(cluster, settle);
-		else
-			store_fail_settle(
-			    &cluster->store, settle, FAULT_TRYAGAIN, moving_text);
+		wake_settle(cluster, settle, open && settle->deadline_us > now_us);
 		break;
 	case PARKED_RESET:
-		if (reset->deadline_us > now_us && !cluster->closing)
-			cluster_send_reset(cluster, reset);
-		else
-			store_fail_reset(
-			    &cluster->store, reset, FAULT_TRYAGAIN, moving_text);
+		wake_reset(cluster, reset, open && reset->deadline_us > now_us);
 		break;
 	case PARKED_ERRAND:
 		errand_send(parked->what);

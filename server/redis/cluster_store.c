@@ -32,8 +32,8 @@ park_take(struct cluster *cluster, struct take *take)
 		store_fail(&cluster->store, take, FAULT_OVERLOAD, NULL);
 }
 
-static unsigned
-take_slot(const struct take *take)
+unsigned
+cluster_take_slot(const struct take *take)
 {
 	const struct ledger *ledger = take->ledger;
 
@@ -52,7 +52,22 @@ on_change(void *arg)
 		scout_hurry(cluster->scout);
 }
 
-/* The node to ask. NULL, with the reason: nobody, or not yet (then *later). */
+/* The same, of a node. */
+static void
+on_trouble(void *arg)
+{
+	on_change(arg);
+	cluster_look_soon(arg);
+}
+
+static void
+on_up(void *arg)
+{
+	cluster_greet_new(arg);
+}
+
+/* The node to ask. NULL, with the reason: nobody, or not yet (then *later): what is asked
+ * for in the first moments waits for them to pass. */
 static struct member *
 member_for(struct cluster *cluster, unsigned slot, const char **why, bool *later)
 {
@@ -63,6 +78,7 @@ member_for(struct cluster *cluster, unsigned slot, const char **why, bool *later
 		on_change(cluster);
 		*why = cluster->members.known ? "no node of the Cluster serves this key"
 					      : cluster->why;
+		*later = !cluster->members.known && !cluster->troubled;
 		return NULL;
 	}
 	if (node_ready(member->node)) {
@@ -73,6 +89,25 @@ member_for(struct cluster *cluster, unsigned slot, const char **why, bool *later
 		return NULL;
 	}
 	return member;
+}
+
+enum store_fault
+cluster_late_fault(const struct cluster *cluster, unsigned slot, const char **why)
+{
+	const struct member *member = cluster->members.table[slot];
+
+	if (cluster->closing) {
+		*why = "shutting down";
+		return FAULT_DISCONNECTED;
+	}
+	if (!cluster->members.known) {
+		*why = cluster->why;
+		return cluster->fault;
+	}
+	if (member && !node_ready(member->node))
+		return node_fault(member->node, why);
+	*why = "the key's slot is on its way to another node";
+	return FAULT_TRYAGAIN;
 }
 
 static enum store_fault
@@ -90,7 +125,7 @@ lane_of(const struct cluster *cluster, unsigned slot)
 void
 cluster_send_take(struct cluster *cluster, struct take *take)
 {
-	unsigned slot = take_slot(take);
+	unsigned slot = cluster_take_slot(take);
 	const char *why;
 	bool later;
 	struct member *member = member_for(cluster, slot, &why, &later);
@@ -179,7 +214,7 @@ has_one_key(const struct take *take)
 static void
 redirect_take(struct cluster *cluster, struct take *take, const struct redirect *where)
 {
-	unsigned slot = take_slot(take);
+	unsigned slot = cluster_take_slot(take);
 	uint32_t lane;
 	struct member *member =
 	    cluster_follow(cluster, where, slot, take->moves++, &lane);
@@ -258,23 +293,43 @@ on_parts(void *arg, struct settle *settle, const struct record *record)
 }
 
 static const struct node_ops node_events = {
-	.on_down = on_change,
-	.on_missed = on_change,
+	.on_up = on_up,
+	.on_down = on_trouble,
+	.on_missed = on_trouble,
 	.on_refused = on_refused,
 	.on_late = on_late,
 	.on_parts = on_parts,
-	.on_cluster_down = on_change,
+	.on_cluster_down = on_trouble,
 };
 
 /* --- the scout ------------------------------------------------------------------ */
 
-/* The nodes that are known, and those that the URL names. */
+/* One of those that are connected to, in turn; NULL without one. */
+static const struct member *
+ready_member(const struct members *members, unsigned turn)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < members->n; i++)
+		n += node_ready(members->at[i]->node);
+	for (size_t i = 0, left = n ? turn % n : 0; i < members->n; i++)
+		if (node_ready(members->at[i]->node) && left-- == 0)
+			return members->at[i];
+	return NULL;
+}
+
+/* The nodes that are known, and those that the URL names: many of them may be gone, so
+ * every other one is of those that are there for sure. */
 static const struct address *
 scout_address(void *arg, unsigned turn)
 {
 	const struct cluster *cluster = arg;
-	size_t at = turn % (cluster->members.n + cluster->url.n_hosts);
+	const struct member *ready = ready_member(&cluster->members, turn / 2);
+	size_t at =
+	    (ready ? turn / 2 : turn) % (cluster->members.n + cluster->url.n_hosts);
 
+	if (ready && turn % 2 == 0)
+		return node_address(ready->node);
 	return at < cluster->members.n ? node_address(cluster->members.at[at]->node)
 				       : &cluster->url.hosts[at - cluster->members.n];
 }
@@ -285,6 +340,7 @@ scout_trouble(void *arg, enum store_fault fault, const char *why)
 	struct cluster *cluster = arg;
 	bool same = cluster->fault == fault && strcmp(cluster->why, why) == 0;
 
+	cluster->troubled = true;
 	cluster->fault = fault;
 	snprintf(cluster->why, sizeof(cluster->why), "%s", why);
 	if (same || (cluster->members.known && fault != FAULT_CONFIG))
@@ -331,6 +387,7 @@ scout_answer(void *arg, const struct reply *reply, const struct address *asked)
 		    members_count(&cluster->members, &down));
 	cluster->fault = FAULT_DISCONNECTED;
 	cluster->why[0] = '\0';
+	cluster_greet_new(cluster);
 	if (members_count(&cluster->members, &down) > 0 && down > 0)
 		scout_hurry(cluster->scout);
 	return true;
@@ -385,36 +442,10 @@ cluster_flush(struct store *store)
 		node_flush(members->at[i]->node);
 }
 
-/* Of the first that serves slots, and is down. */
-static const char *
-why_down(const struct members *members)
-{
-	const char *text = "";
-
-	for (size_t i = 0; i < members->n && !text[0]; i++)
-		if (members->at[i]->slots > 0 && !node_ready(members->at[i]->node))
-			node_fault(members->at[i]->node, &text);
-	return text;
-}
-
-/* With one node there are checks that it can answer. */
 static bool
 cluster_ready(struct store *store, struct errinfo *why)
 {
-	const struct cluster *cluster = self(store);
-	size_t down;
-	size_t n = members_count(&cluster->members, &down);
-
-	if (n > down)
-		return true;
-	if (n == 0)
-		err_set(why, ERR_UNAVAILABLE, "the Cluster's slots are not known: %s",
-		    cluster->why);
-	else
-		err_set(why, ERR_UNAVAILABLE,
-		    "none of the Cluster's %zu masters can be reached: %s", n,
-		    why_down(&cluster->members));
-	return false;
+	return cluster_serves(self(store), why);
 }
 
 static void
@@ -428,6 +459,7 @@ cluster_close(struct store *store)
 	members_fini(&cluster->members);
 	cluster_wake_all(cluster);
 	loop_timer_free(cluster->timer);
+	loop_timer_free(cluster->look_timer);
 	deny_cache_free(cluster->shared.denials);
 	explicit_bzero(&cluster->url, sizeof(cluster->url));
 	free(cluster);
@@ -456,7 +488,10 @@ open_parts(struct cluster *cluster, const struct redis_store_options *options)
 			return false;
 	}
 	cluster->timer = loop_timer_new(shared->loop, cluster_on_timer, cluster);
-	if (cluster->timer)
+	cluster->look_timer = loop_timer_new(shared->loop, cluster_on_look, cluster);
+	if (cluster->look_timer)
+		cluster_on_look(cluster);
+	if (cluster->timer && cluster->look_timer)
 		cluster->scout = scout_new(shared, &scout_events, cluster);
 	return cluster->scout != NULL;
 }

@@ -48,29 +48,6 @@ on_select(void *arg, const struct reply *reply)
 	(void)greeting_failed(arg, reply, "SELECT was refused");
 }
 
-/* The value behind "name:" at the start of a line of INFO; absent when it is not there. */
-static struct slice
-info_value(struct slice info, const char *name)
-{
-	size_t len = strlen(name);
-	const char *end = info.ptr + info.len;
-	const char *line = info.ptr;
-
-	while (line && line < end) {
-		const char *stop = memchr(line, '\r', (size_t)(end - line));
-
-		if (!stop)
-			stop = end;
-		if ((size_t)(stop - line) > len && memcmp(line, name, len) == 0 &&
-		    line[len] == ':')
-			return slice_make(
-			    line + len + 1, (size_t)(stop - line) - len - 1);
-		line = memchr(stop, '\n', (size_t)(end - stop));
-		line = line ? line + 1 : NULL;
-	}
-	return slice_make(NULL, 0);
-}
-
 static bool
 version_is_old(struct slice version)
 {
@@ -91,7 +68,7 @@ static bool
 check_mode(struct link *link, struct slice info)
 {
 	if (link->options.url->kind != REDIS_ONE ||
-	    !slice_eq_str(info_value(info, "redis_mode"), "cluster"))
+	    !slice_eq_str(reply_info_value(info, "redis_mode"), "cluster"))
 		return true;
 	link_drop(link, FAULT_CONFIG,
 	    "this is a node of a Redis Cluster: its URL is redis+cluster://HOST:PORT");
@@ -108,7 +85,7 @@ on_info_server(void *arg, const struct reply *reply)
 	if (greeting_failed(link, reply, "INFO was refused") ||
 	    !check_mode(link, reply_text(reply, 0)))
 		return;
-	version = info_value(reply_text(reply, 0), "redis_version");
+	version = reply_info_value(reply_text(reply, 0), "redis_version");
 	if (!version_is_old(version)) {
 		if (link->options.asks_only)
 			link_become_ready(link);
@@ -129,7 +106,7 @@ on_info_replication(void *arg, const struct reply *reply)
 
 	if (greeting_failed(link, reply, "INFO was refused"))
 		return;
-	if (slice_eq_str(info_value(reply_text(reply, 0), "role"), "slave"))
+	if (slice_eq_str(reply_info_value(reply_text(reply, 0), "role"), "slave"))
 		link_drop(link, FAULT_READONLY,
 		    "this is a replica; counters need the "
 		    "master");
@@ -148,15 +125,15 @@ on_info_memory(void *arg, const struct reply *reply)
 	if (greeting_failed(link, reply, "INFO was refused"))
 		return;
 	info = reply_text(reply, 0);
-	policy = info_value(info, "maxmemory_policy");
-	if (num_parse(info_value(info, "maxmemory"), &max) < 0 || max == 0)
+	policy = reply_info_value(info, "maxmemory_policy");
+	if (num_parse(reply_info_value(info, "maxmemory"), &max) < 0 || max == 0)
 		return;
 	if (!slice_eq_str(policy, "noeviction"))
 		log_warn("redis",
 		    "%s: maxmemory-policy is %.*s: when memory is short counters "
 		    "are thrown away and more is admitted than max; set noeviction",
 		    link->shown, SLICE_ARG(policy));
-	else if (num_parse(info_value(info, "used_memory"), &used) == 0 &&
+	else if (num_parse(reply_info_value(info, "used_memory"), &used) == 0 &&
 	    used > max / 100 * MEMORY_SHORT_PERCENT)
 		log_warn("redis",
 		    "%s: %" PRId64 " of %" PRId64 " bytes are used: when there is no "

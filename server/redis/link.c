@@ -125,6 +125,8 @@ link_drop(struct link *link, enum store_fault fault, const char *why)
 
 	if (link->state == LINK_WAITING || link->state == LINK_CLOSED)
 		return;
+	if (was_ready)
+		link->doubted = fault == FAULT_READONLY;
 	tell_trouble(link, fault, why);
 	close_conn(link);
 	wait_then_retry(link);
@@ -146,16 +148,38 @@ link_add_command(struct buf *out, const struct slice *words, size_t n)
 	}
 }
 
+/* The trouble there was is over; the next one is told again. */
+static void
+tell_connected(struct link *link)
+{
+	link->fault = FAULT_NONE;
+	link->told = false;
+	if (!link->options.asks_only)
+		log_info("redis", "connected to %s", link->shown);
+}
+
+static void
+prove(struct link *link)
+{
+	link->proved = true;
+	link->pause_us = LINK_PAUSE_FIRST_US;
+}
+
+void
+link_prove(struct link *link)
+{
+	if (UNLIKELY(!link->proved) && !link->doubted && link->state == LINK_READY)
+		prove(link);
+}
+
 void
 link_become_ready(struct link *link)
 {
-	loop_timer_cancel(link->timer);
-	link->pause_us = LINK_PAUSE_FIRST_US;
-	link->fault = FAULT_NONE;
-	link->told = false;
+	loop_timer_set(link->timer, LINK_PROOF_US);
 	link->served = true;
-	if (!link->options.asks_only)
-		log_info("redis", "connected to %s", link->shown);
+	link->proved = false;
+	if (!link->doubted)
+		tell_connected(link);
 	set_state(link, LINK_READY);
 	if (link->options.ops->on_ready)
 		link->options.ops->on_ready(link->options.arg);
@@ -274,6 +298,11 @@ on_timer(void *arg)
 	} else if (link->state == LINK_GREETING) {
 		link_drop(
 		    link, FAULT_TIMEOUT, "no answer to the introduction within 2 s");
+	} else if (link->state == LINK_READY) {
+		prove(link);
+		if (link->doubted)
+			tell_connected(link);
+		link->doubted = false;
 	}
 }
 
@@ -339,6 +368,7 @@ link_move(struct link *link, const struct address *address)
 	link_drop(link, FAULT_DISCONNECTED, why);
 	set_address(link, address);
 	link->pause_us = LINK_PAUSE_FIRST_US;
+	link->doubted = false;
 	loop_timer_set(link->timer, 0);
 }
 
@@ -379,6 +409,12 @@ bool
 link_ready(const struct link *link)
 {
 	return link->state == LINK_READY;
+}
+
+bool
+link_doubted(const struct link *link)
+{
+	return link->doubted;
 }
 
 enum store_fault

@@ -2,7 +2,9 @@
 /*
  * One connection to a Redis that takes charges: it connects, introduces itself (AUTH,
  * SELECT, version and role, scripts), carries commands and brings their replies in order,
- * and when it is lost, connects again with growing, jittered pauses, for ever.
+ * and when it is lost, connects again with growing, jittered pauses, for ever. The pauses
+ * begin anew once a connection has proved itself: by an answer of use, or by a second in
+ * which it was ready. A server that only introduces itself well proves nothing.
  *
  * Threads: belongs to its loop's thread. Callbacks may call any function but
  * link_free().
@@ -77,7 +79,15 @@ const char *link_shown(const struct link *link);
 
 bool link_ready(const struct link *link);
 
-/* Why it is not ready: the last fault and its text. */
+/* A call was answered as it should be. */
+void link_prove(struct link *link);
+
+/* Whether the connection before this one was given up since the server, which calls itself
+ * a master, takes no writes. Answers prove nothing then – it may well answer what only
+ * reads –, a second does. Commands may be sent meanwhile. */
+bool link_doubted(const struct link *link);
+
+/* Why it is not ready, or doubted: the last fault and its text. */
 enum store_fault link_fault(const struct link *link, const char **text);
 
 /* The SHA-1 of take.lua as this server gave it; only while ready. */

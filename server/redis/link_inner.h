@@ -8,6 +8,8 @@
 
 #define LINK_SHA_LEN 40
 #define LINK_PAUSE_FIRST_US INT64_C(10000)
+/* A connection that was ready for so long has proved itself. */
+#define LINK_PROOF_US INT64_C(1000000)
 
 enum link_state {
 	LINK_WAITING, /* for the pause before the next attempt */
@@ -29,16 +31,18 @@ struct link {
 	char shown[REDIS_SHOWN_MAX];
 	struct conn *conn;
 	struct reply_reader *reader;
-	struct loop_timer *timer; /* the pause, or the connect timeout */
-	int64_t pause_us;
-	int64_t heard_us;      /* when something last came */
-	struct expected *owed; /* a ring of replies to come */
+	struct loop_timer *timer; /* the pause, the connect timeout, or the proof */
+	int64_t pause_us;         /* of the next trouble; grows until there is proof */
+	int64_t heard_us;         /* when something last came */
+	struct expected *owed;    /* a ring of replies to come */
 	size_t owed_head, owed_n, owed_cap;
 	char take_sha[LINK_SHA_LEN + 1];
 	char settle_sha[LINK_SHA_LEN + 1];
 	enum store_fault fault; /* why it is not ready */
 	char why[512];
 	bool told;         /* this trouble was logged */
+	bool proved;       /* this connection was good for something */
+	bool doubted;      /* the one before took no writes; time alone is proof then */
 	bool heard;        /* bytes came over this connection */
 	size_t unfinished; /* bytes since the last whole reply */
 	bool served;       /* it was ready once: TLS is where the URL says */

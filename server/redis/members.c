@@ -42,6 +42,7 @@ member_new(struct members *members, const struct address *address)
 		return NULL;
 	}
 	log_debug("redis", "Cluster: node %s", address->text);
+	member->of = members;
 	member->born_us = clock_mono_us();
 	members->at[members->n++] = member;
 	return member;

@@ -18,13 +18,27 @@
 
 #define MEMBERS_MAX 1024
 
-/* Read by others, changed here. */
+enum member_health {
+	MEMBER_UNKNOWN, /* it has not said yet */
+	MEMBER_SERVES,
+	MEMBER_FAILS
+};
+
+/* Read by others, changed here, but for the last ones. */
 struct member {
+	struct members *of;
 	struct node *node;
 	size_t slots; /* that it serves */
 	bool was_up;  /* it was ready when it was last looked at, or ever */
 	int64_t born_us;
 	int64_t named_us; /* when it was last named */
+	/* What it says of itself (redis/cluster_health). */
+	enum member_health health;
+	char trouble[TAKE_DETAIL_MAX]; /* MEMBER_FAILS: why */
+	bool told;                     /* that it fails was logged */
+	bool asking;                   /* an answer is owed */
+	int64_t asked_us;
+	unsigned looks; /* that found it owed */
 };
 
 /* All zero but for the first three: no node is known. */

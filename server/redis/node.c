@@ -31,7 +31,7 @@ refuse_known(struct node *node, struct take *take)
 enum store_fault
 node_fault(const struct node *node, const char **text)
 {
-	if (!link_ready(node->link))
+	if (!link_ready(node->link) || breaker_is_closed(&node->breaker))
 		return link_fault(node->link, text);
 	if (text)
 		*text = node->trouble;
@@ -72,6 +72,13 @@ node_call(struct node *node, uint32_t lane, struct slice command, link_reply_fn 
 		return false;
 	buf_add_slice(link_out(node->link), command);
 	return link_expect(node->link, fn, arg) == 0;
+}
+
+void
+node_give_up(struct node *node, const char *why)
+{
+	if (node_is_idle(node))
+		link_drop(node->link, FAULT_TIMEOUT, why);
 }
 
 bool
@@ -131,7 +138,8 @@ node_flush(struct node *node)
 bool
 node_ready(const struct node *node)
 {
-	return link_ready(node->link) && breaker_is_closed(&node->breaker);
+	return link_ready(node->link) && !link_doubted(node->link) &&
+	    breaker_is_closed(&node->breaker);
 }
 
 void

@@ -53,6 +53,8 @@ struct refused {
 };
 
 struct node_ops {
+	/* The node can be asked from now on. NULL: nobody asks. */
+	void (*on_up)(void *arg);
 	/* The node takes no charges any more. NULL: nobody asks. */
 	void (*on_down)(void *arg);
 	/* It could not be reached, or is a replica. NULL: nobody asks. */
@@ -99,6 +101,9 @@ void node_flush(struct node *node);
 /* Sends one whole command. False: it was not sent, and fn is not called. */
 bool node_call(struct node *node, uint32_t lane, struct slice command,
     link_reply_fn *fn, void *arg) MUST_CHECK;
+/* What was sent so is not answered: the connection is made anew, unless anything else
+ * is under way, which is looked after already. */
+void node_give_up(struct node *node, const char *why);
 /* Counters were changed by what was sent so. */
 void node_forget_denials(struct node *node);
 

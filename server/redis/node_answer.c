@@ -248,6 +248,8 @@ apply_reply(struct node *node, struct batch *batch, const struct reply *reply)
 	handle_late(node);
 	if (outcome->fault == FAULT_READONLY)
 		link_drop(node->link, FAULT_READONLY, outcome->detail);
+	else if (outcome->now_us)
+		link_prove(node->link);
 }
 
 void

@@ -125,6 +125,14 @@ tell_silence(struct node *node, int64_t now_us)
 	node_log_breaker(node, "silent: nothing is asked until it answers");
 }
 
+static void
+open_up(struct node *node)
+{
+	breaker_close(&node->breaker);
+	if (node->ops->on_up)
+		node->ops->on_up(node->arg);
+}
+
 /* What the link owes has not come, and on the relief it would: it never will. */
 static void
 relieve(struct node *node)
@@ -137,7 +145,7 @@ relieve(struct node *node)
 	node->link = relief;
 	trips_set_link(node->trips, relief);
 	link_free(lost);
-	breaker_close(&node->breaker);
+	open_up(node);
 }
 
 /* The link may have been heard of meanwhile, with a part of a reply; then it waits. */
@@ -221,7 +229,7 @@ on_ready(void *arg)
 			relieve(node);
 		return;
 	}
-	breaker_close(&node->breaker);
+	open_up(node);
 }
 
 static void

@@ -116,6 +116,28 @@ static redisReplyObjectFunctions functions = {
 	.freeObject = on_free,
 };
 
+struct slice
+reply_info_value(struct slice info, const char *name)
+{
+	size_t len = strlen(name);
+	const char *end = info.ptr + info.len;
+	const char *line = info.ptr;
+
+	while (line && line < end) {
+		const char *stop = memchr(line, '\r', (size_t)(end - line));
+
+		if (!stop)
+			stop = end;
+		if ((size_t)(stop - line) > len && memcmp(line, name, len) == 0 &&
+		    line[len] == ':')
+			return slice_make(
+			    line + len + 1, (size_t)(stop - line) - len - 1);
+		line = memchr(stop, '\n', (size_t)(end - stop));
+		line = line ? line + 1 : NULL;
+	}
+	return slice_make(NULL, 0);
+}
+
 struct reply_reader *
 reply_reader_new(void)
 {

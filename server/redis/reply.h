@@ -38,6 +38,10 @@ struct reply {
 
 struct slice reply_text(const struct reply *reply, size_t i);
 
+/* The value behind "name:" at the start of a line of what INFO or CLUSTER INFO says; absent
+ * when it is not there. */
+struct slice reply_info_value(struct slice info, const char *name);
+
 struct reply_reader;
 
 struct reply_reader *reply_reader_new(void) MUST_CHECK; /* NULL: out of memory */

@@ -298,6 +298,8 @@ on_settled(void *arg, const struct reply *reply)
 	}
 	if (trip_failed(trip, reply))
 		return;
+	if (reply->kind == REPLY_INT)
+		link_prove(trip->trips->options.link);
 	if (reply->kind != REPLY_INT)
 		trip_nonsense(trip);
 	else if (reply->values[0].number > 0)
@@ -430,6 +432,7 @@ on_reset(void *arg, const struct reply *reply)
 		trip_nonsense(trip);
 		return;
 	}
+	link_prove(trip->trips->options.link);
 	reset = trip->reset;
 	trip_free(trip);
 	if (!reset)

@@ -43,6 +43,8 @@ store_flush(struct store *store)
 bool
 store_ready(struct store *store, struct errinfo *why)
 {
+	if (why)
+		why->text[0] = '\0';
 	return store->ops->ready(store, why);
 }
 

@@ -90,7 +90,8 @@ struct store_ops {
 	void (*stand)(struct store *store, struct take *take);
 	/* The end of a loop turn: send what was gathered. NULL: nothing to do. */
 	void (*flush)(struct store *store);
-	/* Whether charges can be taken now; when not, `why` gets a line. */
+	/* Whether charges can be taken now; when not, `why` gets a line. True with a
+	 * line: those of some counters only. It is asked at every turn of the loop. */
 	bool (*ready)(struct store *store, struct errinfo *why);
 	/* Ends everything under way with FAULT_DISCONNECTED, then frees. */
 	void (*close)(struct store *store);
@@ -113,6 +114,7 @@ void store_stand(struct store *store, struct take *take);
 void store_settle(struct store *store, struct settle *settle);
 void store_reset(struct store *store, struct reset *reset);
 void store_flush(struct store *store);
+/* `why` may be NULL; its text is "" where all is well. */
 bool store_ready(struct store *store, struct errinfo *why);
 void store_close(struct store *store); /* NULL is fine */
 

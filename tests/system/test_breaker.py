@@ -128,6 +128,39 @@ def test_without_checks_it_gets_ready_by_itself(rationd):
     server.close()
 
 
+READONLY = b"-READONLY You can't write against a read only replica.\r\n"
+
+
+def test_one_that_calls_itself_a_master_and_takes_no_writes(rationd):
+    """As in the midst of a failover, or behind a proxy that errs: its introduction is
+    fine each time, and so cannot be what ends the pauses between the attempts."""
+    server = FailingRedis()
+    server.said = READONLY
+    daemon = rationd(HOUR, store=server.url)
+    daemon.wait("ready")
+    begun, refused = time.monotonic(), 0
+    while time.monotonic() < begun + 2:
+        status, body, _ = daemon.check("much", "g")
+        assert status == 503 and "takes no writes" in body["message"], body
+        refused += 1
+    # After 10 ms at most, 20, 40, ... 1000, or half as much.
+    assert refused > 50 and 6 <= len(server.came) <= 12, server.came
+    assert "READONLY" in daemon.get("/readyz").json()["why"]
+    assert daemon.log.count("connected to") == 1, daemon.log
+    assert daemon.log.count("not ready any more") == 1, daemon.log
+    server.said, healed = None, time.monotonic()
+    wait_for(lambda: daemon.check("much", "g")[0] == 200, 3, "an answer")
+    assert time.monotonic() - healed < 1 + slack_ms() / 1000
+    daemon.wait("ready")
+    assert daemon.log.count("connected to") == 2, daemon.log
+    # That was the end of the trouble: the next one begins with a short pause.
+    lost = time.monotonic()
+    server.connection.shutdown(socket.SHUT_RDWR)
+    wait_for(lambda: daemon.check("much", "g")[0] == 200, 3, "a new connection")
+    assert server.came[-1] - lost < 0.1 + slack_ms() / 1000
+    server.close()
+
+
 def test_a_connection_that_is_lost_without_a_word(redis_server, rationd):
     """What went into the hole is gone; another connection takes its place."""
     with FaultProxy((redis_server.host, redis_server.port)) as proxy:

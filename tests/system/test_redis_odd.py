@@ -18,10 +18,13 @@ NOSCRIPT = b"-NOSCRIPT No matching script. Please use EVAL.\r\n"
 
 
 class ScriptedRedis:
-    """Speaks as Redis does, but answers EVALSHA only when the test says what."""
+    """Speaks as Redis does, but answers EVALSHA only when the test says what. Serves one
+    connection after another."""
 
     def __init__(self):
         self.calls = []  # the words of every EVALSHA
+        self.came = []  # when each connection came
+        self.asked = False  # for a script, on this connection
         self.held = threading.Semaphore(0)
         self.connection = None
         self.server = socket.create_server(("127.0.0.1", 0))
@@ -30,7 +33,14 @@ class ScriptedRedis:
         self.thread.start()
 
     def _run(self):
-        self.connection, _ = self.server.accept()
+        with contextlib.suppress(OSError):  # it is closed
+            while True:
+                self.connection, _ = self.server.accept()
+                self.came.append(time.monotonic())
+                self.asked = False
+                self._serve()
+
+    def _serve(self):
         # One that is given up is reset.
         with contextlib.suppress(ConnectionError), \
                 self.connection.makefile("rb") as stream:
@@ -47,12 +57,13 @@ class ScriptedRedis:
         name = command[0].upper()
         if name == b"EVALSHA":
             self.calls.append(command)
+            self.asked = True
         elif name == b"INFO":
             text = b"redis_version:7.0.0\r\nrole:master\r\n"
             self.connection.sendall(b"$%d\r\n%s\r\n" % (len(text), text))
         else:
             # A SCRIPT LOAD behind a held call is answered in its turn by the test.
-            if not self.calls:
+            if not self.asked:
                 self.connection.sendall(self.loaded())
 
     @staticmethod

@@ -206,6 +206,45 @@ test_ready_without_a_store(void **state)
 	open_admin(false);
 }
 
+static bool
+partly_ready(struct store *with, struct errinfo *why)
+{
+	(void)with;
+	err_set(why, ERR_UNAVAILABLE, "no node serves 5 slots");
+	return true;
+}
+
+/* There are checks that it can answer: the others are no better off elsewhere. */
+static void
+test_ready_with_a_part_of_a_store(void **state)
+{
+	const struct store_ops *ops;
+	struct store_ops partly;
+	struct buf info = { 0 };
+
+	(void)state;
+	open_admin(false);
+	ops = store->ops;
+	partly = *ops;
+	partly.ready = partly_ready;
+	store->ops = &partly;
+	assert_string_equal(get("/readyz"),
+	    "{\"ready\":true,\"degraded\":true,"
+	    "\"why\":\"a part of the store is unavailable\"}\n");
+	assert_int_equal(resp.status, 200);
+	trusted = true;
+	assert_non_null(strstr(get("/readyz"), "\"why\":\"no node serves 5 slots\""));
+	trusted = false;
+	admin_info(admin, slice_str("store"), &info);
+	assert_non_null(strstr(buf_cstr(&info),
+	    "store_ready:1\r\nstore_fault:no node serves 5 slots\r\n"));
+	buf_fini(&info);
+	admin_set_draining(admin);
+	assert_string_equal(get("/readyz"),
+	    "{\"ready\":false,\"degraded\":false,\"why\":\"draining\"}\n");
+	store->ops = ops;
+}
+
 /* Probes need no token; what tells names does. */
 static void
 test_what_is_open(void **state)
@@ -348,6 +387,8 @@ main(void)
 		cmocka_unit_test_teardown(test_health, close_admin),
 		cmocka_unit_test_teardown(test_unready_store, close_admin),
 		cmocka_unit_test_teardown(test_ready_without_a_store, close_admin),
+		cmocka_unit_test_teardown(
+		    test_ready_with_a_part_of_a_store, close_admin),
 		cmocka_unit_test_teardown(test_what_is_open, close_admin),
 		cmocka_unit_test_teardown(test_metrics_and_version, close_admin),
 		cmocka_unit_test_teardown(test_policies, close_admin),

@@ -238,6 +238,57 @@ test_a_relief_that_is_not_needed(void **state)
 	assert_answers();
 }
 
+#define READONLY "-READONLY You can't write against a read only replica.\r\n"
+
+/* The server ends the connection, and takes another. */
+static void
+come_back(void)
+{
+	close(fd);
+	fd = introduce();
+	assert_true(link_ready(node->link));
+}
+
+/* What begins with a short pause again is what follows an answer, not an introduction. */
+static void
+test_an_introduction_is_no_proof(void **state)
+{
+	int64_t pause_us = node->link->pause_us;
+
+	(void)state;
+	for (int i = 1; i <= 3; i++) {
+		come_back();
+		assert_int_equal(node->link->pause_us, pause_us << i);
+		assert_true(node_ready(node));
+	}
+	assert_answers();
+	assert_int_equal(node->link->pause_us, pause_us);
+	come_back();
+	assert_int_equal(node->link->pause_us, 2 * pause_us);
+	WAIT_FOR(node->link->pause_us == pause_us); /* or by time */
+}
+
+/* A replica answers what writes nothing, such as a refusal. */
+static void
+test_one_that_takes_no_writes(void **state)
+{
+	int64_t pause_us = node->link->pause_us;
+
+	(void)state;
+	for (int i = 1; i <= 3; i++) {
+		assert_answers();
+		ask(SECOND_US);
+		answer(READONLY);
+		assert_int_equal(take.fault, FAULT_READONLY);
+		close(fd);
+		fd = introduce();
+		assert_false(node_ready(node));
+		assert_int_equal(node->link->pause_us, pause_us << i);
+	}
+	WAIT_FOR(node_ready(node));
+	assert_int_equal(node->link->pause_us, pause_us);
+}
+
 static struct take another;
 
 static void
@@ -286,6 +337,10 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_a_relief_that_waits, start, stop),
 		cmocka_unit_test_setup_teardown(
 		    test_a_relief_that_is_not_needed, start, stop),
+		cmocka_unit_test_setup_teardown(
+		    test_an_introduction_is_no_proof, start, stop),
+		cmocka_unit_test_setup_teardown(
+		    test_one_that_takes_no_writes, start, stop),
 		cmocka_unit_test_setup_teardown(
 		    test_a_take_from_within_the_end, start, stop),
 	};
