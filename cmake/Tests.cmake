@@ -45,6 +45,7 @@ file(GLOB vector_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/vectors/b
 foreach(name run_vectors run_property run_crowds)
 	add_executable(${name} ${PROJECT_SOURCE_DIR}/tests/vectors/${name}.c
 		${PROJECT_SOURCE_DIR}/tests/vectors/asker.c
+		${PROJECT_SOURCE_DIR}/tests/vectors/audit.c
 		${PROJECT_SOURCE_DIR}/tests/vectors/case.c ${vector_sources})
 	target_compile_definitions(${name} PRIVATE
 		CLOCK_SHIM="$<TARGET_FILE:clock_shim>")

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 #include "asker.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,6 +21,8 @@ record_take(struct store *store, struct take *take)
 
 	for (size_t i = 0; i < take->n; i++)
 		json_array_append_new(asker->keys, json_of_slice(take->charges[i].key));
+	if (asker->ops->keys)
+		audit_note(&asker->audit, take, asker->now_us);
 	store_take(asker->store, take);
 }
 
@@ -77,6 +80,7 @@ asker_start(struct asker *asker, struct policy_set *policies, int64_t dedup_ms)
 
 	asker->keys = json_array();
 	asker->reservations = json_object();
+	audit_init(&asker->audit);
 	asker->engine = check_engine_new(&checks, policies);
 	asker->settler = settler_new(&settlements);
 	return asker->ops->clear() && asker->engine && asker->settler;
@@ -89,6 +93,30 @@ asker_stop(struct asker *asker)
 	settler_free(asker->settler);
 	json_decref(asker->keys);
 	json_decref(asker->reservations);
+	audit_fini(&asker->audit);
+}
+
+void
+asker_set_time(struct asker *asker, int64_t now_us)
+{
+	asker->now_us = now_us;
+	asker->ops->set_time(now_us);
+}
+
+bool
+asker_audit(struct asker *asker, char *why, size_t size)
+{
+	json_t *keys = asker->ops->keys ? asker->ops->keys() : NULL;
+	bool fine = true;
+
+	if (keys)
+		fine = audit_keys(&asker->audit, keys, asker->now_us, why, size);
+	else if (asker->ops->keys) {
+		snprintf(why, size, "what there is could not be read");
+		fine = false;
+	}
+	json_decref(keys);
+	return fine;
 }
 
 static void

@@ -13,6 +13,7 @@
 
 #include <jansson.h>
 
+#include "audit.h"
 #include "backend.h"
 #include "check/check.h"
 #include "check/settlement.h"
@@ -27,6 +28,8 @@ struct asker {
 	struct store recorder; /* between the two above and the store, notes the keys */
 	json_t *keys;          /* that the last question charged or looked at */
 	json_t *reservations;  /* their ids by the names that steps gave them */
+	int64_t now_us;        /* the backend's clock */
+	struct audit audit;
 };
 
 /* Opens the backend. Whether that went well; asker_close() in any case. */
@@ -36,6 +39,12 @@ void asker_close(struct asker *asker);
 /* From empty counters on, under these policies; asker_stop() in any case. */
 bool asker_start(struct asker *asker, struct policy_set *policies, int64_t dedup_ms);
 void asker_stop(struct asker *asker);
+
+void asker_set_time(struct asker *asker, int64_t now_us);
+
+/* Whether all keys that there are now live as long as they must; else what is wrong is
+ * in `why`. Always so where a backend has none. To be asked after each question. */
+bool asker_audit(struct asker *asker, char *why, size_t size);
 
 /* All of them return owned answers. "as" names the reservation, where there is one;
  * NULL: nobody will ask for it. */

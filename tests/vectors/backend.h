@@ -9,6 +9,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include <jansson.h>
+
 #include "store/store.h"
 
 struct backend_ops {
@@ -19,6 +21,8 @@ struct backend_ops {
 	/* Forgets all counters. */
 	bool (*clear)(void);
 	void (*set_time)(int64_t now_us);
+	/* All that there is, as audit.h wants it, owned; NULL: it cannot be had. */
+	json_t *(*keys)(void);
 	/* Works until `done` says so; NULL: the store answers at once. */
 	void (*wait)(bool (*done)(void *arg), void *arg);
 	/* From within the work: have a look at `done`. NULL beside a NULL wait. */

@@ -114,7 +114,7 @@ draw_crowd(struct crowd *c)
 static void
 set_time(struct asker *asker)
 {
-	asker->ops->set_time(run.walk.now_us);
+	asker_set_time(asker, run.walk.now_us);
 }
 
 static void

@@ -161,7 +161,7 @@ ask(struct lane *lane, json_t *step, size_t n)
 {
 	json_t *answers[BATCH_MAX];
 
-	lane->ops->set_time(run.walk.now_us);
+	asker_set_time(&lane->asker, run.walk.now_us);
 	if (n > 1)
 		asker_checks(&lane->asker, json_object_get(step, "check"), n, answers);
 	else
@@ -483,7 +483,7 @@ start_lanes(struct policy_set *set)
 	bool fine = true;
 
 	for (size_t i = 0; i < ARRAY_LEN(lanes); i++) {
-		lanes[i].ops->set_time(run.walk.now_us);
+		asker_set_time(&lanes[i].asker, run.walk.now_us);
 		fine = asker_start(&lanes[i].asker, set, run.story.dedup_ms) && fine;
 	}
 	return fine;

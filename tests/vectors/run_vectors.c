@@ -289,6 +289,7 @@ run_question(struct run *r, json_t *step, const struct question *question)
 	json_t *want = json_object_get(step, "expect");
 	json_t *times = json_object_get(step, "times");
 	json_int_t n = times ? json_integer_value(times) : 1;
+	char why[512];
 
 	if (!json_is_object(want) || n < 1 || n > TIMES_MAX) {
 		fail(r, "a question needs an \"expect\", and \"times\" from 1 to %d",
@@ -306,6 +307,8 @@ run_question(struct run *r, json_t *step, const struct question *question)
 			    got, "used", asker_used(r->asker, NULL, NULL));
 		compare(r, got, want);
 	}
+	if (!r->failed && !asker_audit(r->asker, why, sizeof(why)))
+		fail(r, "%s", why);
 }
 
 static void
@@ -322,7 +325,7 @@ run_step(struct run *r, json_t *step)
 	if (at && !parse_time(at, &now_us))
 		fail(r, "\"at\" is no time");
 	else if (at)
-		r->asker->ops->set_time(now_us);
+		asker_set_time(r->asker, now_us);
 	if (json_object_get(step, "policy") || json_object_get(step, "policies")) {
 		struct policy_set *set = read_policies(r, step);
 
@@ -354,7 +357,7 @@ set_start(struct asker *asker)
 	int64_t now_us;
 
 	if (parse_time(start, &now_us))
-		asker->ops->set_time(now_us);
+		asker_set_time(asker, now_us);
 	json_decref(start);
 }
 
