@@ -54,6 +54,7 @@ foreach(name run_vectors run_property run_crowds)
 	add_dependencies(${name} clock_shim)
 endforeach()
 target_sources(run_property PRIVATE
+	${PROJECT_SOURCE_DIR}/tests/vectors/property_lanes.c
 	${PROJECT_SOURCE_DIR}/tests/vectors/property_policy.c
 	${PROJECT_SOURCE_DIR}/tests/vectors/property_tell.c
 	${PROJECT_SOURCE_DIR}/tests/vectors/property_time.c)

@@ -35,4 +35,8 @@ extern const struct backend_ops backend_memory;
 extern const struct backend_ops backend_redis;
 extern const struct backend_ops backend_cluster;
 
+/* Takes "--backend redis|cluster" from the front of the arguments; without it redis.
+ * NULL: it is neither. */
+const struct backend_ops *backend_option(int *argc, char ***argv);
+
 #endif

@@ -426,3 +426,18 @@ const struct backend_ops backend_redis = {
 	.wait = redis_wait,
 	.wake = redis_wake,
 };
+
+const struct backend_ops *
+backend_option(int *argc, char ***argv)
+{
+	const char *name;
+
+	if (*argc < 3 || strcmp((*argv)[1], "--backend") != 0)
+		return &backend_redis;
+	name = (*argv)[2];
+	*argc -= 2;
+	*argv += 2;
+	return strcmp(name, "redis") == 0 ? &backend_redis
+	    : strcmp(name, "cluster") == 0 ? &backend_cluster
+					   : NULL;
+}

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * run_property [SEED [STEPS]]
+ * run_property [--backend redis|cluster] [SEED [STEPS]]
  *
  * Random policies and random sequences of checks, looks, reservations, settlements and
  * resets, while time moves: every backend must give the same answers, to the last
@@ -15,29 +15,18 @@
 
 #include <jansson.h>
 
-#include "asker.h"
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/percent.h"
 #include "property.h"
+#include "property_lanes.h"
 
 #define STEPS_DEFAULT 3000
 #define ROUND_STEPS 300 /* with one policy */
-#define BATCH_MAX 8     /* checks under way at once */
 #define KNOWN_MAX 24    /* reservations, or checks with ids, that are asked for again */
 #define DUMP (JSON_COMPACT | JSON_SORT_KEYS | JSON_ENCODE_ANY)
 #define END_US INT64_C(3471292800000000)          /* of 2079, and of a round */
 #define EDGE_MS_MAX (INT64_C(400) * 86400 * 1000) /* farther ones are not waited for */
-
-/* One backend and what it answered. */
-struct lane {
-	const struct backend_ops *ops;
-	struct asker asker;
-	char *answers[BATCH_MAX];
-};
-
-static struct lane lanes[] = { { .ops = &backend_limit }, { .ops = &backend_memory },
-	{ .ops = &backend_redis } };
 
 static struct {
 	struct rng rng;
@@ -52,32 +41,6 @@ static struct {
 	json_t *seen;         /* how often what was answered */
 	size_t never;         /* refused for ever, the cost being too large */
 } run;
-
-static bool
-open_lanes(void)
-{
-	for (size_t i = 0; i < ARRAY_LEN(lanes); i++)
-		if (!asker_open(&lanes[i].asker, lanes[i].ops))
-			return false;
-	return true;
-}
-
-static void
-close_lanes(void)
-{
-	for (size_t i = 0; i < ARRAY_LEN(lanes); i++)
-		if (lanes[i].asker.ops)
-			asker_close(&lanes[i].asker);
-}
-
-static void
-tell_difference(const struct lane *lane, const char *one, const char *other)
-{
-	printf("FAIL seed %llu, step %zu: other answers\n  %-6s %s\n  %-6s %s\n",
-	    (unsigned long long)run.story.seed, run.steps, lanes[0].ops->name, one,
-	    lane->ops->name, other);
-	story_tell(&run.story);
-}
 
 /* --- a step ------------------------------------------------------------------------ */
 
@@ -122,78 +85,6 @@ look_at(json_t *answer)
 		run.edge_ms = 0;
 }
 
-static int
-by_text(const void *a, const void *b)
-{
-	return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
-static json_t *
-ask_one(struct asker *asker, json_t *step)
-{
-	json_t *answer;
-
-	if (json_object_get(step, "check"))
-		return asker_check(asker, json_object_get(step, "check"),
-		    json_string_value(json_object_get(step, "as")));
-	if (json_object_get(step, "commit"))
-		return asker_settle(
-		    asker, SETTLE_COMMIT, json_object_get(step, "commit"));
-	if (json_object_get(step, "rollback"))
-		return asker_settle(
-		    asker, SETTLE_ROLLBACK, json_object_get(step, "rollback"));
-	if (json_object_get(step, "renew"))
-		return asker_settle(
-		    asker, SETTLE_RENEW, json_object_get(step, "renew"));
-	answer = asker_reset(asker, json_object_get(step, "reset"));
-	/* What is over may be there still. */
-	json_object_del(answer, "held");
-	return answer;
-}
-
-/*
- * Checks that are under way together are the same, so that it does not matter which of
- * them came first: Redis may see them in another order, when it had to be asked again
- * with other dates. The first lane's last answer is returned owned.
- */
-static json_t *
-ask(struct lane *lane, json_t *step, size_t n)
-{
-	json_t *answers[BATCH_MAX];
-
-	asker_set_time(&lane->asker, run.walk.now_us);
-	if (n > 1)
-		asker_checks(&lane->asker, json_object_get(step, "check"), n, answers);
-	else
-		answers[0] = ask_one(&lane->asker, step);
-	for (size_t i = 0; i < n; i++) {
-		lane->answers[i] = json_dumps(answers[i], DUMP);
-		if (lane == lanes)
-			look_at(answers[i]);
-		if (i < n - 1)
-			json_decref(answers[i]);
-	}
-	qsort(lane->answers, n, sizeof(lane->answers[0]), by_text);
-	return answers[n - 1];
-}
-
-/* Every lane's answers against the first one's. */
-static bool
-agree(size_t n)
-{
-	for (size_t l = 1; l < ARRAY_LEN(lanes); l++)
-		for (size_t i = 0; i < n; i++) {
-			const char *one = lanes[0].answers[i];
-			const char *other = lanes[l].answers[i];
-
-			if (strcmp(one, other) == 0)
-				continue;
-			tell_difference(&lanes[l], one, other);
-			return false;
-		}
-	return true;
-}
-
 /* Keeps the step as one of the case that would be printed. `keys` is what it is about,
  * beside what the answer says. */
 static void
@@ -213,33 +104,31 @@ remember(json_t *step, size_t n, json_t *answer, json_t *keys)
 	json_array_append_new(run.story.keys, about);
 }
 
-/* Asks all; the first one's answer is left in *first, owned. */
+/* Asks all; the last of the first one's answers is left in *first, owned. */
 static bool
 compare_step(json_t *step, size_t n, json_t *keys, json_t **first)
 {
-	bool fine;
+	json_t *answers[LANES_TOGETHER_MAX];
+	char *fault = lanes_ask(step, n, run.walk.now_us, answers);
 
-	for (size_t l = 0; l < ARRAY_LEN(lanes); l++) {
-		json_t *answer = ask(&lanes[l], step, n);
-
-		if (l == 0)
-			*first = answer;
-		else
-			json_decref(answer);
+	for (size_t i = 0; i < n; i++) {
+		look_at(answers[i]);
+		if (i < n - 1)
+			json_decref(answers[i]);
 	}
-	if (n > 1) {
-		/* Which of them is whose nobody knows; but these they all charge. */
-		json_t *one = json_copy(lanes[0].asker.keys);
-
-		json_object_set_new(*first, "keys", one);
-	}
+	*first = answers[n - 1];
+	/* Which of them is whose nobody knows; but these they all charge. */
+	if (n > 1)
+		json_object_set_new(*first, "keys", json_copy(lanes_keys()));
 	remember(step, n, *first, keys);
-	fine = agree(n);
-	for (size_t l = 0; l < ARRAY_LEN(lanes); l++)
-		for (size_t i = 0; i < n; i++)
-			free(lanes[l].answers[i]);
+	if (fault) {
+		printf("FAIL seed %llu, step %zu: %s\n",
+		    (unsigned long long)run.story.seed, run.steps, fault);
+		story_tell(&run.story);
+	}
 	run.steps += n;
-	return fine;
+	free(fault);
+	return !fault;
 }
 
 /* --- random steps ------------------------------------------------------------------ */
@@ -319,7 +208,7 @@ static bool
 random_check_step(void)
 {
 	size_t n =
-	    rng_percent(&run.rng, 8) ? 2 + rng_below(&run.rng, BATCH_MAX - 1) : 1;
+	    rng_percent(&run.rng, 8) ? 2 + rng_below(&run.rng, LANES_TOGETHER_MAX - 1) : 1;
 	bool again = json_array_size(run.repeatable) > 0 && rng_percent(&run.rng, 20);
 	json_t *check =
 	    again ? json_copy(pick_late(run.repeatable)) : random_check(&run.rng);
@@ -477,18 +366,6 @@ read_policy(void)
 	return set;
 }
 
-static bool
-start_lanes(struct policy_set *set)
-{
-	bool fine = true;
-
-	for (size_t i = 0; i < ARRAY_LEN(lanes); i++) {
-		asker_set_time(&lanes[i].asker, run.walk.now_us);
-		fine = asker_start(&lanes[i].asker, set, run.story.dedup_ms) && fine;
-	}
-	return fine;
-}
-
 static void
 start_round(bool moments)
 {
@@ -525,11 +402,11 @@ run_round(size_t until)
 
 	start_round(rng_percent(&run.rng, 80));
 	set = read_policy();
-	fine = set && start_lanes(set);
+	fine = set && lanes_start(set, run.walk.now_us, run.story.dedup_ms);
 	while (fine && run.steps < until && run.walk.now_us < END_US)
 		fine = random_step();
-	for (size_t i = 0; set && i < ARRAY_LEN(lanes); i++)
-		asker_stop(&lanes[i].asker);
+	if (set)
+		lanes_stop();
 	policy_set_unref(set);
 	end_round();
 	return fine;
@@ -566,11 +443,13 @@ saw_enough(void)
 int
 main(int argc, char **argv)
 {
+	const struct backend_ops *redis = backend_option(&argc, &argv);
 	size_t steps = argc > 2 ? strtoull(argv[2], NULL, 10) : STEPS_DEFAULT;
 	bool fine = true;
 
-	if (argc > 3 || steps == 0) {
-		fprintf(stderr, "run_property [SEED [STEPS]]\n");
+	if (!redis || argc > 3 || steps == 0) {
+		fprintf(stderr,
+		    "run_property [--backend redis|cluster] [SEED [STEPS]]\n");
 		return 2;
 	}
 	if (argc > 1)
@@ -582,8 +461,8 @@ main(int argc, char **argv)
 	run.rng.state = run.story.seed;
 	run.seen = json_object();
 	log_start(LOG_WARN, LOG_AUTO);
-	if (hash_start() < 0 || !open_lanes()) {
-		close_lanes();
+	if (hash_start() < 0 || !lanes_open(redis)) {
+		lanes_close();
 		json_decref(run.seen);
 		return 2;
 	}
@@ -593,7 +472,7 @@ main(int argc, char **argv)
 		fine = run_round(until < steps ? until : steps);
 	}
 	fine = fine && saw_enough();
-	close_lanes();
+	lanes_close();
 	json_decref(run.seen);
 	printf("%d passed, %d failed\n", fine, !fine);
 	return fine ? 0 : 1;
