@@ -2,6 +2,7 @@
 """A master, its replicas and the Sentinels that watch them, all real, for the tests of
 failovers."""
 import contextlib
+import functools
 
 import redis
 
@@ -14,11 +15,24 @@ NAME = "quota"
 DOWN_AFTER_MS = 2500
 
 
+class TlsServer(harness.Redis):
+    """A redis-server whose port speaks nothing but TLS. tls: options of that."""
+
+    def __init__(self, tls, options=None, **kw):
+        super().__init__({**(options or {}), **tls}, **kw)
+
+    def _spawn(self):
+        self.options.update({"port": 0, "tls-port": self.port})
+        super()._spawn()
+
+
 class Sentinel(harness.Redis):
     """One redis-server --sentinel. What it learned is in its file, and survives
-    restart()."""
+    restart(). tls: options of its port, which speaks nothing but TLS then."""
 
-    def __init__(self, master, quorum=2, lines=(), admin=None, port=None, **times):
+    def __init__(self, master, quorum=2, lines=(), admin=None, port=None, tls=None,
+                 **times):
+        self.tls = tls
         times = {"down-after-milliseconds": DOWN_AFTER_MS, "failover-timeout": 3000,
                  "parallel-syncs": 1, **times}
         self.watch = [f"sentinel monitor {NAME} {master.host} "
@@ -30,7 +44,11 @@ class Sentinel(harness.Redis):
     def _spawn(self):
         conf = self.dir / "sentinel.conf"
         if not conf.exists() or f"port {self.port}\n" not in conf.read_text():
-            lines = [f"bind {self.host}", f"port {self.port}",
+            ports = [f"port {self.port}"]
+            if self.tls:
+                ports = ["port 0", f"tls-port {self.port}",
+                         *(f"{key} {value}" for key, value in self.tls.items())]
+            lines = [f"bind {self.host}", *ports,
                      f"unixsocket {self.path}", f"dir {self.data}",
                      f"sentinel announce-ip {self.host}",
                      f"sentinel announce-port {self.port}", *self.watch]
@@ -58,21 +76,24 @@ class Group:
     """with Group(...) as group: group.master, .replicas, .sentinels, .url
 
     servers: options of every redis-server; password: of them, for each other too.
+    tls: options (tls_files.tls_options) with which all of them speak nothing but TLS.
     quick: Sentinels tell each other of themselves more often than they would, so that a
     test does not wait for it.
     """
 
     def __init__(self, n_replicas=2, n_sentinels=3, servers=None, acl=None,
                  password=None, sentinel_lines=(), sentinel_admin=None, quick=True,
-                 **times):
+                 tls=None, **times):
         self._all = contextlib.ExitStack()
         self.sentinels = []
+        self.tls = tls
         try:
             options = {"repl-diskless-sync-delay": 0, "repl-ping-replica-period": 1,
                        "replica-priority": 100, **(servers or {})}
             if password:
                 options.update({"requirepass": password, "masterauth": password})
-            self.servers = [self._start(harness.Redis, options=options, acl=acl)
+            kind = functools.partial(TlsServer, tls) if tls else harness.Redis
+            self.servers = [self._start(kind, options=options, acl=acl)
                             for _ in range(1 + n_replicas)]
             self._replicate(self.servers[0], self.servers[1:])
             lines = list(sentinel_lines)
@@ -81,7 +102,7 @@ class Group:
             for _ in range(n_sentinels):
                 self.sentinels.append(self._start(
                     Sentinel, self.servers[0], quorum=n_sentinels // 2 + 1,
-                    lines=lines, admin=sentinel_admin, **times))
+                    lines=lines, admin=sentinel_admin, tls=tls, **times))
             self._acquaint(n_replicas, quick)
         except BaseException:
             self._all.close()
@@ -162,7 +183,8 @@ class Group:
 
     def url(self, who="", tail="", sentinels=None, name=NAME):
         hosts = ",".join(s.address for s in sentinels or self.sentinels)
-        return f"redis+sentinel://{who}{hosts}/{name}{tail}"
+        scheme = "rediss+sentinel" if self.tls else "redis+sentinel"
+        return f"{scheme}://{who}{hosts}/{name}{tail}"
 
 
 def role(server):

@@ -19,7 +19,7 @@ from harness import limit, policy, wait_for
 from load import Load, counter_key, slack_ms
 from pacer import Pacer
 from sentinels import NAME, Group, Sentinel, role
-from tls_files import TLS_PORT, Authority, serve_tls
+from tls_files import TLS_PORT, Authority, serve_tls, tls_options
 
 FULL = bool(os.environ.get("RATION_FULL"))
 DEADLINE_MS = 50
@@ -451,3 +451,43 @@ def test_over_tls_not_trusted(tls_sentinel, tmp_path, rationd):
     kind, message = check(daemon, "much")
     assert kind == "store" and "sentinel" in message, message
     assert daemon.metric('ration_store_faults_total{class="tls"}') > 0
+
+
+@pytest.mark.parametrize("auth_clients", ["no", "yes"])
+def test_failovers_over_tls(tmp_path, rationd, auth_clients):
+    """Nobody speaks anything but TLS: the daemon is told of the new master by the Sentinels,
+    and charges it, as without; first it is a planned one, then one that was killed."""
+    ca = Authority(tmp_path, "a CA")
+    cert = ca.issue("server", "DNS:redis.test")
+    flags = ["--store-tls-ca", ca.file, "--store-tls-name", "redis.test"]
+    if auth_clients == "yes":
+        flags += ca.issue("rationd", usage="clientAuth").flags()
+    with Group(tls=tls_options(cert, ca, auth_clients)) as group:
+        assert group.url().startswith("rediss+sentinel://")
+        daemon = follower(rationd, group, flags=flags)
+        wait_for(lambda: sentinels_heard(daemon) == 3, 10, "three Sentinels")
+        with Failover(daemon, group, "planned, over TLS") as made:
+            group.fail_over()
+        assert made.lost <= FEW, made.lost
+        assert changes(daemon) == 1
+        assert "being promoted" in daemon.log, "announcements were not heard"
+        assert tcp_ports(made.new) == {made.new.port}
+        wait_for(lambda: Group.in_step(made.new) == 2, 20, "replicas that are in step")
+        made.new.kill()
+        last = group.wait_moved(made.new)
+        wait_for(lambda: changes(daemon) == 2, 10, "the second move")
+        wait_allowed(daemon)
+        assert tcp_ports(last) == {last.port}
+        # Another CA's certificate would have been refused: it was looked at each time.
+        stranger = Authority(tmp_path, "another CA")
+        other = follower(rationd, group, wait="live", flags=[
+            "--store-tls-ca", stranger.file, "--store-tls-name", "redis.test"])
+        wait_for(lambda: errors_said(other, "sentinel"), 10, "the error")
+        assert check(other, "much")[0] == "store"
+
+
+def tcp_ports(server):
+    """At which ports of its clients are connected."""
+    with server.client() as client:
+        return {int(c["laddr"].rsplit(":", 1)[1]) for c in client.client_list()
+                if c["addr"].startswith("127.")}

@@ -84,6 +84,14 @@ class Authority:
         return made
 
 
+def tls_options(cert, ca, auth_clients="no"):
+    """What a redis-server needs for a TLS port, as lines of its configuration; to others
+    it speaks TLS then, too."""
+    return {"tls-cert-file": cert.cert, "tls-key-file": cert.key,
+            "tls-ca-cert-file": ca.file, "tls-auth-clients": auth_clients,
+            "tls-session-caching": "no", "tls-replication": "yes"}
+
+
 def serve_tls(server, cert, ca, auth_clients="no", **more):
     """Opens the TLS port of a redis-server, or gives it other files."""
     options = {"tls-cert-file": cert.cert, "tls-key-file": cert.key,

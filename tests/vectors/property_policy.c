@@ -4,6 +4,7 @@
 #include "property.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "base/attr.h"
 #include "limit/limit.h"
@@ -278,6 +279,43 @@ random_policy(struct rng *rng, bool moments)
 	}
 	json_decref(pool);
 	return document;
+}
+
+static void
+suit_limits(json_t *limits, bool one_scope)
+{
+	json_t *limit;
+	size_t i;
+
+	json_array_foreach(limits, i, limit)
+	{
+		const char *algorithm =
+		    json_string_value(json_object_get(limit, "algorithm"));
+
+		if (one_scope) {
+			json_object_set_new(limit, "scope", json_string("grant"));
+		} else if (algorithm && strcmp(algorithm, "token_bucket") == 0) {
+			json_object_del(limit, "algorithm");
+			json_object_del(limit, "burst");
+		}
+	}
+}
+
+void
+policy_suit_cluster(struct rng *rng, json_t *policy)
+{
+	bool one_scope = rng_percent(rng, 35);
+	json_t *all_tools = json_object_get(policy, "all_tools");
+	const char *name;
+	json_t *tool;
+
+	suit_limits(json_object_get(all_tools, "limits"), one_scope);
+	json_object_foreach(json_object_get(policy, "tools"), name, tool)
+	{
+		suit_limits(json_object_get(tool, "limits"), one_scope);
+		if (one_scope) /* its scope is the session */
+			json_object_del(tool, "rate_limit");
+	}
 }
 
 static json_t *
