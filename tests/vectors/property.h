@@ -25,8 +25,12 @@ json_t *random_policy(struct rng *rng, bool moments);
 /* Makes a policy one of which a Cluster gives the same answers as a single server: with
  * limits of one scope, so that the counters of a check share a slot, or of several, and
  * no token buckets. What a refused check is given back there counts to a bucket as if
- * others had taken it, so that an earlier reservation may get back less. */
-void policy_suit_cluster(struct rng *rng, json_t *policy);
+ * others had taken it, so that an earlier reservation may get back less. Returns whether
+ * it is one scope. */
+bool policy_suit_cluster(struct rng *rng, json_t *policy);
+/* Makes it one under which it does not matter who comes first: a counter has the same max
+ * wherever it is charged, and nobody charges it past that. */
+void policy_level(json_t *policy);
 /* A "check" in the words of README.md. Returns owned. */
 json_t *random_check(struct rng *rng);
 /* Makes a check one that looks, reserves, or has a request id. */

@@ -301,7 +301,7 @@ suit_limits(json_t *limits, bool one_scope)
 	}
 }
 
-void
+bool
 policy_suit_cluster(struct rng *rng, json_t *policy)
 {
 	bool one_scope = rng_percent(rng, 35);
@@ -316,6 +316,40 @@ policy_suit_cluster(struct rng *rng, json_t *policy)
 		if (one_scope) /* its scope is the session */
 			json_object_del(tool, "rate_limit");
 	}
+	return one_scope;
+}
+
+static void
+level_limits(json_t *limits, json_t *levels)
+{
+	json_t *limit;
+	size_t i;
+
+	json_array_foreach(limits, i, limit)
+	{
+		const char *counter =
+		    json_string_value(json_object_get(limit, "counter"));
+
+		if (!json_object_get(levels, counter))
+			json_object_set(levels, counter, json_object_get(limit, "max"));
+		json_object_set(limit, "max", json_object_get(levels, counter));
+		json_object_del(limit, "overrides");
+		json_object_del(limit, "mode");
+	}
+}
+
+void
+policy_level(json_t *policy)
+{
+	json_t *levels = json_object();
+	json_t *all_tools = json_object_get(policy, "all_tools");
+	const char *name;
+	json_t *tool;
+
+	level_limits(json_object_get(all_tools, "limits"), levels);
+	json_object_foreach(json_object_get(policy, "tools"), name, tool)
+	    level_limits(json_object_get(tool, "limits"), levels);
+	json_decref(levels);
 }
 
 static json_t *
