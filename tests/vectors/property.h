@@ -31,6 +31,8 @@ bool policy_suit_cluster(struct rng *rng, json_t *policy);
 /* Makes it one under which it does not matter who comes first: a counter has the same max
  * wherever it is charged, and nobody charges it past that. */
 void policy_level(json_t *policy);
+/* Makes it one of fixed windows alone, enforced and without calendars: the usual limits. */
+void policy_plain(json_t *policy);
 /* A "check" in the words of README.md. Returns owned. */
 json_t *random_check(struct rng *rng);
 /* Makes a check one that looks, reserves, or has a request id. */

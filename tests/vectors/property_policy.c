@@ -352,6 +352,35 @@ policy_level(json_t *policy)
 	json_decref(levels);
 }
 
+static void
+plain_limits(json_t *limits)
+{
+	static const char *const others[] = { "algorithm", "burst", "mode", "timezone",
+		"anchor" };
+	json_t *limit;
+	size_t i;
+
+	json_array_foreach(limits, i, limit)
+	{
+		for (size_t j = 0; j < ARRAY_LEN(others); j++)
+			json_object_del(limit, others[j]);
+		if (!json_object_get(limit, "window"))
+			json_object_set_new(limit, "window", json_string("minute"));
+	}
+}
+
+void
+policy_plain(json_t *policy)
+{
+	json_t *all_tools = json_object_get(policy, "all_tools");
+	const char *name;
+	json_t *tool;
+
+	plain_limits(json_object_get(all_tools, "limits"));
+	json_object_foreach(json_object_get(policy, "tools"), name, tool)
+	    plain_limits(json_object_get(tool, "limits"));
+}
+
 static json_t *
 random_args(struct rng *rng)
 {

@@ -26,7 +26,8 @@
 #define STEPS_DEFAULT 3000
 #define ROUND_STEPS 1000 /* with one policy */
 #define CROWD_MAX 48
-#define KINDS_MAX 4 /* different checks in a crowd */
+#define KINDS_MAX 10 /* different checks in a crowd */
+#define STRANGERS_MAX 4 /* of them, where they do not call the same */
 #define DEDUP_MS 600000
 #define DUMP (JSON_COMPACT | JSON_SORT_KEYS | JSON_ENCODE_ANY)
 #define END_US INT64_C(3471292800000000) /* of 2079, and of a round */
@@ -99,13 +100,33 @@ same_answer(const struct crowd *c, const struct asker *asker, const char *what,
 	return same;
 }
 
+/* Another caller calls the same: its checks are of one run of lua/take.lua. */
+static void
+adapt(json_t *check, json_t *other)
+{
+	static const char *const same[] = { "tool", "cost", "args", "mode" };
+
+	for (size_t i = 0; i < ARRAY_LEN(same); i++) {
+		json_object_del(check, same[i]);
+		if (json_object_get(other, same[i]))
+			json_object_set(
+			    check, same[i], json_object_get(other, same[i]));
+	}
+}
+
 static void
 draw_crowd(struct crowd *c)
 {
+	bool kin = rng_percent(&run.rng, 40);
+
 	*c = (struct crowd){ .n = 2 + rng_below(&run.rng, CROWD_MAX - 1),
-		.n_kinds = 1 + rng_below(&run.rng, KINDS_MAX) };
+		.n_kinds = 1 + rng_below(&run.rng, kin ? KINDS_MAX : STRANGERS_MAX) };
 	for (size_t i = 0; i < c->n_kinds; i++) {
 		c->kinds[i] = random_check(&run.rng);
+		if (kin && i > 0) {
+			adapt(c->kinds[i], c->kinds[0]);
+			continue;
+		}
 		/* Mostly one that is not too much at once. */
 		if (rng_percent(&run.rng, 80))
 			json_object_set_new(c->kinds[i], "cost",
@@ -300,6 +321,8 @@ run_round(size_t until)
 	bool fine;
 
 	run.policy = random_policy(&run.rng, moments);
+	if (rng_percent(&run.rng, 30))
+		policy_plain(run.policy);
 	run.in_parts = run.cluster && !policy_suit_cluster(&run.rng, run.policy);
 	if (run.in_parts)
 		policy_level(run.policy);
