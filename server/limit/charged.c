@@ -70,7 +70,7 @@ correct_sliding(
 /*
  * What a charge has left behind of what the bucket lacks now, without a record of what
  * happened since. `before` moves with every charge as `used` does, but not back when
- * something is given back; so before - c->a is what was taken since, and the rest of the
+ * something is given back that others were charged after; so before - c->a is what was taken since, and the rest of the
  * lack is at most what the bucket lacked at any moment since the charge. Had the charge
  * not been made, the bucket would have been full where that is less than the charge, and
  * that part of it would have come back by itself.
@@ -81,16 +81,23 @@ bucket_left_us(const struct charged *c, struct limit_count now, int64_t now_us)
 	return c->a - now.before - now_us;
 }
 
+/* Of the last charge there was nothing is left behind: it is as if it had not been made.
+ * So a check that is refused over a Cluster, after a part of it was taken, does not count to
+ * those before it. */
 static void
-bucket_give_back(
-    struct limit_state *s, struct limit_count now, int64_t left_us, int64_t by_us)
+bucket_give_back(const struct charged *c, struct limit_state *s, struct limit_count now,
+    int64_t left_us, int64_t by_us)
 {
+	bool is_last = c->a == s->before;
 	int64_t back_us = by_us < left_us ? by_us : left_us;
 
-	if (back_us > BUCKET_GIVEN_US_MAX - now.before)
+	if (!is_last && back_us > BUCKET_GIVEN_US_MAX - now.before)
 		back_us = BUCKET_GIVEN_US_MAX - now.before;
-	if (back_us > 0)
-		s->used -= back_us;
+	if (back_us <= 0)
+		return;
+	s->used -= back_us;
+	if (is_last)
+		s->before -= back_us;
 }
 
 static void
@@ -104,8 +111,8 @@ correct_bucket(
 
 	/* A bucket that was reset meanwhile owes an older charge nothing. */
 	if (by < 0 && left_us > 0 && c->a <= s->before)
-		bucket_give_back(
-		    s, now, left_us, -by <= left_us / c->b ? -by * c->b : left_us);
+		bucket_give_back(c, s, now, left_us,
+		    -by <= left_us / c->b ? -by * c->b : left_us);
 	if (by <= 0)
 		return;
 	s->used = by > most ? NUM_MAX - now.before : now_us + now.used + by * c->b;

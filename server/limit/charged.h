@@ -39,7 +39,9 @@ struct charged charged_at(
  *	sliding        its window is neither the current one nor the one before
  *	token_bucket   to give back: what may have come back by itself. Of what the bucket
  *	               lacks now all that was taken after the charge is counted to others;
- *	               nor is more given back than BUCKET_GIVEN_US_MAX. A bucket has no
+ *	               unless it was given back before anything else was taken;
+ *	               nor is more given back than BUCKET_GIVEN_US_MAX, but of the
+ *	               last charge. A bucket has no
  *	               window: what was used beyond the charge is taken now, whenever
  *
  * A counter that is gone while the charge still counts (it was reset, or nothing but

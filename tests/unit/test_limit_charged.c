@@ -214,7 +214,7 @@ test_bucket_down(void **state)
 	assert_true(c.a == T0 + 5 * SECOND_US);
 	assert_true(c.b == SECOND_US);
 	charged_correct(&c, &s, 5, 0, T0);
-	assert_stands(&l, &s, T0, 0, 5 * SECOND_US);
+	assert_stands(&l, &s, T0, 0, 0);
 
 	s = (struct limit_state){ 0 };
 	c = charge(&l, &s, 5, T0);
@@ -230,9 +230,9 @@ test_bucket_down(void **state)
 	/* A part. */
 	c = charge(&l, &s, 4, T0 + 5 * SECOND_US);
 	charged_correct(&c, &s, 4, 3, T0 + 5 * SECOND_US);
-	assert_stands(&l, &s, T0 + 5 * SECOND_US, 9 * SECOND_US, 2 * SECOND_US);
+	assert_stands(&l, &s, T0 + 5 * SECOND_US, 9 * SECOND_US, SECOND_US);
 	/* What was given back is forgotten as the bucket stands full. */
-	assert_stands(&l, &s, T0 + 15 * SECOND_US, 0, SECOND_US);
+	assert_stands(&l, &s, T0 + 14 * SECOND_US + SECOND_US / 2, 0, SECOND_US / 2);
 	assert_true(limit_expired(&s, T0 + 16 * SECOND_US));
 }
 
@@ -267,12 +267,47 @@ test_bucket_given_much(void **state)
 	struct limit_state s = { 0 };
 
 	(void)state;
-	for (int64_t i = 0; i < BUCKET_GIVEN_US_MAX / SECOND_US / 10 + 5; i++) {
-		struct charged c = charge(&l, &s, 10, T0);
+	for (int64_t i = 0; i < BUCKET_GIVEN_US_MAX / SECOND_US / 9 + 1; i++) {
+		struct charged c = charge(&l, &s, 9, T0);
+		struct charged last = charge(&l, &s, 1, T0);
 
-		charged_correct(&c, &s, 10, 0, T0);
+		charged_correct(&c, &s, 9, 0, T0);
+		charged_correct(&last, &s, 1, 0, T0);
 	}
-	assert_stands(&l, &s, T0, 20 * SECOND_US, BUCKET_GIVEN_US_MAX);
+	assert_stands(&l, &s, T0, 9 * SECOND_US, BUCKET_GIVEN_US_MAX);
+}
+
+/* What others took and gave back meanwhile is not counted to a charge. */
+static void
+test_bucket_of_others(void **state)
+{
+	struct limit l = limit_of(ALGORITHM_TOKEN_BUCKET, "minute", 60, 10);
+	struct limit_state s = { 0 };
+	struct limit slow = limit_of(ALGORITHM_TOKEN_BUCKET, "3650d", 10, 10);
+	struct limit_state slowly = { 0 };
+	struct charged c, other;
+
+	(void)state;
+	c = charge(&l, &s, 3, T0);
+	for (int i = 0; i < 5; i++) {
+		other = charge(&l, &s, 7, T0 + SECOND_US);
+		charged_correct(&other, &s, 7, 0, T0 + SECOND_US);
+		assert_stands(&l, &s, T0 + SECOND_US, 2 * SECOND_US, 0);
+	}
+	/* However slow the bucket is. */
+	other = charge(&slow, &slowly, 7, T0);
+	charged_correct(&other, &slowly, 7, 0, T0);
+	assert_stands(&slow, &slowly, T0, 0, 0);
+	/* A second time it does nothing. */
+	charged_correct(&other, &s, 7, 0, T0 + SECOND_US);
+	assert_stands(&l, &s, T0 + SECOND_US, 2 * SECOND_US, 0);
+	/* Where another charge came between it counts as taken after the first. */
+	other = charge(&l, &s, 2, T0 + SECOND_US);
+	charge(&l, &s, 1, T0 + SECOND_US);
+	charged_correct(&other, &s, 2, 0, T0 + SECOND_US);
+	assert_stands(&l, &s, T0 + SECOND_US, 3 * SECOND_US, 2 * SECOND_US);
+	charged_correct(&c, &s, 3, 0, T0 + SECOND_US);
+	assert_stands(&l, &s, T0 + SECOND_US, 3 * SECOND_US, 2 * SECOND_US);
 }
 
 #define STEPS 40
@@ -374,6 +409,7 @@ main(void)
 		cmocka_unit_test(test_bucket_up),
 		cmocka_unit_test(test_bucket_never_twice),
 		cmocka_unit_test(test_bucket_given_much),
+		cmocka_unit_test(test_bucket_of_others),
 		cmocka_unit_test(test_bucket_random),
 	};
 

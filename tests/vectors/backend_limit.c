@@ -389,6 +389,7 @@ correct_bucket(const struct held *held, struct limit_state *s, int64_t by)
 	int64_t both_us = s->before > model.now_us ? s->before - model.now_us : 0;
 	int64_t given_us = both_us > lack_us ? both_us - lack_us : 0;
 	int64_t left_us = held->full_us - model.now_us;
+	bool last = s->before == held->full_us;
 	__extension__ __int128 by_us = (__int128)by * held->interval_us;
 
 	/* What was used is used, whenever it is told. */
@@ -402,11 +403,15 @@ correct_bucket(const struct held *held, struct limit_state *s, int64_t by)
 	}
 	if (-by_us > left_us - given_us)
 		by_us = given_us - left_us;
-	if (-by_us > BUCKET_GIVEN_US_MAX - given_us)
+	if (!last && -by_us > BUCKET_GIVEN_US_MAX - given_us)
 		by_us = given_us - BUCKET_GIVEN_US_MAX;
 	/* It was reset, or else it would know of the charge. */
-	if (by_us < 0 && s->before >= held->full_us)
-		s->used += (int64_t)by_us;
+	if (by_us >= 0 || s->before < held->full_us)
+		return;
+	s->used += (int64_t)by_us;
+	/* Nothing came after it: then it has never been. */
+	if (last)
+		s->before += (int64_t)by_us;
 }
 
 static void

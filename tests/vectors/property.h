@@ -22,11 +22,10 @@ bool rng_percent(struct rng *rng, size_t percent);
 /* A policy document that policy_parse() takes; `moments`: also with limits that may
  * change at any moment, token buckets and slots. Returns owned. */
 json_t *random_policy(struct rng *rng, bool moments);
-/* Makes a policy one of which a Cluster gives the same answers as a single server: with
- * limits of one scope, so that the counters of a check share a slot, or of several, and
- * no token buckets. What a refused check is given back there counts to a bucket as if
- * others had taken it, so that an earlier reservation may get back less. Returns whether
- * it is one scope. */
+/* Makes a policy one of which a Cluster's answers to many checks at once can be compared:
+ * with limits of one scope, so that the counters of a check share a slot, or of several, and
+ * no token buckets, of which a check that is refused may leave a trace where another was
+ * charged before it was given back. Returns whether it is one scope. */
 bool policy_suit_cluster(struct rng *rng, json_t *policy);
 /* Makes it one under which it does not matter who comes first: a counter has the same max
  * wherever it is charged, and nobody charges it past that. */

@@ -31,7 +31,6 @@
 static struct {
 	struct rng rng;
 	struct walk walk;
-	bool cluster;
 	size_t steps; /* answers that were compared */
 	size_t rounds;
 	size_t named;         /* reservations */
@@ -373,8 +372,6 @@ start_round(bool moments)
 	static const int64_t dedup_ms[] = { 1000, 60000, 600000, 600000, 3600000 };
 
 	run.story.policy = random_policy(&run.rng, moments);
-	if (run.cluster)
-		policy_suit_cluster(&run.rng, run.story.policy);
 	run.story.steps = json_array();
 	run.story.keys = json_array();
 	run.reservations = json_array();
@@ -462,7 +459,6 @@ main(int argc, char **argv)
 	printf("seed %llu, %zu steps\n", (unsigned long long)run.story.seed, steps);
 	fflush(stdout);
 	run.rng.state = run.story.seed;
-	run.cluster = redis == &backend_cluster;
 	run.seen = json_object();
 	log_start(LOG_WARN, LOG_AUTO);
 	if (hash_start() < 0 || !lanes_open(redis)) {
