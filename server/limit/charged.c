@@ -111,8 +111,8 @@ correct_bucket(
 
 	/* A bucket that was reset meanwhile owes an older charge nothing. */
 	if (by < 0 && left_us > 0 && c->a <= s->before)
-		bucket_give_back(c, s, now, left_us,
-		    -by <= left_us / c->b ? -by * c->b : left_us);
+		bucket_give_back(
+		    c, s, now, left_us, -by <= left_us / c->b ? -by * c->b : left_us);
 	if (by <= 0)
 		return;
 	s->used = by > most ? NUM_MAX - now.before : now_us + now.used + by * c->b;

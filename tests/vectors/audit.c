@@ -36,8 +36,8 @@ audit_note(struct audit *audit, const struct take *take, int64_t now_us)
 		window_bounds(&limit->window, now_us, &start_ms, &end_ms);
 		name = json_of_slice(take->charges[i].key);
 		json_object_set_new(audit->windows, json_string_value(name),
-		    json_pack("[I, I]", (json_int_t)(end_ms - start_ms),
-			(json_int_t)end_ms));
+		    json_pack(
+			"[I, I]", (json_int_t)(end_ms - start_ms), (json_int_t)end_ms));
 		json_decref(name);
 	}
 }
@@ -114,8 +114,8 @@ audit_keys(struct audit *audit, json_t *keys, int64_t now_us, char *why, size_t 
 		if (!fault || !fine)
 			continue;
 		fine = false;
-		snprintf(why, size, "%s %s: \"%s\", %lld ms to live at %lld", key, fault,
-		    json_string_value(json_array_get(value, 1)),
+		snprintf(why, size, "%s %s: \"%s\", %lld ms to live at %lld", key,
+		    fault, json_string_value(json_array_get(value, 1)),
 		    (long long)integer_at(value, 2), (long long)now_ms);
 	}
 	json_decref(audit->seen);

@@ -30,6 +30,7 @@ void audit_note(struct audit *audit, const struct take *take, int64_t now_us);
 /* `keys`: what there is at now_us, {key: [type, content, ms that it lives, -1: for ever]};
  * of a sorted set the content is its last score. Whether it is as it must be; else what
  * is wrong is in `why`. The clock has not moved since what was noted last. */
-bool audit_keys(struct audit *audit, json_t *keys, int64_t now_us, char *why, size_t size);
+bool audit_keys(
+    struct audit *audit, json_t *keys, int64_t now_us, char *why, size_t size);
 
 #endif

@@ -123,7 +123,8 @@ start_server(size_t i)
 	const struct timespec pause = { .tv_nsec = 5000000 };
 	struct server *server = &here.servers[i];
 
-	snprintf(server->socket, sizeof(server->socket), "%s/redis%zu.sock", here.dir, i);
+	snprintf(
+	    server->socket, sizeof(server->socket), "%s/redis%zu.sock", here.dir, i);
 	server->pid = fork();
 	if (server->pid == 0)
 		run_server(i);
@@ -160,7 +161,8 @@ introduce(void)
 		    CLUSTER_SLOTS * i / here.n, CLUSTER_SLOTS * (i + 1) / here.n - 1);
 		if (!says(&here.servers[i], command, "OK"))
 			return false;
-		snprintf(command, sizeof(command), "CLUSTER SET-CONFIG-EPOCH %zu", i + 1);
+		snprintf(
+		    command, sizeof(command), "CLUSTER SET-CONFIG-EPOCH %zu", i + 1);
 		if (!says(&here.servers[i], command, "OK"))
 			return false;
 		snprintf(command, sizeof(command), "CLUSTER MEET %s %zu", here.host,
@@ -189,8 +191,8 @@ start_cluster(void)
 				"cluster_known_nodes:3");
 		if (ready == here.n)
 			return true;
-		atomic_store((_Atomic int64_t *)here.clock_map,
-		    START_US + INT64_C(20000) * ms);
+		atomic_store(
+		    (_Atomic int64_t *)here.clock_map, START_US + INT64_C(20000) * ms);
 		nanosleep(&pause, NULL);
 	}
 	return false;
@@ -288,8 +290,8 @@ open_store(struct metric_cells *cells)
 	char url[128];
 
 	if (here.cluster)
-		snprintf(url, sizeof(url), "redis+cluster://%s:%d", here.host,
-		    CLUSTER_PORT);
+		snprintf(
+		    url, sizeof(url), "redis+cluster://%s:%d", here.host, CLUSTER_PORT);
 	else
 		snprintf(url, sizeof(url), "redis+unix://%s", here.servers[0].socket);
 	if (redis_url_parse(url, &options.url, &ei) < 0) {
@@ -437,7 +439,7 @@ backend_option(int *argc, char ***argv)
 	name = (*argv)[2];
 	*argc -= 2;
 	*argv += 2;
-	return strcmp(name, "redis") == 0 ? &backend_redis
+	return strcmp(name, "redis") == 0  ? &backend_redis
 	    : strcmp(name, "cluster") == 0 ? &backend_cluster
 					   : NULL;
 }

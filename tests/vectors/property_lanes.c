@@ -91,7 +91,8 @@ static bool
 in_parts(const struct lane *lane, json_t *step)
 {
 	json_t *check = json_object_get(step, "check");
-	bool ledger = json_object_get(check, "request_id") || json_object_get(check, "mode");
+	bool ledger =
+	    json_object_get(check, "request_id") || json_object_get(check, "mode");
 	const char *first = json_string_value(json_array_get(lanes_keys(), 0));
 	json_t *key;
 	size_t i;
@@ -101,8 +102,8 @@ in_parts(const struct lane *lane, json_t *step)
 	/* The records stand with the grant. */
 	if (ledger && (!strstr(first, ":{grant=") || strstr(first, "&")))
 		return true;
-	json_array_foreach(lanes_keys(), i, key) if (
-	    slot_of(slice_str(json_string_value(key))) !=
+	json_array_foreach(
+	    lanes_keys(), i, key) if (slot_of(slice_str(json_string_value(key))) !=
 	    slot_of(slice_str(first))) return true;
 	return false;
 }

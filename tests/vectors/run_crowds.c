@@ -26,7 +26,7 @@
 #define STEPS_DEFAULT 3000
 #define ROUND_STEPS 1000 /* with one policy */
 #define CROWD_MAX 48
-#define KINDS_MAX 10 /* different checks in a crowd */
+#define KINDS_MAX 10    /* different checks in a crowd */
 #define STRANGERS_MAX 4 /* of them, where they do not call the same */
 #define DEDUP_MS 600000
 #define DUMP (JSON_COMPACT | JSON_SORT_KEYS | JSON_ENCODE_ANY)
@@ -359,7 +359,8 @@ main(int argc, char **argv)
 	bool fine = true;
 
 	if (!redis || argc > 3 || steps == 0) {
-		fprintf(stderr, "run_crowds [--backend redis|cluster] [SEED [STEPS]]\n");
+		fprintf(
+		    stderr, "run_crowds [--backend redis|cluster] [SEED [STEPS]]\n");
 		return 2;
 	}
 	run.cluster = redis == &backend_cluster;

@@ -207,8 +207,9 @@ compare_check(json_t *check, size_t n)
 static bool
 random_check_step(void)
 {
-	size_t n =
-	    rng_percent(&run.rng, 8) ? 2 + rng_below(&run.rng, LANES_TOGETHER_MAX - 1) : 1;
+	size_t n = rng_percent(&run.rng, 8)
+	    ? 2 + rng_below(&run.rng, LANES_TOGETHER_MAX - 1)
+	    : 1;
 	bool again = json_array_size(run.repeatable) > 0 && rng_percent(&run.rng, 20);
 	json_t *check =
 	    again ? json_copy(pick_late(run.repeatable)) : random_check(&run.rng);
@@ -448,8 +449,8 @@ main(int argc, char **argv)
 	bool fine = true;
 
 	if (!redis || argc > 3 || steps == 0) {
-		fprintf(stderr,
-		    "run_property [--backend redis|cluster] [SEED [STEPS]]\n");
+		fprintf(
+		    stderr, "run_property [--backend redis|cluster] [SEED [STEPS]]\n");
 		return 2;
 	}
 	if (argc > 1)
