@@ -117,14 +117,15 @@ function change.bucket(key, delta, ungiven_then, interval)
 			'PXAT', text_of(math.ceil(ungiven / 1000) + GUARD_MS))
 		return true
 	end
-	local last = ungiven_then == ungiven -- charge: then nothing of it is left behind
+	local last = ungiven_then == ungiven -- nothing was taken after it
 	local back = math.min(ungiven_then - given - now_us, -delta * interval,
 		last and COUNT_MAX or GIVEN_US_MAX - given)
 	if back <= 0 or ungiven_then > ungiven then
 		return false
 	end
-	ungiven = last and ungiven - back or ungiven
-	call('SET', key, text_of(full - back) .. ' ' .. text_of(ungiven), 'KEEPTTL')
+	full, ungiven = full - back, last and ungiven - back or ungiven
+	call('SET', key, text_of(full) .. (ungiven > full and ' ' .. text_of(ungiven) or ''),
+		'KEEPTTL')
 	return true
 end
 

@@ -181,7 +181,7 @@ def test_a_bucket_is_given_only_what_did_not_come_back(clocked):
     clocked.move(SECOND)
     assert clocked.settle("rollback") == 1
     now_us = clocked.now_ms * 1000
-    assert clocked.redis.get("b") == f"{now_us} {now_us + 2 * SECOND * 1000}"
+    assert clocked.redis.get("b") == str(now_us)
     assert clocked.redis.pttl("b") == 2 * SECOND + 250
     clocked.redis.delete("b")
     clocked.take(bucket("b", cost=3), id_key=None)
@@ -190,6 +190,29 @@ def test_a_bucket_is_given_only_what_did_not_come_back(clocked):
     before = clocked.state()["b"]
     assert clocked.settle("commit", cost=1) == 1, "it has come back by itself"
     assert clocked.state()["b"] == before
+
+
+def test_what_a_bucket_was_given_back_stays_known(clocked):
+    """Where something was taken after the charge that is given back: of the last one
+    nothing stays, however slow the bucket is."""
+    slow = dict(cost=3, interval_us=365 * 86_400 * SECOND * 1000)
+    year_us = slow["interval_us"]
+    now_us = clocked.now_ms * 1000
+    clocked.take(bucket("b", cost=3), id_key=None)
+    clocked.take(bucket("b"), id_key=None, held="held2", holder=OTHER_HOLDER)
+    assert clocked.settle("rollback") == 1
+    assert clocked.redis.get("b") == f"{now_us + SECOND * 1000} {now_us + 4 * SECOND * 1000}"
+    assert clocked.settle("rollback", record="held2", holder=OTHER_HOLDER) == 1
+    assert clocked.redis.get("b") == f"{now_us} {now_us + 3 * SECOND * 1000}"
+    clocked.take(bucket("c", **slow), id_key=None, held="held3", holder="34" * 16)
+    clocked.take(bucket("c", **slow), id_key=None, held="held4", holder="45" * 16)
+    assert clocked.settle("rollback", record="held4", holder="45" * 16) == 1
+    assert clocked.redis.get("c") == str(now_us + 3 * year_us)
+    clocked.take(bucket("c", **slow), id_key=None, held="held5", holder="56" * 16)
+    assert clocked.settle("rollback", record="held3", holder="34" * 16) == 1
+    month_us = 30 * 86_400 * SECOND * 1000  # BUCKET_GIVEN_US_MAX
+    assert clocked.redis.get("c") == (
+        f"{now_us + 6 * year_us - month_us} {now_us + 6 * year_us}")
 
 
 def test_a_bucket_never_gets_back_what_came_back_by_itself(clocked):

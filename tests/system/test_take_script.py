@@ -280,8 +280,8 @@ class Model:
         return answers
 
     def counting(self, state, now_ms):
-        """The state without what counts for nothing, and so may be there or not: zeros, what is over,
-        and in the first moments of a window what is of the one before."""
+        """The state without what counts for nothing, and so may be there or not: zeros,
+        what is over, and in the first moments of a window what is of the one before."""
         def counts(key, kind, text, expire):
             limit = self.windows.get(key)
             expire = expire[1] if isinstance(expire, tuple) else expire
@@ -334,12 +334,14 @@ LENGTHS = [MINUTE, SECOND, HOUR, 90 * SECOND, 24 * HOUR]
 MAX = 1000
 
 
-def midst(cost):
+def midst(limit):
     """What a counter in the midst of a batch may hold, by name; None: there is none."""
-    return {"born": None, "zero": "0", "begun": "5", "full": str(MAX),
-            "one too many": str(MAX - cost + 1), "the last": str(MAX - cost),
-            "past max": str(MAX + 7), "text": "abc", "empty": "", "fraction": "1.5",
-            "list": ["1"], "-1": "-1", "-cost": str(-cost), "-max": str(-MAX),
+    most, cost = limit.max, limit.cost
+    return {"born": None, "zero": "0", "begun": "5", "full": str(most),
+            "one too many": str(most - cost + 1), "the last": str(most - cost),
+            "past max": str(most + 7), "text": "abc", "empty": "", "fraction": "1.5",
+            "of the window before": "5", "list": ["1"], "-1": "-1", "-cost": str(-cost),
+            "-max": str(-most),
             "NUM_MAX": str(NUM_MAX), "2^53": str(2**53), "2^53+1": str(2**53 + 1),
             "the end - cost": str(INT_MAX - cost), "the end": str(INT_MAX),
             "the other end": str(-INT_MAX - 1)}
@@ -373,15 +375,17 @@ def test_something_in_the_midst_of_a_batch(one, n, moment):
     clock, server = one
     odd_at = sorted({0, min(1, n - 1), n - 1})
     for turn, (cost, at) in enumerate(itertools.product([1, 3, MAX, MAX + 1], odd_at)):
-        limits = [Limit("fixed", MAX, cost, LENGTHS[j]) for j in range(n)]
+        limits = [Limit("fixed", MAX + 9 * j, cost + j, LENGTHS[j]) for j in range(n)]
         # Of the limits the one at hand is in this moment; the others are where they are.
         clock.set((START_MS + (turn + 1) * 24 * HOUR + MOMENTS[moment](limits[at])) * 1000 + 999)
-        for name, odd in midst(cost).items():
+        for name, odd in midst(limits[at]).items():
             server.redis.flushall()
             checks = [begun(limits, i, ["2"] * n, server, clock) for i in range(2)]
             counts = ["2"] * n
             counts[at] = odd
             checks.append(begun(limits, "odd", counts, server, clock))
+            if name == "of the window before":  # it ends soon
+                server.put(checks[2][at], odd, clock.now_ms + 20)
             model = Model()
             model.state = server.state(clock.now_ms)
             compare(server, clock, model, [Run(limits, checks + [checks[0], checks[2]])],
@@ -395,8 +399,8 @@ def test_a_batch_that_fills_its_counters(one, n):
     clock, server = one
     clock.set((START_MS + 30 * HOUR + 7 * SECOND + 500) * 1000)
     for cost, full_at, at in itertools.product([1, 4], [1, 2, 5, 9], range(n)):
-        limits = [Limit("fixed", full_at * cost + (3 if j == at else 40), cost, LENGTHS[j])
-                  for j in range(n)]
+        limits = [Limit("fixed", full_at * cost + (3 if j == at else 60), cost + j // 2,
+                        LENGTHS[j]) for j in range(n)]
         server.redis.flushall()
         keys = [f"k{j}" for j in range(n)]
         compare(server, clock, Model(), [Run(limits, [keys] * 12)], f"{cost} {full_at}")
