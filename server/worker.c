@@ -54,6 +54,14 @@ log_readiness(struct worker *w)
 		log_info("server", "%snot ready yet: %s", who, why.text);
 }
 
+static bool
+wants_more(void *arg)
+{
+	struct worker *w = arg;
+
+	return store_wants_more(w->store);
+}
+
 /* Checks of this turn leave together. */
 static void
 end_turn(void *arg)
@@ -279,6 +287,7 @@ worker_open(struct worker *w, size_t index, const struct worker_shared *shared,
 	    !(w->throttler = open_throttler(w)) || !(w->settler = open_settler(w)) ||
 	    !(w->admin = open_admin(w)))
 		return err_set(ei, ERR_NOMEM, "out of memory or file descriptors");
+	loop_look_again_if(w->loop, wants_more, w);
 	loop_on_turn(w->loop, end_turn, w);
 	loop_join(w->loop, shared->group);
 	return open_fronts(w, ei);

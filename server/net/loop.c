@@ -188,6 +188,20 @@ end_turn(struct loop *loop)
 	collect_garbage(loop);
 }
 
+static int
+run_callbacks(struct loop *loop, int flags)
+{
+	loop->now_us = 0;
+	return event_base_loop(loop->base, EVLOOP_ONCE | flags);
+}
+
+static bool
+looks_again(const struct loop *loop)
+{
+	return loop->n_dirty > 0 && !loop->stopped && loop->look_fn &&
+	    loop->look_fn(loop->look_arg);
+}
+
 int
 loop_run(struct loop *loop)
 {
@@ -195,11 +209,13 @@ loop_run(struct loop *loop)
 
 	end_turn(loop); /* what was begun before the loop ran */
 	while (!loop->stopped && rc >= 0) {
-		loop->now_us = 0;
 		loop->turn++;
 		conns_take_up(loop);
-		rc = event_base_loop(
-		    loop->base, EVLOOP_ONCE | (has_work(loop) ? EVLOOP_NONBLOCK : 0));
+		rc = run_callbacks(loop, has_work(loop) ? EVLOOP_NONBLOCK : 0);
+		if (rc >= 0 && looks_again(loop)) {
+			conns_flush(loop);
+			rc = run_callbacks(loop, EVLOOP_NONBLOCK);
+		}
 		end_turn(loop);
 	}
 	loop->stopped = false;
@@ -278,6 +294,13 @@ loop_on_turn(struct loop *loop, void (*fn)(void *arg), void *arg)
 {
 	loop->turn_fn = fn;
 	loop->turn_arg = arg;
+}
+
+void
+loop_look_again_if(struct loop *loop, bool (*fn)(void *arg), void *arg)
+{
+	loop->look_fn = fn;
+	loop->look_arg = arg;
 }
 
 void

@@ -5,6 +5,8 @@
  * A turn: wait for events, run their callbacks, then end the turn: the on_turn hook
  * (send batches), write what connections gathered, free what was closed. So all
  * replies of one turn leave in one write, and nothing is freed inside its own callback.
+ * Between, where loop_look_again_if() says so: write, and run the callbacks of what has
+ * arrived by then.
  *
  * Threads: a loop belongs to the thread that runs it; only loop_wake(), loop_clients(),
  * loop_expect_client() and loop_miss_client() may be called from another thread,
@@ -74,12 +76,16 @@ bool loop_owes_bytes(const struct loop *loop);
 /* At the end of each turn, before writing. */
 void loop_on_turn(struct loop *loop, void (*fn)(void *arg), void *arg);
 
+/* Asked once a turn, when its callbacks have run and there is something to write. True:
+ * it is written now, and what has arrived by then belongs to the same turn. */
+void loop_look_again_if(struct loop *loop, bool (*fn)(void *arg), void *arg);
+
 /* Makes the loop call `fn` soon in its own thread, before what else has happened by
  * then; async-signal-safe. */
 void loop_on_wake(struct loop *loop, void (*fn)(void *arg), void *arg);
 void loop_wake(struct loop *loop);
 
-/* clock_mono_us() as of this turn's start; cheap. */
+/* clock_mono_us() as of this turn's start, or of its second look; cheap. */
 int64_t loop_now_us(const struct loop *loop);
 
 /* A one-shot timer, never early, late by a few ms at most while the loop is free;

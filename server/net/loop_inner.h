@@ -36,6 +36,8 @@ struct loop {
 	int64_t now_us; /* 0: not read in this turn yet */
 	void (*turn_fn)(void *arg);
 	void *turn_arg;
+	bool (*look_fn)(void *arg);
+	void *look_arg;
 	void (*wake_fn)(void *arg);
 	void *wake_arg;
 	int wake_fd;

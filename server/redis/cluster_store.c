@@ -433,6 +433,17 @@ cluster_reset(struct store *store, struct reset *reset)
 	cluster_split_reset(self(store), reset, false);
 }
 
+static bool
+cluster_wants_more(struct store *store)
+{
+	const struct members *members = &self(store)->members;
+
+	for (size_t i = 0; i < members->n; i++)
+		if (node_wants_more(members->at[i]->node))
+			return true;
+	return false;
+}
+
 static void
 cluster_flush(struct store *store)
 {
@@ -471,6 +482,7 @@ static const struct store_ops cluster_ops = {
 	.settle = cluster_settle,
 	.reset = cluster_reset,
 	.stand = cluster_stand,
+	.wants_more = cluster_wants_more,
 	.flush = cluster_flush,
 	.ready = cluster_ready,
 	.close = cluster_close,

@@ -96,6 +96,7 @@ void node_take(struct node *node, struct take *take, uint32_t lane);
 void node_stand(struct take *take);
 void node_settle(struct node *node, struct settle *settle, uint32_t lane);
 void node_reset(struct node *node, struct reset *reset, uint32_t lane);
+bool node_wants_more(const struct node *node);
 void node_flush(struct node *node);
 
 /* Sends one whole command. False: it was not sent, and fn is not called. */

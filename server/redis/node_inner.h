@@ -35,6 +35,8 @@ struct node {
 	int64_t loaded_us;        /* when the script was last sent again */
 	struct loop_timer *timer; /* the earliest deadline */
 	int64_t timer_us;         /* when it will fire; INT64_MAX: not armed */
+	uint64_t answered_turn;   /* of the loop: in which a reply last came */
+	size_t answered_keys;     /* the counters that its replies told of */
 	int64_t progress_us;      /* when a reply last came, or the first call went */
 	struct batch_outcome outcome;
 	uint32_t lane;        /* of the reply that is being read */

@@ -129,6 +129,15 @@ may_send(const struct node *node)
 		&node->admission, batch_note(gather_first(&node->gather)));
 }
 
+/* Not where there are many answers to write: Redis would idle for as long. */
+bool
+node_wants_more(const struct node *node)
+{
+	return node->answered_turn == loop_turn(node->shared->loop) &&
+	    node->answered_keys < PACE_CALL_KEYS && may_send(node) &&
+	    flight_keys(node) < PACE_CALL_KEYS;
+}
+
 /* Waits turned out to be too long: those that gather and would be answered too late are
  * told so now. */
 static void

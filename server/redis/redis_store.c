@@ -47,6 +47,12 @@ redis_reset(struct store *store, struct reset *reset)
 	node_reset(self(store)->node, reset, 0);
 }
 
+static bool
+redis_wants_more(struct store *store)
+{
+	return node_wants_more(self(store)->node);
+}
+
 static void
 redis_flush(struct store *store)
 {
@@ -84,6 +90,7 @@ static const struct store_ops redis_ops = {
 	.stand = redis_stand,
 	.settle = redis_settle,
 	.reset = redis_reset,
+	.wants_more = redis_wants_more,
 	.flush = redis_flush,
 	.ready = redis_ready,
 	.close = redis_close,

@@ -33,6 +33,12 @@ store_reset(struct store *store, struct reset *reset)
 	store->ops->reset(store, reset);
 }
 
+bool
+store_wants_more(struct store *store)
+{
+	return store->ops->wants_more && store->ops->wants_more(store);
+}
+
 void
 store_flush(struct store *store)
 {

@@ -88,6 +88,8 @@ struct store_ops {
 	void (*reset)(struct store *store, struct reset *reset);
 	/* See store_stand(). NULL: what failed here was never charged. */
 	void (*stand)(struct store *store, struct take *take);
+	/* See store_wants_more(). NULL: never. */
+	bool (*wants_more)(struct store *store);
 	/* The end of a loop turn: send what was gathered. NULL: nothing to do. */
 	void (*flush)(struct store *store);
 	/* Whether charges can be taken now; when not, `why` gets a line. True with a
@@ -113,6 +115,9 @@ void store_take(struct store *store, struct take *take);
 void store_stand(struct store *store, struct take *take);
 void store_settle(struct store *store, struct settle *settle);
 void store_reset(struct store *store, struct reset *reset);
+/* Before store_flush(): whether what would leave is so little that it gains by what has
+ * arrived meanwhile, and some were answered who may have asked again. */
+bool store_wants_more(struct store *store);
 void store_flush(struct store *store);
 /* `why` may be NULL; its text is "" where all is well. */
 bool store_ready(struct store *store, struct errinfo *why);

@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -195,6 +196,90 @@ add_client(struct seen *s, struct conn **conn)
 	return pair[1];
 }
 
+/* --- a second look ------------------------------------------------------------------ */
+
+static struct {
+	struct conn *asker;
+	int far, other; /* the far ends of the asker and of somebody else */
+	bool wanted;
+	uint64_t asked, seen; /* the turns of the two */
+	bool was_answered;    /* by when the other one was seen */
+} look;
+
+static size_t
+on_question(void *arg, const char *data, size_t len)
+{
+	struct seen *s = arg;
+
+	(void)data;
+	look.asked = loop_turn(s->loop);
+	buf_add_str(conn_out(look.asker), "answer");
+	return len;
+}
+
+static size_t
+on_other(void *arg, const char *data, size_t len)
+{
+	struct seen *s = arg;
+	char answer[16];
+
+	(void)data;
+	look.seen = loop_turn(s->loop);
+	look.was_answered = recv(look.far, answer, sizeof(answer), MSG_DONTWAIT) == 6;
+	loop_stop(s->loop);
+	return len;
+}
+
+/* While the loop thinks about it, somebody else comes. */
+static bool
+wants_look(void *arg)
+{
+	(void)arg;
+	if (look.asked && !look.seen)
+		assert_int_equal(write(look.other, "y", 1), 1);
+	return look.wanted;
+}
+
+static void
+look_again(struct seen *s, bool wanted)
+{
+	static const struct conn_options options = { .in_max = 100, .out_high = 100 };
+	static const struct conn_ops asks = { .on_data = on_question,
+		.on_end = on_end };
+	static const struct conn_ops comes = { .on_data = on_other, .on_end = on_end };
+	int pair[2];
+
+	memset(&look, 0, sizeof(look));
+	look.wanted = wanted;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair), 0);
+	look.asker = conn_accept(s->loop, pair[0], &options, &asks, s);
+	look.far = pair[1];
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair), 0);
+	assert_non_null(conn_accept(s->loop, pair[0], &options, &comes, s));
+	look.other = pair[1];
+	loop_look_again_if(s->loop, wants_look, s);
+	assert_int_equal(write(look.far, "x", 1), 1);
+	assert_int_equal(loop_run(s->loop), 0);
+	close(look.far);
+	close(look.other);
+}
+
+static void
+test_a_second_look_belongs_to_the_turn(void **state)
+{
+	look_again(*state, true);
+	assert_int_equal(look.seen, look.asked);
+	assert_true(look.was_answered);
+}
+
+static void
+test_without_a_second_look(void **state)
+{
+	look_again(*state, false);
+	assert_true(look.seen > look.asked);
+	assert_true(look.was_answered);
+}
+
 static void
 note_wake(void *arg)
 {
@@ -340,6 +425,10 @@ main(void)
 		    test_another_thread_wakes_it, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 		    test_a_wake_up_goes_first, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+		    test_a_second_look_belongs_to_the_turn, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+		    test_without_a_second_look, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 		    test_clients_of_a_group, setup, teardown),
 		cmocka_unit_test_setup_teardown(

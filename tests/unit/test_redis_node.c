@@ -304,6 +304,73 @@ ask_another(struct take *done)
 	node_take(node, &another, 0);
 }
 
+#define CROWD 40
+
+static struct take crowd[CROWD];
+static struct charge crowd_charges[CROWD];
+static char crowd_keys[CROWD][8];
+static size_t n_crowd;
+static bool wants;
+
+/* Told of the answer, so many ask in the same turn. */
+static void
+ask_as_many(struct take *done)
+{
+	(void)done;
+	n_done++;
+	for (size_t i = 0; i < n_crowd; i++) {
+		snprintf(crowd_keys[i], sizeof(crowd_keys[i]), "k%zu", i);
+		crowd_charges[i] = (struct charge){
+			.key = slice_str(crowd_keys[i]), .limit = &some_limit, .cost = 1
+		};
+		crowd[i] = (struct take){ .charges = &crowd_charges[i],
+			.n = 1,
+			.deadline_us = clock_mono_us() + SECOND_US,
+			.done = on_done };
+		node_take(node, &crowd[i], 0);
+	}
+	wants = node_wants_more(node);
+}
+
+static bool
+wants_after_answer(size_t n)
+{
+	char text[64];
+
+	ask(SECOND_US);
+	take.done = ask_as_many;
+	n_crowd = n;
+	snprintf(
+	    text, sizeof(text), "*2\r\n:%lld\r\n:1\r\n", (long long)clock_real_us());
+	answer(text);
+	assert_int_equal(n_done, 1);
+	return wants;
+}
+
+/* A small call gains by those who were just answered; a large one leaves. */
+static void
+test_a_small_call_waits_for_a_look(void **state)
+{
+	(void)state;
+	assert_true(wants_after_answer(3));
+	peer_turn();
+	assert_false(node_wants_more(node)); /* nobody was answered in this turn */
+}
+
+static void
+test_a_large_call_waits_for_no_look(void **state)
+{
+	(void)state;
+	assert_false(wants_after_answer(CROWD));
+}
+
+static void
+test_nothing_waits_for_no_look(void **state)
+{
+	(void)state;
+	assert_false(wants_after_answer(0));
+}
+
 /* Whoever asks again, when told that a node goes, is told the same. */
 static void
 test_a_take_from_within_the_end(void **state)
@@ -343,6 +410,12 @@ main(void)
 		    test_one_that_takes_no_writes, start, stop),
 		cmocka_unit_test_setup_teardown(
 		    test_a_take_from_within_the_end, start, stop),
+		cmocka_unit_test_setup_teardown(
+		    test_a_small_call_waits_for_a_look, start, stop),
+		cmocka_unit_test_setup_teardown(
+		    test_a_large_call_waits_for_no_look, start, stop),
+		cmocka_unit_test_setup_teardown(
+		    test_nothing_waits_for_no_look, start, stop),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
