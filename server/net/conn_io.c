@@ -91,7 +91,8 @@ wants_read(const struct conn *conn)
 		return !conn->blocked;
 	if (conn->blocked && conn->send_wants_read)
 		return true;
-	return takes_input(conn);
+	/* What is kept is shown first, or it would grow with every second look. */
+	return takes_input(conn) && !conn->is_again;
 }
 
 static bool

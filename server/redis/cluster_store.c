@@ -433,15 +433,22 @@ cluster_reset(struct store *store, struct reset *reset)
 	cluster_split_reset(self(store), reset, false);
 }
 
+/* Not where a node would wait with a large call for another's small one. */
 static bool
 cluster_wants_more(struct store *store)
 {
 	const struct members *members = &self(store)->members;
+	bool wants = false;
 
-	for (size_t i = 0; i < members->n; i++)
-		if (node_wants_more(members->at[i]->node))
-			return true;
-	return false;
+	for (size_t i = 0; i < members->n; i++) {
+		const struct node *node = members->at[i]->node;
+
+		if (node_wants_more(node))
+			wants = true;
+		else if (node_may_send(node))
+			return false;
+	}
+	return wants;
 }
 
 static void

@@ -96,6 +96,9 @@ void node_take(struct node *node, struct take *take, uint32_t lane);
 void node_stand(struct take *take);
 void node_settle(struct node *node, struct settle *settle, uint32_t lane);
 void node_reset(struct node *node, struct reset *reset, uint32_t lane);
+/* Whether anything would leave at node_flush(); whether that is so little that it gains
+ * by a second look (store_wants_more()). */
+bool node_may_send(const struct node *node);
 bool node_wants_more(const struct node *node);
 void node_flush(struct node *node);
 

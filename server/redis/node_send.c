@@ -118,9 +118,8 @@ send_flight(struct node *node)
 	return true;
 }
 
-/* Whether another flight may leave. */
-static bool
-may_send(const struct node *node)
+bool
+node_may_send(const struct node *node)
 {
 	if (!link_ready(node->link) || !gather_first(&node->gather))
 		return false;
@@ -134,7 +133,7 @@ bool
 node_wants_more(const struct node *node)
 {
 	return node->answered_turn == loop_turn(node->shared->loop) &&
-	    node->answered_keys < PACE_CALL_KEYS && may_send(node) &&
+	    node->answered_keys < PACE_CALL_KEYS && node_may_send(node) &&
 	    flight_keys(node) < PACE_CALL_KEYS;
 }
 
@@ -164,7 +163,7 @@ node_send(struct node *node)
 {
 	if (node->admission.tightened && gather_first(&node->gather))
 		refuse_hopeless(node);
-	while (may_send(node))
+	while (node_may_send(node))
 		if (!send_flight(node))
 			return;
 }

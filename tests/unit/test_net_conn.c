@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* What a conn reads and writes, and in whose time; how it ends is test_net_conn_end.c. */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -164,6 +165,52 @@ test_a_yield_lets_others_be_read(void **state)
 	run_until(o, is_over);
 }
 
+static bool
+looks_always(void *arg)
+{
+	(void)arg;
+	return true;
+}
+
+/* Tells more than is taken, as long as there is room; the bytes that conns keep for it. */
+static size_t
+flood_for_turns(struct owner *o, const struct loop_group *group, uint64_t turns)
+{
+	static char lines[1 << 20];
+	uint64_t until = loop_turn(o->loop) + turns;
+	size_t most = 0;
+
+	memset(lines, '\n', sizeof(lines));
+	while (loop_turn(o->loop) < until) {
+		ssize_t sent = send(o->far, lines, sizeof(lines), MSG_DONTWAIT);
+		size_t kept;
+
+		assert_true(sent > 0 || errno == EAGAIN);
+		o->lines = 0;
+		run_until(o, has_one);
+		kept = atomic_load(&group->in_bytes);
+		most = kept > most ? kept : most;
+	}
+	return most;
+}
+
+/* What is kept of a greedy one is shown before more of it is read, however often the loop
+ * looks. */
+static void
+test_second_looks_read_nothing_behind_what_is_kept(void **state)
+{
+	static const struct conn_ops greedy = { NULL, on_data_one_line, owner_on_end };
+	struct owner *o = *state;
+	static struct loop_group group; /* the loop's until the teardown */
+
+	loop_join(o->loop, &group);
+	loop_look_again_if(o->loop, looks_always, o);
+	accept_pair(o, SOCK_STREAM, &owner_options);
+	o->conn->ops = &greedy;
+	o->on_line = yield_each;
+	assert_in_range(flood_for_turns(o, &group, 50), 1, 2 * 65536);
+}
+
 static void
 test_a_yielding_conn_may_be_closed(void **state)
 {
@@ -271,6 +318,7 @@ main(void)
 		WITH_OWNER(test_pause_keeps_input_and_resume_shows_it),
 		WITH_OWNER(test_resume_inside_on_data),
 		WITH_OWNER(test_a_yield_lets_others_be_read),
+		WITH_OWNER(test_second_looks_read_nothing_behind_what_is_kept),
 		WITH_OWNER(test_a_yielding_conn_may_be_closed),
 		WITH_OWNER(test_read_now),
 		WITH_OWNER(test_too_much_input_of_all_together),
