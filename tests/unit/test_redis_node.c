@@ -308,7 +308,7 @@ ask_another(struct take *done)
 
 static struct take crowd[CROWD];
 static struct charge crowd_charges[CROWD];
-static char crowd_keys[CROWD][8];
+static char crowd_keys[CROWD][24];
 static size_t n_crowd;
 static bool wants;
 
