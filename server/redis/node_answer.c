@@ -253,14 +253,14 @@ apply_reply(struct node *node, struct batch *batch, const struct reply *reply)
 }
 
 static void
-note_answered(struct node *node, size_t keys)
+note_answered(struct node *node, size_t takes)
 {
 	uint64_t turn = loop_turn(node->shared->loop);
 
 	if (node->answered_turn != turn)
-		node->answered_keys = 0;
+		node->answered = 0;
 	node->answered_turn = turn;
-	node->answered_keys += keys;
+	node->answered += takes;
 }
 
 void
@@ -274,7 +274,7 @@ node_on_reply(void *arg, const struct reply *reply)
 	node->progress_us = clock_mono_us();
 	node_drop_relief(node);
 	batch = node_ring_pop(node);
-	note_answered(node, batch_keys(batch));
+	note_answered(node, batch_live(batch));
 	node->lane = gather_lane(batch);
 	pace_on_reply(
 	    &node->pace, batch_call(batch), batch_began_us(reply), node->progress_us);

@@ -36,7 +36,7 @@ struct node {
 	struct loop_timer *timer; /* the earliest deadline */
 	int64_t timer_us;         /* when it will fire; INT64_MAX: not armed */
 	uint64_t answered_turn;   /* of the loop: in which a reply last came */
-	size_t answered_keys;     /* the counters that its replies told of */
+	size_t answered;          /* how many takes the replies of that turn told */
 	int64_t progress_us;      /* when a reply last came, or the first call went */
 	struct batch_outcome outcome;
 	uint32_t lane;        /* of the reply that is being read */

@@ -133,7 +133,7 @@ bool
 node_wants_more(const struct node *node)
 {
 	return node->answered_turn == loop_turn(node->shared->loop) &&
-	    node->answered_keys < PACE_CALL_KEYS && node_may_send(node) &&
+	    node->answered < PACE_CALL_KEYS && node_may_send(node) &&
 	    flight_keys(node) < PACE_CALL_KEYS;
 }
 

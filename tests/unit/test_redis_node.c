@@ -364,6 +364,30 @@ test_a_large_call_waits_for_no_look(void **state)
 	assert_false(wants_after_answer(CROWD));
 }
 
+/* Redis would idle while the answers are written. */
+static void
+test_behind_many_answers_there_is_no_look(void **state)
+{
+	struct buf text = { 0 };
+
+	(void)state;
+	n_crowd = CROWD;
+	ask_as_many(NULL);
+	node_flush(node);
+	crowd[CROWD - 1].done = ask_as_many;
+	n_crowd = 1;
+	wants = true;
+	buf_printf(&text, "*%d\r\n:%lld\r\n", CROWD + 1, (long long)clock_real_us());
+	for (int i = 0; i < CROWD; i++)
+		buf_add_str(&text, ":1\r\n");
+	buf_add_char(&text, '\0');
+	n_done = 0;
+	answer(text.data);
+	assert_int_equal(n_done, CROWD);
+	assert_false(wants);
+	buf_fini(&text);
+}
+
 static void
 test_nothing_waits_for_no_look(void **state)
 {
@@ -414,6 +438,8 @@ main(void)
 		    test_a_small_call_waits_for_a_look, start, stop),
 		cmocka_unit_test_setup_teardown(
 		    test_a_large_call_waits_for_no_look, start, stop),
+		cmocka_unit_test_setup_teardown(
+		    test_behind_many_answers_there_is_no_look, start, stop),
 		cmocka_unit_test_setup_teardown(
 		    test_nothing_waits_for_no_look, start, stop),
 	};
