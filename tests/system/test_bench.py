@@ -278,8 +278,10 @@ def test_daemon_killed_in_the_middle(rationd, protocol):
         daemon.kill()
         report = running.end(1)
     assert report["answers"] > 0
-    assert report["connect_failures"] > 0 and report["reconnects"] == 0
-    assert 0 < report["errors"]["lost"] <= 50 * 4
+    # The kernel closes the dead process's sockets one after another: a connection that is
+    # cut may come once more into the queue of a listener that is not closed yet.
+    assert report["connect_failures"] > 0 and report["reconnects"] <= 50
+    assert 0 < report["errors"]["lost"] <= (50 + report["reconnects"]) * 4
     assert not report["gave_up"]  # the time was up
 
 
