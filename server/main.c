@@ -6,6 +6,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/log.h"
+#include "base/std_fds.h"
 #include "ops/config.h"
 #include "ops/process.h"
 #include "server.h"
@@ -76,6 +77,7 @@ main(int argc, char **argv)
 	struct errlist errors;
 	int code;
 
+	std_fds_fill();
 	process_hold_reload();
 	code = config_load(&config, argc, argv, environ, &errors);
 

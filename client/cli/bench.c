@@ -65,43 +65,41 @@ set_skew(void *into, const char *value)
 }
 
 static const struct cli_option options[] = {
-	{ "tool", "T", "the tool to check (required, but with --command)", set_tool,
+	{ "tool", "T", "the tool to check (required, unless --command is given)", set_tool,
 	    false },
 	{ "policy", "P", "the policy to ask; default: the daemon's", set_policy,
 	    false },
 	{ "cost", "N", "what to charge; default: 1, and not sent", set_cost, false },
-	{ "grants", "N", "for how many grants; default: 10000", set_grants, false },
+	{ "grants", "N", "spread the checks over this many grants; default: 10000", set_grants, false },
 	{ "grant-prefix", "P",
-	    "what their names begin with, before 12 digits;\n"
-	    "                        default: g",
+	    "their names are this and 12 digits; default: g",
 	    set_grant_prefix, false },
 	{ "skew", "HOW",
-	    "uniform (default), zipf[:EXPONENT], hot[:SHARE], one\n"
-	    "                        grant's share of all, default: 1; or turn: not "
-	    "at\n"
-	    "                        random, but one after the other",
+	    "which grant is drawn: uniform (default),\n"
+	    "                        zipf[:EXPONENT], hot[:SHARE] (one grant gets that\n"
+	    "                        share, default: 1); or turn: one after the other",
 	    set_skew, false },
 	{ "connections", "N", "default: 50", set_connections, false },
-	{ "pipeline", "N", "requests in flight on each; default: 1", set_pipeline,
+	{ "pipeline", "N", "requests in flight on each connection; default: 1", set_pipeline,
 	    false },
 	{ "threads", "N", "default: 1", set_threads, false },
 	{ "rate", "N",
-	    "requests a second in all, their latency measured from\n"
-	    "                        when they were due; default: as fast as possible",
+	    "requests a second in total, with latency counted from\n"
+	    "                        when each was due; default: as fast as possible",
 	    set_rate, false },
-	{ "duration", "S", "for so long; default: 10", set_duration_s, false },
-	{ "requests", "N", "or until so many were sent", set_requests, false },
-	{ "warmup", "S", "before it, not measured; default: 0", set_warmup_s, false },
-	{ "seed", "N", "of the grants that are drawn; default: any", set_seed, false },
-	{ "http", "ADDR", "the daemon's HTTP listener in the place of RESP", set_http,
+	{ "duration", "S", "how many seconds; default: 10", set_duration_s, false },
+	{ "requests", "N", "stop after this many instead", set_requests, false },
+	{ "warmup", "S", "seconds of load first, not measured; default: 0", set_warmup_s, false },
+	{ "seed", "N", "repeats the grants of an earlier run; default: random", set_seed, false },
+	{ "http", "ADDR", "use this HTTP listener instead of RESP at --server", set_http,
 	    false },
 	{ "command", "WORDS",
-	    "send this to the server, which may be a Redis, in the\n"
-	    "                        place of a check; " REQUEST_GRANT " is the grant",
+	    "send this instead of a check, for example to a Redis;\n"
+	    "                        " REQUEST_GRANT " stands for the grant",
 	    set_command, false },
 	{ "timeout-ms", "N",
-	    "give a connection up on which nothing comes for so\n"
-	    "                        long; default: 5000",
+	    "give up a connection that is silent for this long;\n"
+	    "                        default: 5000",
 	    daemon_set_timeout, false },
 	DAEMON_OPTIONS_TOKEN,
 };
@@ -227,14 +225,16 @@ run(const struct cli_command *command, int argc, char **argv)
 
 const struct cli_command cli_bench = {
 	.name = "bench",
-	.usage = "--tool T [options]",
+	.usage = "--tool T | --command WORDS [options]",
 	.summary = "Puts a load on a daemon and shows throughput, latency and answers.",
 	.notes =
-	    "\nWithout --rate, --pipeline requests are sent at once, and the next when"
-	    " all of them\nare answered. Ctrl-C ends early, with the report; once more,"
-	    " at once.\n"
-	    "\nExit status: 0 all was answered, allowed or not; 1 some of it with an"
-	    " error, or not;\n2 usage; 3 no answer.\n",
+	    "\nEvery check is charged like any other: use a policy and a store meant for"
+	    " it.\n"
+	    "Without --rate each connection sends --pipeline requests at once, and the"
+	    " next\nwhen all of them are answered. Ctrl-C ends the run early, with the"
+	    " report; a\nsecond one does not wait for outstanding answers.\n"
+	    "\nExit status: 0 everything was answered, allowed or not; 1 there were"
+	    " errors;\n2 usage; 3 no answer.\n",
 	.options = options,
 	.n_options = ARRAY_LEN(options),
 	.run = run,

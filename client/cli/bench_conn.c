@@ -246,8 +246,7 @@ on_garbage(struct bench_conn *c, struct bench_env *env)
 {
 	if (bench_stats_answers(&env->measured) + bench_stats_answers(&env->warmup) ==
 	    0)
-		fail(env, "what %s answers is not understood; is it %s?",
-		    env->plan->address,
+		fail(env, "the answer is not understood; is it %s?",
 		    env->plan->http ? "an HTTP listener" : "a RESP listener");
 	drop_saying(c, env, "an answer is not understood");
 }

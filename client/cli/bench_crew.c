@@ -2,7 +2,6 @@
 #include "bench_crew.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -13,6 +12,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include "bench_progress.h"
 #include "bench_worker.h"
 
 #define PROGRESS_MS 250
@@ -116,7 +116,7 @@ start(struct crew *crew)
 }
 
 static void
-show_progress(const struct crew *crew, int64_t since_ns, uint64_t *last)
+show_progress(const struct crew *crew, struct bench_progress *progress)
 {
 	uint64_t answers = 0, errors = 0;
 
@@ -126,12 +126,7 @@ show_progress(const struct crew *crew, int64_t since_ns, uint64_t *last)
 		errors += atomic_load_explicit(
 		    &crew->workers[i].errors, memory_order_relaxed);
 	}
-	fprintf(stderr,
-	    "\r%6.1f s  %12" PRIu64 " answers  %9.0f/s  %" PRIu64 " errors ",
-	    (double)(bench_clock_ns() - since_ns) / 1e9, answers,
-	    (double)(answers - *last) * 1000 / PROGRESS_MS, errors);
-	fflush(stderr);
-	*last = answers;
+	bench_progress_show(progress, bench_clock_ns(), answers, errors);
 }
 
 static void
@@ -148,10 +143,11 @@ on_signal(struct crew *crew)
 static void
 stand_by(struct crew *crew, bool progress)
 {
-	int64_t left = crew->n_started, since_ns = bench_clock_ns();
-	int64_t next_ns = since_ns;
-	uint64_t last = 0, ended;
+	int64_t left = crew->n_started, next_ns = bench_clock_ns();
+	struct bench_progress line;
+	uint64_t ended;
 
+	bench_progress_init(&line, crew->plan, next_ns);
 	while (left > 0) {
 		struct pollfd fds[] = {
 			{ .fd = crew->signal_fd, .events = POLLIN },
@@ -168,11 +164,11 @@ stand_by(struct crew *crew, bool progress)
 			left -= (int64_t)ended;
 		if (!progress || bench_clock_ns() < next_ns)
 			continue;
-		show_progress(crew, since_ns, &last);
+		show_progress(crew, &line);
 		next_ns = bench_clock_ns() + INT64_C(1000000) * PROGRESS_MS;
 	}
-	if (progress) /* the report begins on a clean line */
-		fprintf(stderr, "\r%*s\r", 72, "");
+	if (progress)
+		bench_progress_end();
 }
 
 static double

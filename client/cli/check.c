@@ -176,13 +176,13 @@ static const struct cli_option options[] = {
 	{ "attr", "NAME=VALUE", "one attribute of the request; may repeat", set_attr,
 	    true },
 	{ "request-id", "ID",
-	    "the same for each retry of a call, which is charged\n"
-	    "                        once then",
+	    "the same on every retry of a call, which is then\n"
+	    "                        charged once",
 	    set_request_id, false },
 	{ "reserve", NULL, "hold the charges until ration commit or rollback",
 	    set_reserve, false },
-	{ "ttl", "S", "with --reserve: for so long; default: 600", set_ttl, false },
-	{ "peek", NULL, "charge nothing, only look", set_peek, false },
+	{ "ttl", "S", "with --reserve: for how many seconds; default: 600", set_ttl, false },
+	{ "peek", NULL, "only look, charge nothing", set_peek, false },
 	DAEMON_OPTIONS,
 };
 
@@ -313,14 +313,14 @@ run(const struct cli_command *command, int argc, char **argv)
 #define ARG_NOTE                                                                      \
 	"\nA VALUE of --arg counts as JSON where it is a number, true, false, null, " \
 	"an\n"                                                                        \
-	"object or an array; everything else is a string, quotes included.\n"
+	"object or an array; anything else is a string, quotes included.\n"
 
 const struct cli_command cli_check = {
 	.name = "check",
 	.usage = "TOOL --grant G [options]",
 	.summary = "Asks a daemon whether a call may go ahead, and if so charges it.",
 	.notes =
-	    ARG_NOTE "\nAn answer to --reserve that allows has a second line,"
+	    ARG_NOTE "\nWith --reserve, an answer that allows has a second line,"
 		     " \"reservation ID\", for\n"
 		     "ration commit, rollback and renew.\n"
 		     "\nExit status: 0 allowed, 1 denied or approval required, 2 usage,"
@@ -333,7 +333,7 @@ const struct cli_command cli_check = {
 const struct cli_command cli_explain = {
 	.name = "explain",
 	.usage = "TOOL --grant G [options]",
-	.summary = "Tells what check would say, and why. Charges nothing.",
+	.summary = "Shows what check would answer, and why. Charges nothing.",
 	.notes =
 	    ARG_NOTE "\nExit status: 0 a check would be allowed, 1 denied or approval"
 		     " required, 2 usage,\n3 no answer.\n",

@@ -120,6 +120,13 @@ env_or_null(const char *name)
 	return value && value[0] ? value : NULL;
 }
 
+/* The daemon's words, without RESP's word for an error of no special kind. */
+static const char *
+words_of(const char *detail)
+{
+	return strncmp(detail, "ERR ", 4) == 0 ? detail + 4 : detail;
+}
+
 /* A question, and to whom. */
 struct question {
 	const struct daemon *d;
@@ -149,7 +156,8 @@ ask_with(void *arg, const char *token)
 	}
 	rc = q->ask(q->arg, r, left_of(d->timeout_ms, since_us), &status);
 	if (rc != 0) {
-		cli_error("%s: %s", ration_error_text(rc), ration_detail(r));
+		cli_error(
+		    "%s: %s", ration_error_text(rc), words_of(ration_detail(r)));
 		status = status_of(rc);
 	}
 	ration_close(r);

@@ -26,7 +26,7 @@ int daemon_set_server(void *into, const char *value);
 
 /* Their rows in a command's table. */
 #define DAEMON_OPTIONS                                              \
-	{ "timeout-ms", "N", "wait at most so long; default: 1000", \
+	{ "timeout-ms", "N", "milliseconds to wait for the answer; default: 1000", \
 		daemon_set_timeout, false },                        \
 	    DAEMON_OPTIONS_TOKEN
 
@@ -36,7 +36,7 @@ int daemon_set_server(void *into, const char *value);
 		"the daemon's token, the first line of a file;\n"                    \
 		"                        default: $RATION_TOKEN",                    \
 		daemon_set_token_file, false },                                      \
-	    { "json", NULL, "one JSON object in the place of text", daemon_set_json, \
+	    { "json", NULL, "print one JSON object instead of text", daemon_set_json, \
 		    false },                                                         \
 	{                                                                            \
 		"server", "ADDR",                                                    \

@@ -28,7 +28,7 @@ set_json(void *into, const char *value)
 }
 
 static const struct cli_option options[] = {
-	{ "json", NULL, "one JSON object in the place of text", set_json, false },
+	{ "json", NULL, "print one JSON object instead of text", set_json, false },
 };
 
 /* The file's name without folder and ".json", as rationd names its policies. */
@@ -143,11 +143,11 @@ run(const struct cli_command *command, int argc, char **argv)
 const struct cli_command cli_lint = {
 	.name = "lint",
 	.usage = "FILE... [--json]",
-	.summary = "Reads policy files as rationd does and shows every fault in them.",
+	.summary = "Reads policy files as rationd does and lists every mistake.",
 	.notes =
-	    "\nA FILE of - is the standard input."
-	    "\nExit status: 0 all are good, 1 some have faults, 2 usage, or a file that"
-	    " cannot\nbe read.\n",
+	    "\nFILE - is standard input."
+	    "\nExit status: 0 all files are good, 1 there are mistakes, 2 usage, or a"
+	    " file that\ncannot be read.\n",
 	.options = options,
 	.n_options = ARRAY_LEN(options),
 	.run = run,

@@ -2,11 +2,13 @@
 /* ration: the command line of a ration daemon. */
 #include "cli.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/hash.h"
+#include "base/std_fds.h"
 #include "policy/suggest.h"
 #include "ration/ration.h"
 
@@ -159,12 +161,23 @@ command_name(const char *word)
 	return strcmp(word, "-h") == 0 ? "help" : word;
 }
 
+/* Help and version that could not be printed; what else is printed says so itself. */
+static int
+end_output(int status)
+{
+	if (fflush(stdout) == 0 || status != CLI_OK)
+		return status;
+	cli_error("cannot write the result: %s", strerror(errno));
+	return CLI_USAGE;
+}
+
 int
 main(int argc, char **argv)
 {
 	const struct cli_command *command;
 	int status;
 
+	std_fds_fill();
 	if (hash_start() != 0) {
 		cli_error("no randomness");
 		return CLI_USAGE;
@@ -175,7 +188,5 @@ main(int argc, char **argv)
 	}
 	command = find_command(command_name(argv[1]));
 	status = command ? run_command(command, argc - 1, argv + 1) : CLI_USAGE;
-	if (fflush(stdout) != 0 && status == CLI_OK)
-		status = CLI_USAGE;
-	return status;
+	return end_output(status);
 }

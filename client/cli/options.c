@@ -56,8 +56,8 @@ cli_usage(const struct cli_command *command, const char *fmt, ...)
 void
 cli_help(const struct cli_command *command)
 {
-	printf("usage: ration %s %s\n\n%s\n\n", command->name, command->usage,
-	    command->summary);
+	printf("usage: ration %s%s%s\n\n%s\n\n", command->name,
+	    command->usage[0] ? " " : "", command->usage, command->summary);
 	for (size_t i = 0; i < command->n_options; i++) {
 		const struct cli_option *o = &command->options[i];
 		int n;

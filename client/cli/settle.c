@@ -64,7 +64,7 @@ set_window(void *into, const char *value)
 
 #define GRANT_OPTION                                                                \
 	{                                                                           \
-		"grant", "G", "refuse when it is another grant's", set_grant, false \
+		"grant", "G", "refuse if the reservation is another grant's", set_grant, false \
 	}
 
 static const struct cli_option commit_options[] = {
@@ -80,14 +80,14 @@ static const struct cli_option rollback_options[] = {
 
 static const struct cli_option renew_options[] = {
 	GRANT_OPTION,
-	{ "ttl", "S", "from now on; default: 600", set_ttl, false },
+	{ "ttl", "S", "seconds from now; default: 600", set_ttl, false },
 	DAEMON_OPTIONS,
 };
 
 static const struct cli_option reset_options[] = {
 	{ "policy", "P", "whose counters (required)", set_policy, false },
-	{ "counter", "C", "this one alone; with --window", set_counter, false },
-	{ "window", "W", "its window: minute, 30d, 60, slots ...", set_window, false },
+	{ "counter", "C", "only this counter; needs --window", set_counter, false },
+	{ "window", "W", "that counter's window: minute, 30d, 60, slots ...", set_window, false },
 	DAEMON_OPTIONS,
 };
 
@@ -224,14 +224,14 @@ run(const struct cli_command *command, int argc, char **argv)
 }
 
 #define SETTLE_NOTE                                                                    \
-	"\nIt may be repeated: a reservation is settled once.\n"                       \
-	"Exit status: 0 done, or done before, 1 there is no such reservation or its\n" \
-	"time is over, 2 usage, 3 no answer.\n"
+	"\nSafe to repeat.\n"                                                          \
+	"Exit status: 0 done, or settled before, 1 there is no such reservation or it\n" \
+	"has expired, 2 usage, 3 no answer.\n"
 
 const struct cli_command cli_commit = {
 	.name = "commit",
 	.usage = "RESERVATION [options]",
-	.summary = "Lets stand what a reservation charged, or corrects it.",
+	.summary = "Keeps what a reservation charged; --cost corrects it.",
 	.notes = SETTLE_NOTE,
 	.options = commit_options,
 	.n_options = ARRAY_LEN(commit_options),
@@ -251,7 +251,7 @@ const struct cli_command cli_rollback = {
 const struct cli_command cli_renew = {
 	.name = "renew",
 	.usage = "RESERVATION [options]",
-	.summary = "Prolongs a reservation.",
+	.summary = "Extends a reservation.",
 	.notes = SETTLE_NOTE,
 	.options = renew_options,
 	.n_options = ARRAY_LEN(renew_options),
@@ -261,10 +261,11 @@ const struct cli_command cli_renew = {
 const struct cli_command cli_reset = {
 	.name = "reset",
 	.usage = "SCOPE --policy P [--counter C --window W] [options]",
-	.summary = "Lets counters begin again at nothing.",
+	.summary = "Sets counters back to zero.",
 	.notes =
-	    "\nSCOPE is whose: grant=alice-laptop, global, or names joined by '&'.\n"
-	    "Without --counter and --window all of its counters are reset.\n"
+	    "\nSCOPE says whose: grant=alice-laptop, global, or several names joined by"
+	    " '&'.\n"
+	    "Without --counter and --window all counters of the scope are reset.\n"
 	    "Exit status: 0 done, 2 usage or no such counter, 3 no answer.\n",
 	.options = reset_options,
 	.n_options = ARRAY_LEN(reset_options),

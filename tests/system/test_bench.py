@@ -2,6 +2,7 @@
 """ration bench: what it counts is what the daemon did, on both stores and over both
 protocols; rates, stalls, broken connections and other ends."""
 import contextlib
+import fcntl
 import json
 import math
 import os
@@ -9,7 +10,9 @@ import pty
 import re
 import signal
 import socket
+import struct
 import subprocess
+import termios
 import threading
 import time
 
@@ -548,8 +551,27 @@ def test_progress_on_a_terminal(rationd):
         report_of(process.stdout.read())
     os.close(ours)
     assert process.returncode == 0
-    assert re.search(rb"\r +\d\.\d s +\d+ answers +\d+/s  0 errors", shown), shown
+    assert re.search(rb"\r +\d\.\d of 1 s +\d+/s  0 errors  \d+ answers", shown), shown
     assert shown.endswith(b" \r") and b"\n" not in shown
+
+
+def test_progress_on_a_narrow_terminal(rationd):
+    """A line that wraps would stay, and the next begin below it."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 30, 0, 0))
+    with subprocess.Popen(
+            tied([built(RATION), "bench", "--tool", "free", "--duration", "1", "--json",
+                  *to(rationd(BENCH))]), stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE, stderr=theirs, env=clean_env()) as process:
+        os.close(theirs)
+        shown = b""
+        with contextlib.suppress(OSError):
+            while data := os.read(ours, 4096):
+                shown += data
+        report_of(process.stdout.read())
+    os.close(ours)
+    lines = shown.split(b"\r")
+    assert len(lines) > 2 and max(map(len, lines)) == 29, lines
 
 
 @pytest.mark.parametrize("words,text", [

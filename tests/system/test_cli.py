@@ -136,7 +136,7 @@ def test_what_is_empty_is_not_dropped(daemon):
     for words in (["--session", ""], ["--session="], ["--policy", ""]):
         done = check(daemon, "pay", "--grant", "empty", *words)
         assert (done.returncode, done.stdout) == (2, "")
-        assert "ERR" in done.stderr
+        assert "is empty" in done.stderr
     assert check(daemon, "pay", "--grant", "empty", "--args", "").returncode == 2
     assert check_json(daemon, "pay", "--grant", "empty")["remaining"] == 9
 
@@ -197,7 +197,7 @@ def test_what_the_daemon_finds_malformed(daemon):
                   ["free", "--grant", "g", "--attr", "a=1", "--attr", "a=2"]):
         done = check(daemon, *words)
         assert (done.returncode, done.stdout) == (2, "")
-        assert "ERR" in done.stderr
+        assert done.stderr.startswith("ration: request refused: ")
 
 
 def test_example_gateway(daemon):
@@ -440,16 +440,30 @@ def test_version_and_help():
         assert about.stdout.startswith(f"usage: ration {name}")
         assert about.stdout == run_ration("help", name).stdout
         assert about.stdout == run_ration(name, "-h").stdout
+        assert max(map(len, about.stdout.splitlines())) <= 80
+        assert not re.search(r" $", about.stdout, re.M)
     assert run_ration("-h").stdout == top.stdout
 
 
 def test_output_that_cannot_be_written():
     with open("/dev/full", "w") as full:
-        assert raw("--help", stdout=full).returncode == 2
+        for words in (["--help"], ["check", "--help"], ["version"]):
+            done = raw(*words, stdout=full)
+            assert done.returncode == 2 and b"cannot write" in done.stderr
         with scripted(answer()) as (address, _):
             done = raw("check", "t", "--grant", "g", "--server", address, stdout=full)
     assert done.returncode == 3  # an answer that nobody saw is none
     assert b"cannot write" in done.stderr
+
+
+def test_closed_output():
+    """The connection must not become standard output: an answer printed into it would
+    pass for one that was seen."""
+    with scripted(answer()) as (address, _):
+        done = run("sh", "-c", 'exec "$0" "$@" >&-', built(RATION), "check", "t",
+                   "--grant", "g", "--server", address)
+    assert (done.returncode, done.stdout) == (3, "")
+    assert "cannot write the result: Bad file descriptor" in done.stderr
 
 
 def complete(binary, *words):

@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: ISC
 """The daemon as a process: its configuration, what it says of itself."""
 import json
+import os
 import re
+import socket
+import subprocess
 
-from harness import EXAMPLE, run_rationd
+from harness import EXAMPLE, RATIOND, built, clean_env, run_rationd, tied, wait_for
 
 
 def test_help_and_version():
@@ -41,6 +44,32 @@ def test_config_file_and_environment(tmp_path):
     done = run_rationd("--config", file, "--check-config")
     assert done.returncode == 78
     assert f"{file}:2:3: " in done.stderr and "listen_http" in done.stderr
+
+
+def lives(path):
+    """Whether a daemon answers on this socket."""
+    with socket.socket(socket.AF_UNIX) as conn:
+        try:
+            conn.connect(str(path))
+        except OSError:
+            return False
+        conn.sendall(b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        return conn.recv(12) == b"HTTP/1.1 200"
+
+
+def test_closed_descriptors(tmp_path):
+    """What the parent closed must not become a socket, into which the log would go."""
+    with subprocess.Popen(
+            tied(["sh", "-c", 'exec "$0" "$@" <&- >&- 2>&-', built(RATIOND), "--policy",
+                  str(EXAMPLE), "--listen-http", f"unix:{tmp_path}/http",
+                  "--listen-resp", "none"]), env=clean_env()) as daemon:
+        try:
+            wait_for(lambda: lives(tmp_path / "http"), what="an answer")
+            for fd in range(3):
+                assert os.readlink(f"/proc/{daemon.pid}/fd/{fd}") == "/dev/null"
+        finally:
+            daemon.terminate()
+    assert daemon.returncode == 0
 
 
 def test_starts_before_redis(rationd, redis_factory):
