@@ -65,23 +65,24 @@ set_skew(void *into, const char *value)
 }
 
 static const struct cli_option options[] = {
-	{ "tool", "T", "the tool to check (required, unless --command is given)", set_tool,
-	    false },
+	{ "tool", "T", "the tool to check (required, unless --command is given)",
+	    set_tool, false },
 	{ "policy", "P", "the policy to ask; default: the daemon's", set_policy,
 	    false },
 	{ "cost", "N", "what to charge; default: 1, and not sent", set_cost, false },
-	{ "grants", "N", "spread the checks over this many grants; default: 10000", set_grants, false },
-	{ "grant-prefix", "P",
-	    "their names are this and 12 digits; default: g",
+	{ "grants", "N", "spread the checks over this many grants; default: 10000",
+	    set_grants, false },
+	{ "grant-prefix", "P", "their names are this and 12 digits; default: g",
 	    set_grant_prefix, false },
 	{ "skew", "HOW",
 	    "which grant is drawn: uniform (default),\n"
-	    "                        zipf[:EXPONENT], hot[:SHARE] (one grant gets that\n"
+	    "                        zipf[:EXPONENT], hot[:SHARE] (one grant gets "
+	    "that\n"
 	    "                        share, default: 1); or turn: one after the other",
 	    set_skew, false },
 	{ "connections", "N", "default: 50", set_connections, false },
-	{ "pipeline", "N", "requests in flight on each connection; default: 1", set_pipeline,
-	    false },
+	{ "pipeline", "N", "requests in flight on each connection; default: 1",
+	    set_pipeline, false },
 	{ "threads", "N", "default: 1", set_threads, false },
 	{ "rate", "N",
 	    "requests a second in total, with latency counted from\n"
@@ -89,10 +90,12 @@ static const struct cli_option options[] = {
 	    set_rate, false },
 	{ "duration", "S", "how many seconds; default: 10", set_duration_s, false },
 	{ "requests", "N", "stop after this many instead", set_requests, false },
-	{ "warmup", "S", "seconds of load first, not measured; default: 0", set_warmup_s, false },
-	{ "seed", "N", "repeats the grants of an earlier run; default: random", set_seed, false },
-	{ "http", "ADDR", "use this HTTP listener instead of RESP at --server", set_http,
-	    false },
+	{ "warmup", "S", "seconds of load first, not measured; default: 0",
+	    set_warmup_s, false },
+	{ "seed", "N", "repeats the grants of an earlier run; default: random",
+	    set_seed, false },
+	{ "http", "ADDR", "use this HTTP listener instead of RESP at --server",
+	    set_http, false },
 	{ "command", "WORDS",
 	    "send this instead of a check, for example to a Redis;\n"
 	    "                        " REQUEST_GRANT " stands for the grant",
@@ -228,7 +231,8 @@ const struct cli_command cli_bench = {
 	.usage = "--tool T | --command WORDS [options]",
 	.summary = "Puts a load on a daemon and shows throughput, latency and answers.",
 	.notes =
-	    "\nEvery check is charged like any other: use a policy and a store meant for"
+	    "\nEvery check is charged like any other: use a policy and a store meant "
+	    "for"
 	    " it.\n"
 	    "Without --rate each connection sends --pipeline requests at once, and the"
 	    " next\nwhen all of them are answered. Ctrl-C ends the run early, with the"

@@ -41,8 +41,8 @@ bench_progress_format(struct bench_progress *p, int64_t now_ns, uint64_t answers
 		snprintf(of_time, sizeof(of_time), "of %" PRId64 " ",
 		    plan->warmup_s + plan->duration_s);
 	if (plan->requests)
-		snprintf(of_answers, sizeof(of_answers), "of %" PRId64 " ",
-		    plan->requests);
+		snprintf(
+		    of_answers, sizeof(of_answers), "of %" PRId64 " ", plan->requests);
 	if (answers == 0 && elapsed < (double)plan->warmup_s)
 		snprintf(out, size, "%6.1f %ss  warming up", elapsed, of_time);
 	else

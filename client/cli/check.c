@@ -181,7 +181,8 @@ static const struct cli_option options[] = {
 	    set_request_id, false },
 	{ "reserve", NULL, "hold the charges until ration commit or rollback",
 	    set_reserve, false },
-	{ "ttl", "S", "with --reserve: for how many seconds; default: 600", set_ttl, false },
+	{ "ttl", "S", "with --reserve: for how many seconds; default: 600", set_ttl,
+	    false },
 	{ "peek", NULL, "only look, charge nothing", set_peek, false },
 	DAEMON_OPTIONS,
 };

@@ -156,8 +156,7 @@ ask_with(void *arg, const char *token)
 	}
 	rc = q->ask(q->arg, r, left_of(d->timeout_ms, since_us), &status);
 	if (rc != 0) {
-		cli_error(
-		    "%s: %s", ration_error_text(rc), words_of(ration_detail(r)));
+		cli_error("%s: %s", ration_error_text(rc), words_of(ration_detail(r)));
 		status = status_of(rc);
 	}
 	ration_close(r);

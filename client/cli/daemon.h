@@ -25,25 +25,25 @@ int daemon_set_json(void *into, const char *value);
 int daemon_set_server(void *into, const char *value);
 
 /* Their rows in a command's table. */
-#define DAEMON_OPTIONS                                              \
+#define DAEMON_OPTIONS                                                             \
 	{ "timeout-ms", "N", "milliseconds to wait for the answer; default: 1000", \
-		daemon_set_timeout, false },                        \
+		daemon_set_timeout, false },                                       \
 	    DAEMON_OPTIONS_TOKEN
 
 /* The same, for a command with a timeout of its own. */
-#define DAEMON_OPTIONS_TOKEN                                                         \
-	{ "token-file", "FILE",                                                      \
-		"the daemon's token, the first line of a file;\n"                    \
-		"                        default: $RATION_TOKEN",                    \
-		daemon_set_token_file, false },                                      \
+#define DAEMON_OPTIONS_TOKEN                                                          \
+	{ "token-file", "FILE",                                                       \
+		"the daemon's token, the first line of a file;\n"                     \
+		"                        default: $RATION_TOKEN",                     \
+		daemon_set_token_file, false },                                       \
 	    { "json", NULL, "print one JSON object instead of text", daemon_set_json, \
-		    false },                                                         \
-	{                                                                            \
-		"server", "ADDR",                                                    \
-		    "host:port, [IPv6]:port or unix:/path; default:\n"               \
-		    "                        $RATION_SERVER, "                       \
-		    "or " RATION_DEFAULT_ADDRESS,                                    \
-		    daemon_set_server, false                                         \
+		    false },                                                          \
+	{                                                                             \
+		"server", "ADDR",                                                     \
+		    "host:port, [IPv6]:port or unix:/path; default:\n"                \
+		    "                        $RATION_SERVER, "                        \
+		    "or " RATION_DEFAULT_ADDRESS,                                     \
+		    daemon_set_server, false                                          \
 	}
 
 /* Calls `go` with the token of the file, else of the environment, NULL without both; the

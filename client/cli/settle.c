@@ -62,9 +62,10 @@ set_window(void *into, const char *value)
 	return 0;
 }
 
-#define GRANT_OPTION                                                                \
-	{                                                                           \
-		"grant", "G", "refuse if the reservation is another grant's", set_grant, false \
+#define GRANT_OPTION                                                          \
+	{                                                                     \
+		"grant", "G", "refuse if the reservation is another grant's", \
+		    set_grant, false                                          \
 	}
 
 static const struct cli_option commit_options[] = {
@@ -87,7 +88,8 @@ static const struct cli_option renew_options[] = {
 static const struct cli_option reset_options[] = {
 	{ "policy", "P", "whose counters (required)", set_policy, false },
 	{ "counter", "C", "only this counter; needs --window", set_counter, false },
-	{ "window", "W", "that counter's window: minute, 30d, 60, slots ...", set_window, false },
+	{ "window", "W", "that counter's window: minute, 30d, 60, slots ...",
+	    set_window, false },
 	DAEMON_OPTIONS,
 };
 
@@ -223,9 +225,10 @@ run(const struct cli_command *command, int argc, char **argv)
 	    &act.daemon, command == &cli_reset ? ask_reset : ask_settle, &act);
 }
 
-#define SETTLE_NOTE                                                                    \
-	"\nSafe to repeat.\n"                                                          \
-	"Exit status: 0 done, or settled before, 1 there is no such reservation or it\n" \
+#define SETTLE_NOTE                                                                  \
+	"\nSafe to repeat.\n"                                                        \
+	"Exit status: 0 done, or settled before, 1 there is no such reservation or " \
+	"it\n"                                                                       \
 	"has expired, 2 usage, 3 no answer.\n"
 
 const struct cli_command cli_commit = {

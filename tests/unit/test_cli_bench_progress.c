@@ -21,15 +21,12 @@ test_of_a_time(void **state)
 	(void)state;
 	bench_progress_init(&p, &plan, 5 * SECOND);
 	bench_progress_format(&p, 6 * SECOND, 1000, 2, line, sizeof(line));
-	assert_string_equal(
-	    line, "   1.0 of 10 s      1000/s  2 errors  1000 answers");
+	assert_string_equal(line, "   1.0 of 10 s      1000/s  2 errors  1000 answers");
 	/* The rate is that of the time since the line before. */
 	bench_progress_format(&p, 8 * SECOND, 1500, 2, line, sizeof(line));
-	assert_string_equal(
-	    line, "   3.0 of 10 s       250/s  2 errors  1500 answers");
+	assert_string_equal(line, "   3.0 of 10 s       250/s  2 errors  1500 answers");
 	bench_progress_format(&p, 8 * SECOND, 1500, 2, line, sizeof(line));
-	assert_string_equal(
-	    line, "   3.0 of 10 s         0/s  2 errors  1500 answers");
+	assert_string_equal(line, "   3.0 of 10 s         0/s  2 errors  1500 answers");
 }
 
 static void
@@ -42,7 +39,8 @@ test_of_a_number(void **state)
 	(void)state;
 	bench_progress_init(&p, &plan, 0);
 	bench_progress_format(&p, SECOND / 2, 1000, 0, line, sizeof(line));
-	assert_string_equal(line, "   0.5 s      2000/s  0 errors  1000 of 4000 answers");
+	assert_string_equal(
+	    line, "   0.5 s      2000/s  0 errors  1000 of 4000 answers");
 }
 
 static void
