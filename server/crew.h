@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * All workers. The first is the head: it runs in the caller's thread, listens for all,
- * and hands each connection to the worker that has the fewest. The others run in threads
- * of their own, which take no signals. Threads talk by letters only (mailbox.h); what
- * they share otherwise is in struct worker_shared.
+ * All workers. The first is the head: it runs in the caller's thread, listens for all of
+ * them, and hands each connection to the worker that has the fewest. The others run in
+ * threads of their own, which take no signals. Threads talk to each other by letters
+ * alone (mailbox.h); what else they share is in struct worker_shared.
  *
  * Threads: all functions in the head's.
  */
@@ -18,10 +18,10 @@
 #include "ops/documents.h"
 #include "worker.h"
 
-/* Told in the head's thread, from its loop. */
+/* Called in the head's thread, from its loop. */
 struct crew_events {
-	void (*on_taken)(void *arg);  /* crew_take() is done everywhere */
-	void (*on_turn)(void *arg);   /* the head's turn ends */
+	void (*on_taken)(void *arg);  /* every worker has what crew_take() gave */
+	void (*on_turn)(void *arg);   /* a turn of the head's loop ends */
 	void (*on_failed)(void *arg); /* another worker's loop has failed */
 	void *arg;
 };
@@ -35,18 +35,19 @@ struct crew {
 	struct loop_group group;
 	struct front_quota quota;
 	struct crew_events events;
-	bool draining;   /* in the last stage */
-	size_t last;     /* who got a connection last */
-	size_t n_taking; /* who have not taken the documents yet */
-	size_t n_idle;   /* of the others, while draining */
+	bool draining;   /* in DRAIN_CLOSING */
+	size_t last;     /* the index of the worker that got the last connection */
+	size_t n_taking; /* workers that have not taken the documents yet */
+	size_t n_idle;   /* while draining: workers, besides the head, that are idle */
 };
 
 /* Makes room for n >= 1 workers. 0 or ERR_NOMEM. */
 int crew_init(struct crew *crew, size_t n) MUST_CHECK;
 
 /*
- * Builds all workers, binds the listeners, runs nothing. Fills in what of `shared`
- * belongs to the crew. 0, or what worker_open() says.
+ * Builds all workers and binds the listeners; runs nothing. The crew's own part of
+ * `shared` (cells, group, quota, pass) is filled in here. 0, or what worker_open()
+ * returned.
  */
 int crew_open(struct crew *crew, const struct worker_shared *shared,
     const struct crew_events *events, struct errinfo *ei) MUST_CHECK;
@@ -56,20 +57,22 @@ int crew_start(struct crew *crew, struct errinfo *ei) MUST_CHECK;
 /* The head's; NULL when it could not be opened. */
 struct loop *crew_loop(const struct crew *crew);
 
-/* Gives these documents to every worker; each takes them within a turn of its loop. True:
- * all have. False: on_taken() will tell; until then not to be called again. */
+/* Gives these documents to every worker, each of which takes them within a turn of its
+ * loop. True: all have them. False: on_taken() will follow; do not call again before. */
 bool crew_take(struct crew *crew, const struct documents *documents) MUST_CHECK;
 
 /* Has every worker enter a stage. */
 void crew_drain(struct crew *crew, enum drain_stage stage);
-/* In the last stage: whether nothing is under way any more. */
+/* In DRAIN_CLOSING: whether nothing is under way any more. */
 bool crew_is_idle(const struct crew *crew);
+/* Clients of all workers. */
 size_t crew_connections(const struct crew *crew);
 
-/* Once the head's loop has ended: ends the others. Whether something was cut off. */
+/* Once the head's loop has ended: ends the other threads. Returns whether anything was
+ * cut off. */
 bool crew_stop(struct crew *crew);
 
-/* Ends what still runs. A zeroed one is fine. */
+/* Ends what still runs, and frees. A zeroed crew is fine. */
 void crew_fini(struct crew *crew);
 
 #endif

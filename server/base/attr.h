@@ -2,7 +2,8 @@
 #ifndef BASE_ATTR_H
 #define BASE_ATTR_H
 
-/* Compiler attributes, the only macros every room may use. */
+/* Compiler attributes and the few macros that every room may use. CONTAINER_OF needs
+ * <stddef.h>. */
 #define MUST_CHECK __attribute__((warn_unused_result))
 #define PRINTF_LIKE(fmt, args) __attribute__((format(printf, fmt, args)))
 #define LIKELY(x) __builtin_expect(!!(x), 1)

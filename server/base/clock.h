@@ -8,7 +8,7 @@
 
 #include <stdint.h>
 
-/* Microseconds on a clock that never goes back; its zero means nothing. */
+/* Microseconds on a clock that never goes back, counted from an arbitrary moment. */
 int64_t clock_mono_us(void);
 
 /* Microseconds since 1970-01-01T00:00:00Z by this machine's clock. */

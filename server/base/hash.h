@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * What libsodium gives to the rest: a keyed hash for tables (SipHash-2-4, so that
- * nobody who picks names can pick collisions), SHA-256, comparison in constant
- * time, randomness. hash_start() before all others, once.
+ * What the program uses of libsodium: a keyed hash for tables (SipHash-2-4, so that
+ * choosing names is not enough to choose collisions), SHA-256, comparison in constant
+ * time, randomness. Call hash_start() before anything else here.
+ *
+ * Threads: all functions but hash_start() in any.
  */
 #ifndef BASE_HASH_H
 #define BASE_HASH_H
@@ -17,15 +19,15 @@
 /* Draws the process's hash key. 0 or ERR_UNAVAILABLE. May be called again. */
 int hash_start(void) MUST_CHECK;
 
-/* Differs from process to process. */
+/* The keyed hash; the same bytes hash differently in another process. */
 uint64_t hash_bytes(const void *data, size_t len);
-/* The same, wide enough to stand for what was hashed. */
+/* The same with 128 bits, so that equal hashes may be taken for equal bytes. */
 void hash_bytes_wide(const void *data, size_t len, uint64_t out[2]);
 
 /* The SHA-256 of `data` as lower-case hex: the first `digits` (<= 64) and a NUL. */
 void hash_sha256_hex(struct slice data, char *out, size_t digits);
 
-/* Whether equal; takes the same time wherever they differ. */
+/* Whether the bytes are equal; takes the same time wherever they differ. */
 bool hash_equal_constant(const void *a, const void *b, size_t len);
 
 /* `digits` (<= 64, even) random lower-case hex digits and a NUL, fit for secrets. */

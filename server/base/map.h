@@ -24,7 +24,7 @@ struct map {
 /* A zeroed struct map is a valid empty one. */
 void map_fini(struct map *m);
 
-/* 0, or ERR_NOMEM; a key that is there gets the new value. `value` is not NULL. */
+/* Sets the value of a key, new or present; `value` is not NULL. 0 or ERR_NOMEM. */
 int map_set(struct map *m, struct slice key, void *value) MUST_CHECK;
 
 /* NULL when there is none. */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Metric cells: one block per worker that only its worker adds to, with a cell for each
- * series of base/metric_table.h. Whoever exposes them sums the blocks.
+ * Metric cells: one block per worker, with a cell for each series of
+ * base/metric_table.h. Only that worker adds to its block; ops/metrics sums the blocks
+ * when it exposes them.
  *
  * Threads: adding is a relaxed atomic on the worker's own cache lines; reading from
  * any thread sees each cell whole.
@@ -21,7 +22,7 @@ enum metric {
 	    METRIC_COUNT
 };
 
-/* Blocks are summed; of LEAST, a gauge too, the least is shown. */
+/* The blocks' values are summed; of LEAST, a gauge as well, the least one is shown. */
 enum metric_kind { METRIC_KIND_COUNTER, METRIC_KIND_GAUGE, METRIC_KIND_LEAST };
 
 struct metric_desc {
@@ -66,7 +67,7 @@ metric_get(const struct metric_cells *cells, enum metric id)
 	return atomic_load_explicit(&cells->value[id], memory_order_relaxed);
 }
 
-/* Puts one latency into its bucket. */
+/* Adds one latency to its bucket and to the sum. */
 void metric_latency(struct metric_cells *cells, int64_t us);
 
 #endif

@@ -27,7 +27,8 @@ size_t num_format(int64_t value, char *out);
 
 #define NUM_REAL_MAX 32 /* bytes of the longest double, with a final NUL */
 
-/* Writes a finite number with as few digits as read back as the same. Returns out. */
+/* Writes a finite number with the fewest digits that read back as the same number.
+ * Returns out. */
 const char *num_format_real(double value, char out[NUM_REAL_MAX]);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* Percent-encoding (RFC 3986), the way back. */
+/* Decoding of percent-encoded text (RFC 3986). Pure. */
 #ifndef BASE_PERCENT_H
 #define BASE_PERCENT_H
 
@@ -9,11 +9,11 @@
 #include "base/err.h"
 #include "base/slice.h"
 
-/* 0 ... 15, or -1 for what is no hex digit. */
+/* 0 ... 15, or -1 when `c` is no hex digit. */
 int percent_hex_digit(char c);
 
-/* The byte that `text` (len > 0) begins with, decoded, and steps over it; -1 for a '%'
- * that two hex digits do not follow. */
+/* Decodes the first byte of `text` (len > 0) and steps over it. Returns the byte, or -1
+ * for a '%' that is not followed by two hex digits. */
 int percent_next(struct slice *text) MUST_CHECK;
 
 /* Decodes all of `text` into out[size], without a final NUL. Returns the length;

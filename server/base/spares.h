@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Objects of one kind that nobody uses just now, kept so that the next ones need no
- * memory of the system. Such an object begins with a struct spare, which is this file's
- * while the object is kept.
+ * A free list: unused objects of one kind, kept so that the next ones cost no malloc.
+ * Such an object begins with a struct spare, which is this file's while the object is
+ * kept.
  *
- * Ownership: what is kept is the spares'; what was got is the caller's until it is put
- * back. Threads: not shared.
+ * Ownership: kept objects belong to the list; one that was got belongs to the caller
+ * until it is put back. Threads: not shared.
  */
 #ifndef BASE_SPARES_H
 #define BASE_SPARES_H
@@ -19,19 +19,19 @@ struct spare {
 };
 
 struct spares {
-	size_t size; /* of an object */
-	size_t max;  /* how many are kept; more are freed */
+	size_t size; /* bytes of an object */
+	size_t max;  /* how many are kept; what is put back beyond that is freed */
 	void (*free)(void *object);
-	/* its own; 0 at first */
+	/* private; 0 at first */
 	struct spare *first;
 	size_t n;
 };
 
-/* One that was put back, as it was then, or else a new one, all of it 0. NULL: out of
- * memory. */
+/* Returns an object that was put back, in the state it was in then, or else a new,
+ * zeroed one. NULL: out of memory. */
 void *spares_get(struct spares *spares) MUST_CHECK;
 void spares_put(struct spares *spares, void *object);
-/* Frees all that are kept. */
+/* Frees the kept objects. */
 void spares_fini(struct spares *spares);
 
 #endif

@@ -8,9 +8,10 @@
 #include "base/err.h"
 
 /*
- * Reads the file of an IANA zone such as "Europe/Berlin" into `out`. `arg` is not used.
- * 0; ERR_INVALID when `name` is no such name (letters, digits, '_', '+' and '-', parts
- * joined by '/'); ERR_NOTFOUND; ERR_IO; ERR_NOMEM; all with ei->text.
+ * Appends the file of an IANA zone such as "Europe/Berlin" to `out`. `arg` is unused:
+ * this is a zone_read of struct policy_options. 0; ERR_INVALID when `name` cannot be a
+ * zone's (letters, digits, '_', '+' and '-', in parts joined by '/'); ERR_NOTFOUND;
+ * ERR_IO; ERR_NOMEM; all with ei->text.
  */
 int tzdata_read(
     void *arg, const char *name, struct buf *out, struct errinfo *ei) MUST_CHECK;

@@ -9,7 +9,7 @@
 #include "base/err.h"
 #include "base/slice.h"
 
-/* Whether the bytes are well-formed UTF-8: no overlong form, no surrogate, none
+/* Whether the bytes are well-formed UTF-8: no overlong form, no surrogate, nothing
  * over U+10FFFF. NUL is an ordinary character here. */
 bool utf8_valid(const char *data, size_t len);
 
@@ -17,8 +17,8 @@ bool utf8_valid(const char *data, size_t len);
  * character. */
 size_t utf8_cut(const char *data, size_t len);
 
-/* Whether `text` may be a text that others will read: of max bytes at most, well-formed,
- * without NUL. 0, ERR_TOOBIG or ERR_INVALID, which is told of `field`. */
+/* Checks text that others will read: at most `max` bytes, well-formed, without NUL. 0,
+ * ERR_TOOBIG or ERR_INVALID; ei->text says which, and calls the text `field`. */
 int utf8_validate(
     const char *field, struct slice text, size_t max, struct errinfo *ei) MUST_CHECK;
 

@@ -12,18 +12,18 @@ enum check_state {
 	CHECK_FREE,    /* spare */
 	CHECK_PENDING, /* being decided, or with the store */
 	CHECK_DONE,    /* decided; its owner's until the release */
-	CHECK_DETACHED /* released while with the store */
+	CHECK_DETACHED /* released while the store had it */
 };
 
-/* What a check with a request id, or one that reserves, has beside. */
+/* What a check has in addition when it has a request id, or reserves. */
 struct check_ledger {
 	struct ledger ledger;
 	struct buf text; /* the id's key, the reservation's id, the reservation's key */
 	struct slice reservation; /* its id, as callers get it */
 	char print[LEDGER_PRINT_LEN + 1];
 	char holder[LEDGER_HOLDER_LEN + 1];
-	enum check_mode asked_as; /* the mode that the print is of */
-	bool asked_twice;
+	enum check_mode asked_as; /* the mode that went into the print */
+	bool asked_twice;         /* the second try, with the other mode's print */
 };
 
 struct explaining;
@@ -42,8 +42,8 @@ struct check {
 	void *arg;
 	const struct policy *policy; /* NULL: there is none of that name */
 	struct decision decision;
-	struct buf kept;  /* the observer's */
-	struct buf names; /* the request's own, copied */
+	struct buf kept;  /* what check_options.keep wrote */
+	struct buf names; /* the request's names, copied */
 	struct buf keys;  /* of all charges, one after another */
 	struct buf note;  /* a composed message */
 	struct decision_limit *limits;
@@ -53,53 +53,52 @@ struct check {
 	struct take take;
 	struct explaining *explaining; /* CHECK_EXPLAIN; owned */
 	struct counting *counting;     /* CHECK_USAGE; owned */
-	struct share *shares;          /* in use where local; owned */
+	struct share *shares;          /* used while `local`; owned */
 	size_t shares_cap;
 	bool local;                 /* the store failed, and this process counts */
-	enum store_fault failed;    /* with local */
-	struct check_ledger ledger; /* in use where take.ledger points to it */
+	enum store_fault failed;    /* with `local`: how the store failed */
+	struct check_ledger ledger; /* used where take.ledger points into it */
 };
 
-/* check.c: the decision is made. The check may be gone afterwards. */
+/* check.c: ends a check whose decision is made, telling its owner. The check may be gone
+ * afterwards. */
 void check_finish(struct check *check);
+/* clock_mono_us(); timeout_ms is the caller's own, 0 for the engine's. */
 int64_t check_deadline_us(const struct check *check, int64_t timeout_ms);
-/* The one that answers it now. */
+/* The store that answers the check at present: the engine's, or the local one. */
 struct store *check_store(const struct check *check);
 const struct check_options *check_options_of(const struct check *check);
-/* Slots are held by reservations alone; a peek looks as if it reserved. */
+/* Whether the limit counts slots and this check cannot hold one: only a reservation
+ * does. A peek looks as if it reserved. */
 bool check_needs_reserve(const struct check *check, const struct policy_limit *limit);
 
 /*
- * local.c: the store failed the check's take, the limits of which are `weighed`. True: it
- * is asked of this process's own store, which has answered, and the check may be gone.
+ * local.c: for a check whose take the store failed; `weighed` are its limits. True: this
+ * process's own store was asked instead and has answered, and the check may be gone.
  */
 bool check_local_take(struct check *check, const struct weighed *weighed);
-/* The decision is made without the store, whose done this is: a call that goes ahead keeps
- * what it turns out to have been charged. */
+/* For a check that was decided without the store, from within done of the failed take:
+ * if its call goes ahead, what the store turns out to have charged for it stands. */
 void check_local_stand(struct check *check);
 
-/*
- * ledger.c: gives the take its ledger, once its charges are made. 0, or ERR_NOMEM.
- */
+/* ledger.c: gives the take its ledger, once its charges are made. 0 or ERR_NOMEM. */
 int check_ledger_open(
     struct check *check, const struct check_request *request) MUST_CHECK;
-/* The store has answered. True: it is asked once more, and the check may be gone. */
+/* Once the store has answered. True: it was asked once more, and the check may be gone. */
 bool check_ledger_ask_again(struct check *check);
-/* The decision is made; it gets its reservation. */
+/* Once the decision is made: gives it its reservation. */
 void check_ledger_taken(struct check *check);
 
-/*
- * explain.c: fills in what the steps found. Once the decision is made, or the charges
- * are. 0, or ERR_NOMEM.
- */
+/* explain.c: fills in what the steps found; call it once the decision is made, or the
+ * charges are. 0 or ERR_NOMEM. */
 int check_explain(struct check *check, const struct check_request *request,
     struct regex_scratch *scratch) MUST_CHECK;
-/* The same of the counters, when they were read. */
+/* The same for the counters, once they were read. */
 void check_explain_taken(struct check *check);
 void check_explaining_free(struct explaining *explaining);
 
 /* usage.c: begins to read the counters; check_finish() follows, possibly before the
- * return. 0, or ERR_NOMEM: then it does not. */
+ * return. 0, or ERR_NOMEM: then it does not follow. */
 int check_count(struct check *check, const struct check_request *request) MUST_CHECK;
 void check_counting_free(struct counting *counting);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* What an explanation, or a look at a grant's counters says, beside the decision. Types
- * only; docs/protocol.md is their contract. */
+/* What CHECK_EXPLAIN and CHECK_USAGE answer beside the decision. Types only;
+ * docs/protocol.md is their contract. */
 #ifndef CHECK_EXPLANATION_H
 #define CHECK_EXPLANATION_H
 
@@ -16,14 +16,17 @@
 /* One limit that the call would be charged for. */
 struct explanation_limit {
 	const struct policy_limit *limit;
-	const char *scope; /* as shown */
+	const char *scope; /* as decisions show it */
 	struct slice key;  /* of its counter; absent where the call has none */
-	int64_t cost;      /* where there is a key */
-	bool fits;         /* where the counters were read */
-	bool missing;      /* a shadow limit that cannot be charged: it only reports */
-	bool unreserved;   /* it counts slots, and the check does not reserve one */
-	bool uncounted;    /* the store failed, and the limit lets go or is a shadow */
-	struct limit_outcome outcome; /* the same; as it is, nothing was charged */
+	int64_t cost;      /* valid where there is a key */
+	bool fits;         /* valid where the counters were read */
+	bool missing;    /* a shadow limit for which the call lacks what it counts by */
+	bool unreserved; /* it counts slots, and the check does not reserve one */
+	bool
+	    uncounted; /* the store failed, and the limit allows then, or is a shadow */
+	struct limit_outcome
+	    outcome; /* valid where the counters were read; as they stand,
+					 for nothing was charged */
 };
 
 struct explanation {
@@ -33,10 +36,13 @@ struct explanation {
 	struct policy_explanation steps; /* from STEP_HIDDEN on */
 	struct explanation_limit *limits;
 	size_t n_limits;
-	size_t lacking; /* what the call lacks this limit counts by; n_limits: none */
-	bool looked;    /* the counters were read; or, of a decision that is local, this
+	size_t
+	    lacking; /* index of the limit for which the call lacks what it counts by;
+			   n_limits: there is none */
+	bool looked; /* the counters were read; with a decision that is `local`, this
 	                   process's own, and the limits are its shares */
-	bool replayed;  /* the request id was admitted before: they are those of then */
+	bool
+	    replayed; /* the request id was admitted before: counters as of that time */
 };
 
 /* One counter of a grant. */
@@ -52,8 +58,8 @@ struct usage {
 	struct usage_counter *counters;
 	size_t n;
 	bool known;             /* there is such a policy */
-	bool truncated;         /* there are more counters than are told */
-	size_t others;          /* limits that count by a session or an attribute */
+	bool truncated;         /* there are more counters than these */
+	size_t others;          /* how many limits count by a session or an attribute */
 	enum store_fault fault; /* FAULT_NONE, or why they could not be read */
 };
 

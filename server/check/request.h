@@ -13,14 +13,15 @@
 enum check_kind {
 	CHECK_ASK,     /* may the call go ahead? If so, it is charged */
 	CHECK_EXPLAIN, /* the same, and why; nothing is charged */
-	CHECK_USAGE    /* how do the grant's counters stand? The call has no tool */
+	CHECK_USAGE    /* how do the grant's counters stand? `call` has no tool */
 };
 
 /* What becomes of the charges of a check that is admitted. */
 enum check_mode {
 	MODE_ENFORCE, /* they stand */
-	MODE_PEEK,    /* none are made: the verdict as if, the counters as they are */
-	MODE_RESERVE  /* they are held under an id, later committed or rolled back */
+	MODE_PEEK,   /* none are made: the verdict as if they were, the counters as they
+			 stand */
+	MODE_RESERVE /* they are held under an id, later committed or rolled back */
 };
 
 #define REQUEST_ID_MAX 128      /* bytes of a request id */
@@ -35,7 +36,7 @@ struct check_request {
 	                    Only with MODE_RESERVE */
 	struct call call;
 	struct slice policy; /* absent: the default one */
-	int64_t timeout_ms;  /* the caller's own deadline, in the place of the daemon's;
+	int64_t timeout_ms;  /* the caller's own deadline, instead of the daemon's;
 	                        0: the daemon's */
 };
 
@@ -43,20 +44,21 @@ struct check_request {
 struct settlement_request {
 	enum settle_action action;
 	struct slice reservation;
-	struct slice grant; /* absent: anybody's */
-	int64_t cost;       /* of a commit: 0 ... NUM_MAX; -1: as charged */
+	struct slice grant; /* whose it must be; absent: anybody's */
+	int64_t cost;       /* of a commit: 0 ... NUM_MAX; -1: as it was charged */
 	int64_t ttl_s;      /* of a renewal: 1 ... REQUEST_TTL_MAX_S; 0: the default */
 	int64_t timeout_ms; /* the caller's own deadline; 0: the daemon's */
 };
 
-/* Counters that shall begin again at nothing. */
+/* Counters that are to start again at zero. */
 struct reset_request {
 	struct slice policy;  /* absent: the default one */
-	struct slice counter; /* absent, with the window: all of this scope value */
-	struct slice window;  /* as in keys: "minute", or with what follows: "90s",
-	                         "day@Europe%2FBerlin", "minute.sliding", "slots" */
+	struct slice counter; /* absent, together with the window: all counters of this
+				 scope value */
+	struct slice window;  /* as in keys: "minute", "90s", with its suffixes
+	                         "day@Europe%2FBerlin", "minute.sliding"; or "slots" */
 	struct slice scope; /* "global", or name=value joined by '&' in any order; bytes
-	                         that mean something here are percent-encoded */
+				 that have a meaning here are percent-encoded */
 };
 
 #endif

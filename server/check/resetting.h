@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * An operator's reset: one counter, or all counters of one scope value, begin again at
- * nothing. Which counters there are says the policy, so that no key is searched for.
+ * An operator's reset: one counter, or all counters of one scope value, start again at
+ * zero. The policy says which counters there can be, so no key has to be searched for.
  *
  * A resetting belongs to whoever started it, from resetting_start() until
- * resetting_release(). It uses the engine of its worker.
+ * resetting_release(). It uses its worker's engine, in that worker's thread.
  */
 #ifndef CHECK_RESETTING_H
 #define CHECK_RESETTING_H
@@ -22,10 +22,10 @@ struct resetting;
 
 /*
  * Starts; the request is copied. `done` runs exactly once, possibly before the return;
- * never after resetting_release(). NULL, and done does not run: ERR_INVALID when the
- * scope cannot be read, ERR_NOTFOUND when there is no such policy, or it has no such
- * counter (ei->text names those it has of that scope), ERR_TOOBIG when there are more
- * than RESET_KEYS_MAX, ERR_NOMEM.
+ * never after resetting_release(). NULL, and `done` does not run: ERR_INVALID when the
+ * scope cannot be parsed, ERR_NOTFOUND when there is no such policy or it has no such
+ * counter (ei->text names the ones it has in that scope), ERR_TOOBIG when there would be
+ * more than RESET_KEYS_MAX, ERR_NOMEM.
  */
 struct resetting *resetting_start(struct check_engine *engine,
     const struct reset_request *request,
@@ -33,8 +33,8 @@ struct resetting *resetting_start(struct check_engine *engine,
     struct errinfo *ei) MUST_CHECK;
 
 bool resetting_is_done(const struct resetting *resetting);
-/* What the store said; valid once done, until the release. `n` are the counters that
- * were reset, `held` those that held something. */
+/* What the store said; valid once done, until the release. `n` counters were reset, of
+ * which `held` held something. */
 const struct reset *resetting_result(const struct resetting *resetting);
 void resetting_release(struct resetting *resetting);
 

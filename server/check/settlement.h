@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The end of a reservation: commit or rollback; or its prolongation: renew. No policy
- * is involved: what was charged stands in the ledger.
+ * The end of a reservation (commit, rollback) or its prolongation (renew). No policy is
+ * asked: the ledger says what was charged.
  *
- * A settler belongs to one worker. A settlement belongs to whoever started it, from
- * settlement_start() until settlement_release().
+ * A settler belongs to one worker, and to its thread. A settlement belongs to whoever
+ * started it, from settlement_start() until settlement_release().
  */
 #ifndef CHECK_SETTLEMENT_H
 #define CHECK_SETTLEMENT_H
@@ -26,26 +26,27 @@ struct settler_options {
 	struct store *store;        /* borrowed, must outlive the settler */
 	struct metric_cells *cells; /* borrowed */
 	const char *key_prefix;     /* borrowed */
-	/* Answers before store_settle() returns; knows the reservations that were made
-	 * while the store was away. Borrowed, the same; NULL: there is none. */
+	/* Has the reservations that were made while the store was away; it must answer
+	 * before store_settle() returns. Borrowed, must outlive the settler; NULL: there
+	 * is none. */
 	struct store *local;
 	int64_t deadline_ms;  /* of every settlement that brings none, 1 ... */
-	int64_t dedup_ttl_ms; /* how long it is known that one was settled */
+	int64_t dedup_ttl_ms; /* how long it is remembered that one was settled */
 };
 
 /* NULL when out of memory. */
 struct settler *settler_new(const struct settler_options *options) MUST_CHECK;
-/* Only when nothing is under way. NULL is fine. */
+/* Only while nothing is pending. NULL is fine. */
 void settler_free(struct settler *settler);
-/* Settlements between start and done. */
+/* How many settlements are between start and done. */
 size_t settler_pending(const struct settler *settler);
-/* Counts one that cannot be started, since its request cannot be read. */
+/* Counts, in the metrics, a settlement whose request could not even be parsed. */
 void settler_count_invalid(const struct settler *settler, enum settle_action action);
 
 /*
  * Starts; the request is copied. `done` runs exactly once, possibly before the return;
- * never after settlement_release(). NULL, and done does not run: ERR_INVALID when the id
- * is malformed, ERR_INUSE when it is another grant's, ERR_NOMEM.
+ * never after settlement_release(). NULL, and `done` does not run: ERR_INVALID when the
+ * id is malformed, ERR_INUSE when it is another grant's, ERR_NOMEM.
  */
 struct settlement *settlement_start(struct settler *settler,
     const struct settlement_request *request,

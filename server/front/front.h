@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * A front: one protocol on its listeners = wire + net + check. Both protocols are a
- * struct front_protocol; whoever composes sees only this header.
+ * A front: one protocol on its listeners = wire + net + check. Each protocol is a struct
+ * front_protocol; worker.c, which creates fronts, sees only this header.
  *
- * Answers leave in the order of the requests of a connection, however the checks end.
+ * A connection's answers leave in the order of its requests, whichever check ends first.
  * A client that goes away detaches from its checks; they finish without it. Every reset
- * is logged, with whoever asked for it and what became of it.
+ * is logged, with who asked for it and what came of it.
  * Threads: a front belongs to its loop's thread.
  */
 #ifndef FRONT_FRONT_H
@@ -33,14 +33,15 @@ struct front_protocol;
 extern const struct front_protocol front_http;
 extern const struct front_protocol front_resp;
 
-/* Of all fronts, those of other workers included: connections count against one maximum,
- * until their descriptors are closed, and each RESP one has an id of its own. */
+/* What all fronts of all workers share: the maximum of connections, which count until
+ * their descriptors are closed, and the ids of RESP connections. */
 struct front_quota {
 	size_t max;
-	_Atomic int64_t last_id;
+	_Atomic int64_t last_id; /* of CLIENT ID */
 };
 
-/* Clients over the maximum that are told why at one time; others are just closed. */
+/* How many clients over the maximum may be being told so at one time; beyond that they
+ * are closed without a word. */
 #define FRONT_REFUSED_MAX 32
 
 struct front_options {
@@ -49,10 +50,10 @@ struct front_options {
 	struct throttler *throttler;    /* borrowed; RESP only */
 	struct metric_cells *cells;     /* borrowed */
 	struct front_quota *quota;      /* borrowed */
-	const struct token_set *tokens; /* borrowed; NULL: no token is asked for. Where
-					   there are some, a listener that others can
-					   reach asks for one, and every listener does
-					   before what changes counters otherwise */
+	const struct token_set *tokens; /* borrowed; NULL: none are asked for. Else a
+					   listener that other hosts can reach asks for
+					   one before anything, and every listener
+					   before commit, rollback, renew and reset */
 	size_t request_max;             /* bytes of one request's body or command */
 	size_t pending_max;             /* unanswered requests of one connection; then
 					   reading pauses */
@@ -60,14 +61,14 @@ struct front_options {
 	int64_t message_ms;             /* for one request to arrive, once begun */
 	int64_t write_ms;               /* for a client that does not read */
 	/*
-	 * Asked of each connection that a listener of this front has accepted, while
-	 * there is room for it: true when another front of the same protocol takes `fd`
-	 * with front_admit(). NULL: this one takes all. `local`: as there.
+	 * Called with each connection that a listener of this front has accepted and for
+	 * which there is room. True: another front of the same protocol takes `fd`, with
+	 * front_admit(). False: this front keeps it. NULL: it keeps all. `local` is as
+	 * in front_admit().
 	 */
 	bool (*pass)(void *arg, int fd, bool local);
 	void *pass_arg;
-	/* HTTP: what else is served; ends with a row whose path is NULL. May be NULL.
-	 */
+	/* HTTP: further paths to serve; ends with a row whose path is NULL. May be NULL. */
 	const struct http_endpoint *endpoints;
 	/* RESP: appends the text of INFO ("# Server\r\n..."). May be NULL. */
 	void (*info)(void *arg, struct slice section, struct buf *out);
@@ -84,25 +85,26 @@ int front_listen(
 /* The i-th listener's bound address, NULL past the last. */
 const char *front_address(const struct front *front, size_t i);
 
-/* Takes a connection that another front has accepted and passed on: a loop of the same
- * group, which met it (loop_meet_client()). `local`: it came over a listener that only
- * this host can reach. */
+/* Takes a connection that a front of another loop of the group accepted and passed on;
+ * call loop_meet_client() first. `local`: it came over a listener that only this host
+ * can reach. */
 void front_admit(struct front *front, int fd, bool local);
 
-/* Other tokens for those who show one from now on (RESP: who has shown one on his
- * connection need not again). Borrowed; NULL where it was NULL, and only there. */
+/* Swaps the tokens that are valid from now on (a RESP connection that has shown one
+ * need not show one again). Borrowed. NULL if and only if it was NULL before. */
 void front_set_tokens(struct front *front, const struct token_set *tokens);
 
-/* Lets in who has connected already, as far as the kernel's queues tell. */
+/* Accepts the clients that wait in the listeners' queues in the kernel. */
 void front_accept_waiting(struct front *front);
 
 /* From now on each answer is the last of its connection, unless another request has
- * arrived behind it; HTTP says so. Goes on accepting. */
+ * arrived behind it; HTTP says so with "Connection: close". Goes on accepting. */
 void front_part(struct front *front);
 
-/* Stops accepting; connections close when all their requests are answered: idle ones
- * now, HTTP with "Connection: close". */
+/* Stops accepting. Connections close once all their requests are answered, idle ones at
+ * once; HTTP answers say "Connection: close". */
 void front_drain(struct front *front);
+/* Connections that it has now. */
 size_t front_connections(const struct front *front);
 
 /* Closes everything at once. NULL is fine. */

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: ISC */
-/* What each path of HTTP does. Nobody but front/ includes this. */
+/* What each HTTP path does. Nobody but front/ includes this. */
 #ifndef FRONT_HTTP_ROUTES_H
 #define FRONT_HTTP_ROUTES_H
 
 #include "front/front_inner.h"
 
-/* What a route gets: the request, and the response to fill unless it starts a job. */
+/* What a route gets: a request, and the response to fill in unless it starts a job. */
 struct http_turn {
 	struct front_conn *fc;
 	const struct http_request *req;
 	struct http_response *resp;
-	bool answered; /* a job was started: it will answer */
+	bool answered; /* a job was started, and will answer */
 };
 
 /* http_check.c: checks, and what asks about them. */
@@ -31,22 +31,22 @@ void http_format_settlement(
 void http_format_resetting(
     struct front_conn *fc, const struct exchange *ex, struct buf *out);
 
-/* http_front.c: the front's response, empty, and without much memory from the last one;
- * and the same as the answer of a job. */
+/* http_front.c: the front's one response, emptied (and its memory freed where the last
+ * one made it large); the second also sets what every answer of a job has. */
 struct http_response *http_begin_response(struct front *front);
 struct http_response *http_begin_answer(
     struct front_conn *fc, const struct exchange *ex);
 
-/* http_front.c: the answer to what the store could not do; `detail` may be "". */
+/* http_front.c: fills in the answer to what the store failed to do; `detail` may be "". */
 void http_fill_fault(
     struct http_response *resp, enum store_fault fault, const char *detail);
 
 bool http_is_head(const struct http_request *req);
 
-/* http_check.c: the status of a question that cannot be answered. */
+/* http_check.c: the status for an enum err from reading a request. */
 int http_status_of_error(int code);
-/* 0; or the status by which a question is refused that is not just a JSON body, and
- * *why. */
+/* Whether a request has just a JSON body, as it should: 0, or the status to refuse it
+ * with, and *why. */
 int http_look_at_body(const struct http_request *req, const char **why);
 
 #endif

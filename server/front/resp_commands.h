@@ -8,19 +8,19 @@
 
 enum resp_row_flag {
 	ROW_OPEN = 1, /* also before AUTH */
-	/* With too few words it runs too, and names what is missing. */
+	/* It runs even with too few words, and names the missing one itself. */
 	ROW_NAMES_LACK = 2,
-	/* Where there are tokens one must have been shown, whatever the listener. */
+	/* Where there are tokens, one must have been shown, whichever the listener. */
 	ROW_TOKEN = 4
 };
 
 struct resp_row {
 	const char *name; /* lower case */
-	size_t min, max;  /* words, with the command's own */
+	size_t min, max;  /* words, including the command's own */
 	unsigned flags;
 	void (*run)(struct front_conn *fc, const struct resp_command *cmd);
 	const char *group;
-	const char *summary; /* "": it is not shown by COMMAND */
+	const char *summary; /* "": COMMAND does not show it */
 };
 
 /* Ends with a row without a name. */
@@ -28,7 +28,7 @@ extern const struct resp_row resp_rows[];
 
 /* resp_command_info.c: COMMAND, made from resp_rows. */
 void resp_run_command(struct front_conn *fc, const struct resp_command *cmd);
-/* resp_client.c: what client libraries say of themselves when they connect. */
+/* resp_client.c: what client libraries send when they connect. */
 void resp_run_client(struct front_conn *fc, const struct resp_command *cmd);
 void resp_run_hello(struct front_conn *fc, const struct resp_command *cmd);
 void resp_run_auth(struct front_conn *fc, const struct resp_command *cmd);
@@ -47,10 +47,10 @@ void resp_format_settlement(
 void resp_format_resetting(
     struct front_conn *fc, const struct exchange *ex, struct buf *out);
 
-/* The row of that name in any case, or NULL. */
+/* The row of that name, upper or lower case; or NULL. */
 const struct resp_row *resp_find(const struct resp_row *rows, struct slice name);
-/* Runs the row that cmd->args[at] names, or says what is wrong with it. `parent` is ""
- * or the command it is a part of. */
+/* Runs the row that cmd->args[at] names, or answers what is wrong with it. `parent` is
+ * the command that it is a subcommand of, or "". */
 void resp_dispatch(struct front_conn *fc, const struct resp_row *rows,
     const struct resp_command *cmd, size_t at, const char *parent);
 
@@ -59,7 +59,8 @@ void resp_error(struct front_conn *fc, const char *code, const char *fmt, ...)
     PRINTF_LIKE(3, 4);
 void resp_ok(struct front_conn *fc);
 
-/* What a client sent, for a message: cut, and without bytes that are not printable. */
+/* What a client sent, made fit for a message: cut, and without unprintable bytes.
+ * Returns out. */
 #define RESP_SHOWN_MAX 129
 const char *resp_shown(struct slice text, char out[RESP_SHOWN_MAX]);
 

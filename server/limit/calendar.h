@@ -15,6 +15,7 @@ struct calendar_date {
 /* The day of a date; month 1 ... 12, day 1 ... 31. */
 int64_t calendar_day(int64_t year, int month, int day);
 
+/* The date of a day. */
 struct calendar_date calendar_date(int64_t day);
 
 /* 0 for Monday ... 6 for Sunday. */
@@ -23,7 +24,7 @@ int calendar_weekday(int64_t day);
 bool calendar_is_leap(int64_t year);
 int calendar_month_days(int64_t year, int month);
 
-/* a / b, towards minus infinity; b > 0. */
+/* a / b, rounded towards minus infinity; b > 0. */
 int64_t calendar_floor_div(int64_t a, int64_t b);
 
 #endif

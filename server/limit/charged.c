@@ -47,8 +47,8 @@ correct_fixed(
 		change(&s->used, by);
 }
 
-/* The state is of the charged window, which ends with the next one; or of the next; or
- * it is older, or gone, and becomes what a charge would make of it. */
+/* The state may be of the charged window (it ends with the next one), of the next window,
+ * older, or gone. In the last two cases it becomes what a charge would make of it. */
 static void
 correct_sliding(
     const struct charged *c, struct limit_state *s, int64_t by, int64_t now_us)
@@ -68,12 +68,12 @@ correct_sliding(
 }
 
 /*
- * What a charge has left behind of what the bucket lacks now, without a record of what
- * happened since. `before` moves with every charge as `used` does, but not back when
- * something is given back that others were charged after; so before - c->a is what was taken since, and the rest of the
- * lack is at most what the bucket lacked at any moment since the charge. Had the charge
- * not been made, the bucket would have been full where that is less than the charge, and
- * that part of it would have come back by itself.
+ * How much of what the bucket lacks now may still be owed to this charge, without a
+ * record of what happened since. `before` moves on with every charge, as `used` does, but
+ * moves back only when the last charge is given back. So before - c->a is what was taken
+ * since, and the rest of the lack is at most what the bucket lacked at any moment since
+ * the charge. Where that rest is less than the charge, the bucket would have been full at
+ * some moment without the charge: the missing part has refilled by itself.
  */
 static int64_t
 bucket_left_us(const struct charged *c, struct limit_count now, int64_t now_us)
@@ -81,9 +81,9 @@ bucket_left_us(const struct charged *c, struct limit_count now, int64_t now_us)
 	return c->a - now.before - now_us;
 }
 
-/* Of the last charge there was nothing is left behind: it is as if it had not been made.
- * So a check that is refused over a Cluster, after a part of it was taken, does not count to
- * those before it. */
+/* Giving back the last charge leaves no trace, as if it had never been made: `before` moves
+ * back, too. So what a Cluster took for a check that it then refused is not put down as
+ * taken after the charges before it. */
 static void
 bucket_give_back(const struct charged *c, struct limit_state *s, struct limit_count now,
     int64_t left_us, int64_t by_us)

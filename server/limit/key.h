@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The names of counters: PREFIX:POLICY:{SCOPE}:COUNTER:WINDOW. A part is written so
- * that no two different inputs meet in one key and none reaches outside its part.
+ * The names of counters: PREFIX:POLICY:{SCOPE}:COUNTER:WINDOW. Parts are encoded so that
+ * two different inputs never give the same key, and no input reaches outside its part.
  * The format is a contract with other tools (docs/protocol.md). Pure.
  */
 #ifndef LIMIT_KEY_H
@@ -20,7 +20,7 @@
  */
 void key_add_part(struct buf *out, struct slice raw);
 
-/* Whether key_add_part() may have written it. */
+/* Whether key_add_part() could have written `text`. */
 bool key_is_part(struct slice text);
 
 #endif

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * A span of time in which a limit counts, aligned so that every daemon and every
+ * The span of time in which a limit counts, aligned so that every daemon and every
  * store cuts time at the same places: seconds, minutes, hours, days and durations at
  * multiples of their length since 1970-01-01T00:00:00Z, weeks on Monday 00:00 UTC.
- * Months, years, and whatever has a time zone or an anchor follow the calendar: their
- * windows are as long as the days and months are.
- * Pure; times are parameters.
+ * Months, years, and whatever has a time zone or an anchor follow the calendar, so that
+ * their lengths vary.
+ * Pure; time is a parameter.
  */
 #ifndef LIMIT_WINDOW_H
 #define LIMIT_WINDOW_H
@@ -32,31 +32,30 @@ enum window_unit {
 
 struct window {
 	int64_t len_ms;             /* 1,000 ... WINDOW_SECONDS_MAX * 1,000;
-	                               month and year: about */
+	                               month and year: approximate */
 	int64_t offset_ms;          /* where the cuts lie: (t - offset) % len == 0 */
-	char name[WINDOW_NAME_MAX]; /* as in keys: "minute", "90s"; the one spelling
-	                               of all that mean the same window */
+	char name[WINDOW_NAME_MAX]; /* as in keys: "minute", "90s"; the same for all
+	                               spellings of one window */
 	enum window_unit unit;
 	int anchor;              /* WINDOW_WEEK: its first day, 0 Monday ... 6;
-	                            WINDOW_MONTH: the same, 1 ... 28 */
+	                            WINDOW_MONTH: its first day, 1 ... 28 */
 	const struct zone *zone; /* NULL: UTC; borrowed */
 };
 
 /*
  * Reads "second" ... "year", or a whole number with a unit ("90s" "15m" "6h" "30d").
- * 0, or ERR_INVALID with what would be right in ei->text. *out is written only on
- * success.
+ * 0, or ERR_INVALID: ei->text says what would be right. *out is written only on success.
  */
 int window_parse(struct slice text, struct window *out, struct errinfo *ei) MUST_CHECK;
 
-/* A whole number of seconds. 0, or ERR_INVALID as above. */
+/* The window of a whole number of seconds. 0, or ERR_INVALID as above. */
 int window_from_seconds(
     int64_t seconds, struct window *out, struct errinfo *ei) MUST_CHECK;
 
 /*
- * Makes a window follow the calendar of a zone (NULL: UTC). `anchor` is as above; -1:
- * Monday, or the first. 0, or ERR_INVALID when this window has no calendar, being a
- * duration.
+ * Makes a window follow the calendar of a time zone (NULL: UTC). `anchor` is as above;
+ * -1: Monday, or the first of the month. 0, or ERR_INVALID when the window is a mere
+ * duration, which follows no calendar.
  */
 int window_set_zone(struct window *w, const struct zone *zone, int anchor) MUST_CHECK;
 
@@ -66,7 +65,7 @@ window_is_calendar(const struct window *w)
 	return w->unit != WINDOW_SPAN;
 }
 
-/* The window that holds now_us: the first ms in it and the first ms after it. */
+/* The window that contains now_us: its first ms, and the first ms after it. */
 int64_t window_start_ms(const struct window *w, int64_t now_us);
 int64_t window_end_ms(const struct window *w, int64_t now_us);
 
@@ -74,12 +73,13 @@ int64_t window_end_ms(const struct window *w, int64_t now_us);
 void window_bounds(
     const struct window *w, int64_t now_us, int64_t *start_ms, int64_t *end_ms);
 
-/* The moments between which lie the window before now_us, that of now_us, and the two
- * after it, in ms: what a store needs whose clock is not quite the one of now_us. */
+/* The cuts, in ms, between four successive windows: the one before that of now_us, that
+ * of now_us itself, and the two after it. A store whose clock is not quite the one that
+ * now_us was read from picks its window among these. */
 #define WINDOW_CUTS 5
 void window_cuts(const struct window *w, int64_t now_us, int64_t cuts_ms[WINDOW_CUTS]);
 
-/* Time until the window's end, in ms, rounded up: 1 ... */
+/* The time until the window's end in ms, rounded up: 1 ... */
 int64_t window_reset_ms(const struct window *w, int64_t now_us);
 
 #endif

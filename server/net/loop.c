@@ -272,12 +272,6 @@ loop_turn(const struct loop *loop)
 	return loop->turn;
 }
 
-void
-loop_limit_input(struct loop *loop, size_t max)
-{
-	loop->group->in_bytes_max = max;
-}
-
 bool
 loop_owes_bytes(const struct loop *loop)
 {

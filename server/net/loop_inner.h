@@ -14,10 +14,10 @@
 
 #define LOOP_READ_MAX 65536         /* bytes read from one conn in one turn */
 #define LOOP_SPARE_MAX 512          /* buffers kept for re-use */
-#define LOOP_SPARE_BYTES (1u << 20) /* of all of them together */
+#define LOOP_SPARE_BYTES (1u << 20) /* what they may hold together */
 #define LOOP_BUF_FIRST 4096         /* the size a buffer starts with */
-#define LOOP_ROUNDS_MAX 16          /* at the end of one turn */
-#define LOOP_FATAL_EXIT 69          /* as EXIT_CODE_DEPENDENCY */
+#define LOOP_ROUNDS_MAX 16          /* of writing at the end of one turn */
+#define LOOP_FATAL_EXIT 69          /* the same as EXIT_CODE_DEPENDENCY, in ops/ */
 
 /* First member of what is freed at the end of the turn. */
 struct loop_garbage {
@@ -45,9 +45,10 @@ struct loop {
 
 	struct conn *conns; /* a ring; the sweep turns it */
 	size_t n_conns;
-	_Atomic size_t n_accepted; /* of them, and those that are expected */
-	bool met;                  /* the next one accepted is counted already */
-	struct conn_queue dirty;   /* to be written and settled at the turn's end */
+	_Atomic size_t
+	    n_accepted; /* those of them that were accepted, and expected ones */
+	bool met;       /* the next conn_accept() is counted already */
+	struct conn_queue dirty; /* to be written and settled at the turn's end */
 	size_t n_dirty;
 	struct conn_queue again; /* kept input to be shown again */
 	size_t n_again;
@@ -74,8 +75,8 @@ struct loop {
 void loop_discard(struct loop *loop, struct loop_garbage *garbage,
     void (*reclaim)(struct loop_garbage *garbage));
 
-/* Gives an empty `b` memory from the spare ones; gives it back, forgetting its bytes.
- */
+/* loop_buf_lend() gives an empty `b` the memory of a spare buffer, loop_buf_return()
+ * takes it back and forgets the bytes in it. */
 void loop_buf_lend(struct loop *loop, struct buf *b);
 void loop_buf_return(struct loop *loop, struct buf *b);
 

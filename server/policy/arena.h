@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Memory that is given out piece by piece and freed at once: a policy has thousands
- * of small strings that all live exactly as long as it.
+ * Memory that is handed out piece by piece and freed all at once: a policy has thousands
+ * of small strings that live exactly as long as it does.
  *
- * Ownership: the arena owns all it gave. Errors are sticky: `failed` stays set.
+ * Ownership: the arena owns every piece. Errors are sticky: once out of memory, `failed`
+ * stays set.
  */
 #ifndef POLICY_ARENA_H
 #define POLICY_ARENA_H
@@ -19,7 +20,7 @@ struct arena_chunk;
 /* A zeroed struct arena is a valid empty one. */
 struct arena {
 	struct arena_chunk *newest;
-	size_t left; /* bytes of the newest chunk not given yet */
+	size_t left; /* bytes of the newest chunk that are not handed out yet */
 	bool failed;
 };
 

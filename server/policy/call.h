@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * What a policy is asked about: one call of one tool by one grant. Open data; all
- * slices are views that must outlive the use. The fronts have checked it with
- * call_validate() before anything else sees it.
+ * slices are views that must outlive its use. It has passed call_validate() before
+ * anything but a parser sees it.
  */
 #ifndef POLICY_CALL_H
 #define POLICY_CALL_H
@@ -29,7 +29,7 @@ struct call {
 	struct call_attribute *attributes;
 	size_t n_attributes;
 	const json_t *args; /* an object, borrowed; NULL without any */
-	int64_t cost;       /* 0 ... NUM_MAX; the fronts put 1 where none is given */
+	int64_t cost;       /* 0 ... NUM_MAX; parsers set 1 where none is given */
 };
 
 /*
@@ -40,7 +40,7 @@ struct call {
  */
 int call_validate(const struct call *call, struct errinfo *ei) MUST_CHECK;
 
-/* The same rule for one name; `field` is what the message calls it. */
+/* The same rule for one name, which the message calls `field`. */
 int call_validate_name(
     const char *field, struct slice name, struct errinfo *ei) MUST_CHECK;
 

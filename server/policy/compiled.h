@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* The inside of a policy. Only policy/ itself includes this; what it points to lives
- * in the policy's arena. */
+/* The inside of a policy. Only policy/ itself includes this; whatever it points to lives
+ * in the policy's arena, unless it says otherwise. */
 #ifndef POLICY_COMPILED_H
 #define POLICY_COMPILED_H
 
@@ -9,8 +9,8 @@
 #include "policy/policy.h"
 #include "policy/reader.h"
 
-/* The elements of one "limits", at their places. Where one had a fault its key_tail
- * is NULL; then there will be no policy, but the others are still compared. */
+/* The elements of one "limits", in order. One that had a fault has a NULL key_tail; there
+ * will be no policy then, but the others are still compared. */
 struct limit_list {
 	struct policy_limit *items;
 	size_t n;
@@ -21,7 +21,7 @@ struct entry_list {
 	size_t n;
 };
 
-/* All that policy_rule() needs: the entries in order, and what holds when none of them
+/* All that policy_rule() needs: the entries in order, and the ruling when none of them
  * denies. */
 struct answer {
 	const struct entry *entries;
@@ -65,20 +65,21 @@ struct policy {
 	/* Compiled patterns; the entries that use them live in the arena. */
 	struct regex **regexes;
 	size_t n_regexes;
-	/* Name -> struct answer: the hidden ones while the document is read, then the
-	 * listed ones. Every other tool is `unlisted`. */
+	/* Name -> struct answer: the hidden tools while the document is read, then the
+	 * listed ones as well. Any other tool gets `unlisted`. */
 	struct map by_tool;
 	struct answer unlisted;
-	struct answer allowed; /* by a tool without limits of its own */
+	struct answer
+	    allowed; /* of tools that are allowed and have no limits of their own */
 	struct answer hidden;
-	/* Limits whose counters a grant's name alone tells, each counter and max once;
-	 * and how many other limits there are. */
+	/* What policy_grant_limits() returns, each counter and max once; and how many other
+	 * limits there are. */
 	const struct policy_limit **of_grant;
 	size_t n_of_grant;
 	size_t n_of_others;
 };
 
-/* Keeps a pattern until policy_free(), taking it; false (it is freed) when out of
+/* Takes a pattern and keeps it until policy_free(). False, and it is freed, when out of
  * memory. */
 bool policy_keep_regex(struct policy *policy, struct regex *regex);
 
@@ -101,8 +102,8 @@ extern const struct reader_table document_table, all_tools_table, tool_table;
 extern const struct reader_table limit_table, rate_limit_table;
 extern const struct reader_table entry_table, condition_table;
 
-/* policy_join.c: once all is read, compares the lists that one call may meet, and
- * prepares each tool's ruling (only where there was no fault). False when out of
+/* policy_join.c: once everything is read, compares the lists of limits that one call may
+ * meet, and, if there was no fault, prepares each tool's ruling. False when out of
  * memory. */
 bool policy_join(struct reader *r, struct policy *policy);
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * "require" and "deny_if": what must, or must not, hold of a call. An entry holds when
- * all of its conditions do.
+ * "require" and "deny_if": what must, or must not, be true of a call. An entry holds when
+ * all of its conditions hold.
  *
- * Ownership: all of it lives in the policy's arena, but for compiled patterns, which
- * the policy frees.
+ * Ownership: all of it lives in the policy's arena, except compiled patterns, which the
+ * policy frees.
  */
 #ifndef POLICY_CONDITION_H
 #define POLICY_CONDITION_H
@@ -36,10 +36,12 @@ enum condition_value {
 struct condition_op {
 	const char *name;
 	enum condition_value value;
-	/* `got` is what the path led to; NULL, only for `exists`, when nowhere. */
+	/* `got` is what the path led to; NULL when it led nowhere, only with of_nothing. */
 	enum match (*test)(const struct condition *c, const struct operand *got,
 	    struct regex_scratch *scratch);
-	bool of_nothing; /* asked also where the path leads nowhere; else MATCH_NO */
+	bool
+	    of_nothing; /* `exists`: also tested where the path leads nowhere; for other
+			    operators that is MATCH_NO */
 };
 
 struct condition {
@@ -53,7 +55,7 @@ struct condition {
 
 struct entry {
 	bool
-	    required; /* of "require": denies when it does not hold; else when it does */
+	    required; /* of "require": denies unless it holds; else denies if it holds */
 	struct condition *conditions;
 	size_t n;
 	char *rule;
@@ -70,8 +72,8 @@ void condition_add_scalar(const struct operand *value, struct buf *out);
 enum match condition_test(
     const struct condition *c, const struct call *call, struct regex_scratch *scratch);
 
-/* Whether all conditions of an entry hold; it ends at the first that does not, or that
- * cannot be told. */
+/* Whether all conditions of an entry hold; stops at the first that does not, or whose
+ * pattern could not be matched. */
 enum match entry_test(
     const struct entry *entry, const struct call *call, struct regex_scratch *scratch);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* A value as conditions compare it: of a call, or of a document. Pure. */
+/* A value as conditions compare it, from a call or from a document. Pure. */
 #ifndef POLICY_OPERAND_H
 #define POLICY_OPERAND_H
 
@@ -16,7 +16,7 @@ enum operand_kind {
 	OPERAND_OBJECT
 };
 
-/* Only the member of its kind counts; an object has none. */
+/* Only the member for its kind is valid; an object has none. */
 struct operand {
 	enum operand_kind kind;
 	bool truth;
@@ -28,7 +28,7 @@ struct operand {
 /* A view of a JSON value that is not null. */
 struct operand operand_of(const json_t *value);
 
-/* Equal in type and value; 5 is 5.0. Lists and objects equal nothing. */
+/* Whether type and value are equal; 5 equals 5.0. Lists and objects equal nothing. */
 bool operand_eq(const struct operand *a, const struct operand *b);
 
 #endif

@@ -6,11 +6,12 @@
 #include "policy/policy.h"
 #include "policy/reader.h"
 
-/* Reads the object into limit->overrides, sorted by value. Of their limits only the
- * max is set; the rest is copied when all of the limit is known. */
+/* Reads the object into limit->overrides, sorted by value. Sets only the max of their
+ * limits; the rest is copied once the whole limit has been read. */
 void override_list_read(struct reader *r, json_t *object, struct policy_limit *limit);
 
-/* A fault at "overrides" unless the scope is one name, so that it has one value. */
+/* Adds a fault at "overrides" unless the scope is a single name: only that has a single
+ * value. */
 void override_check_scope(struct reader *r, const struct scope *scope);
 
 #endif

@@ -16,11 +16,11 @@ enum path_source { PATH_ARGUMENT, PATH_GRANT, PATH_SESSION, PATH_ATTRIBUTE };
 struct path {
 	enum path_source source;
 	char *text;  /* as written */
-	char **keys; /* PATH_ARGUMENT: the members' names, from the outside in */
+	char **keys; /* PATH_ARGUMENT: the members' names, outermost first */
 	size_t n;
 };
 
-/* Reads a string of a document. `argument`: an attribute will not do. False after a
+/* Reads a string of a document. `argument`: it must be an argument's path. False after a
  * fault. */
 bool path_read(struct reader *r, const json_t *value, bool argument, struct path *out);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * A policy: one JSON document, read and compiled. It answers which verdict, or which
- * limits to charge, a call gets; it never counts.
+ * A policy: one JSON document, read and compiled. It says which verdict a call gets, or
+ * which limits to charge for it; it never counts.
  *
  * Ownership: a policy owns all it points to and never changes after policy_parse().
  * Threads: a finished policy may be read by any number of threads.
@@ -22,7 +22,7 @@
 #include "limit/limit.h"
 #include "policy/call.h"
 
-#define POLICY_BYTES_MAX (16u << 20) /* of a document */
+#define POLICY_BYTES_MAX (16u << 20) /* the largest document */
 #define POLICY_LIMITS_MAX 16         /* in one list of limits */
 #define POLICY_SCOPES_MAX 8          /* names in one scope list */
 
@@ -52,12 +52,12 @@ struct scope {
 	char *text; /* as decisions show it: "global", "grant", "grant&org" */
 };
 
-/* What becomes of a check when the store fails. The strictest limit of a check decides:
- * the greatest of these. */
+/* What to do with a check when the store fails. Where a check's limits differ, the
+ * strictest one decides, which is the greatest of these. */
 enum store_failure {
-	STORE_FAILURE_UNSAID,
+	STORE_FAILURE_UNSAID, /* the document does not say */
 	STORE_FAILURE_ALLOW,
-	STORE_FAILURE_LOCAL, /* it gets a share of the limit, counted in this process */
+	STORE_FAILURE_LOCAL, /* count it in this process, by a share of the limit */
 	STORE_FAILURE_DENY
 };
 
@@ -69,18 +69,19 @@ struct policy_limit {
 	struct limit limit;
 	struct scope scope;
 	int64_t cost;                 /* of every call; -1: the call's own */
-	const struct path *cost_from; /* NULL, or the argument that says the cost */
+	const struct path *cost_from; /* the argument that is the cost; NULL: none */
 	char *counter;                /* as written */
 	char *rule;                   /* JSON Pointer, "/tools/NAME/limits/COUNTER" */
 	char *message;  /* on_deny, or what is said when the limit is used up */
 	char *key_head; /* "PREFIX:POLICY:{" */
 	char *key_tail; /* "}:COUNTER:WINDOW" */
-	char *calendar; /* "@ZONE+ANCHOR" as in WINDOW, or "" */
-	struct override *overrides; /* by value; a scope of one name */
+	char *calendar; /* "@ZONE+ANCHOR", as in WINDOW; or "" */
+	struct override *overrides; /* sorted by value; only with a scope of one name */
 	size_t n_overrides;
-	bool on_deny;                        /* the document says the message */
-	bool shadow;                         /* counts and reports, never denies */
-	enum store_failure on_store_failure; /* UNSAID: nor does the document say */
+	bool on_deny; /* `message` comes from the document */
+	bool shadow;  /* counts and reports, never denies */
+	enum store_failure
+	    on_store_failure; /* the limit's own, or else the document's */
 };
 
 /* The same limit with another max, for one value of its scope. */
@@ -95,17 +96,17 @@ struct regex_scratch;
 struct policy_options {
 	const char *key_prefix; /* NULL: "ration" */
 	/* Appends the TZif file of the zone `name` to `out`. 0, or an error with ei->text.
-	 * NULL: tzdata_read(), the one file that reading a policy may touch. */
+	 * NULL: tzdata_read(), whose files are the only ones that parsing a policy reads. */
 	int (*zone_read)(
 	    void *arg, const char *name, struct buf *out, struct errinfo *ei);
 	void *zone_arg;
 };
 
 /*
- * Reads a document of `len` bytes. `name` is the policy's name (percent-encoded into
- * keys), `file` what messages call the document. Strict: every key, type and value
+ * Reads a document of `len` bytes. `name` is the policy's name (percent-encoded in
+ * keys), `file` is what messages call the document. Strict: every key, type and value
  * is checked, and all faults are put into `errors` (initialised here with `file`; the
- * caller calls errlist_fini), in the order of the lines.
+ * caller calls errlist_fini), in the order of the lines. `options` may be NULL.
  * Returns a policy owned by the caller, or NULL with at least one fault.
  */
 struct policy *policy_parse(const char *name, const char *file, const char *text,
@@ -124,8 +125,8 @@ size_t policy_limit_count(const struct policy *policy);
 enum store_failure policy_on_store_failure(const struct policy *policy);
 
 /* The limits that count by grant alone, or all callers together (scope.n == 0), in
- * policy order; of those with one counter, max and burst the first. *others (may be NULL)
- * gets how many limits count by a session or an attribute. */
+ * policy order; where several have the same counter, max and burst, only the first.
+ * *others (may be NULL) is how many limits count by a session or an attribute. */
 const struct policy_limit *const *policy_grant_limits(
     const struct policy *policy, size_t *n, size_t *others);
 
@@ -139,46 +140,47 @@ struct ruling {
 	size_t n_limits;
 };
 
-/* `scratch` is the calling thread's own (policy/regex.h). Without one (NULL) a pattern
- * cannot be matched, and the entry that has it denies. */
+/* `scratch` is the calling thread's own (policy/regex.h). Without one (NULL) no pattern
+ * can be matched, and an entry that has one denies. */
 void policy_rule(const struct policy *policy, const struct call *call,
     struct regex_scratch *scratch, struct ruling *out);
 
-/* The path of the argument that says a limit's cost; NULL where none does. */
+/* The path of the argument that is a limit's cost; NULL where none is. */
 const char *policy_limit_cost_path(const struct policy_limit *limit);
 
-/* What charging a limit for a call takes. A concurrency limit always costs 1. */
+/* What it takes to charge a limit for a call. A concurrency limit always costs 1. */
 struct policy_charge {
 	const struct policy_limit *limit; /* the one that was asked for, or its override
 	                                     for this call; belongs to the policy */
 	int64_t cost;
-	bool corrects; /* the true cost, once it is known, takes the place of this one:
-	                  it was the call's own, or an argument's */
+	bool
+	    corrects; /* the cost was the call's own or an argument's, so that a commit's
+	                  cost replaces it */
 	const char *scope; /* as decisions show it; belongs to the policy */
 };
 
 /*
  * Appends the counter's key to `key` and fills *out. 0; ERR_NOTFOUND when the scope
  * names an attribute (or session) that the call lacks: ei->text names it; ERR_INVALID
- * when the argument that says the cost says none: ei->text says why; ERR_NOMEM.
+ * when the argument is not a valid cost: ei->text says why; ERR_NOMEM.
  */
 int policy_charge(const struct policy_limit *limit, const struct call *call,
     struct buf *key, struct policy_charge *out, struct errinfo *ei) MUST_CHECK;
 
 /* The same without a cost, for a limit of policy_grant_limits(): appends the key and
- * returns the limit with the max that holds for this grant. *scope as above. */
+ * returns the limit with this grant's max. *scope is as in struct policy_charge. */
 const struct policy_limit *policy_counter(const struct policy_limit *limit,
     const struct call *call, struct buf *key, const char **scope);
 
 /*
- * What a call is told that the limit refuses: the limit's message, or, where it names
- * less than there is to say, a text composed in `note`. `limit` and `scope` are those
- * of policy_charge(); `remaining` is what the limit has left. Returns a view, valid as
- * long as the policy and `note`.
+ * What a call is told when the limit refuses it: the limit's message, or, where there is
+ * more to say than that, a text composed in `note`. `limit` and `scope` are those of
+ * policy_charge(); `remaining` is what the limit has left. Returns a view, valid as long
+ * as the policy and `note`.
  */
 struct slice policy_refusal(const struct policy_limit *limit, const char *scope,
     int64_t cost, int64_t remaining, struct buf *note);
-/* Appends what is said where there is no on_deny. */
+/* Appends what is said when there is no on_deny. */
 void policy_refusal_format(const struct policy_limit *limit, const char *scope,
     int64_t cost, int64_t remaining, struct buf *out);
 

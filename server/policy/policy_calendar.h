@@ -11,8 +11,9 @@
 	"the first day of a month, from 1 to 28, or of a week, from \"monday\" to " \
 	"\"sunday\""
 
-/* Makes the limit's window, which was read without a fault, follow the zone and begin
- * at the anchor; each may be NULL. Sets limit->calendar. False after a fault. */
+/* Makes the limit's window, which must have been read without a fault, follow the time
+ * zone and begin at the anchor; both may be NULL. Sets limit->calendar. False after a
+ * fault. */
 bool calendar_read(struct reader *r, struct policy *policy, struct policy_limit *limit,
     const char *timezone, const json_t *anchor);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Where in a JSON text each value stands, and which keys stand twice: what jansson
- * does not keep. The text must already have parsed (RFC 8259, depth <= 2048).
+ * Where in a JSON text each value is, and which keys are duplicates: jansson keeps
+ * neither. The text must have been parsed successfully (RFC 8259, depth <= 2048).
  *
  * Ownership: the index owns its memory and borrows nothing after position_new().
  */
@@ -25,14 +25,14 @@ struct position_index;
 struct position_index *position_new(const char *text, size_t len) MUST_CHECK;
 void position_free(struct position_index *index);
 
-/* The place of a value by its JSON Pointer ("" is the document); of a member it is
+/* The place of the value that a JSON Pointer names ("" is the document); for a member,
  * the place of its key. An unknown pointer gives the nearest parent's place. */
 struct position position_find(const struct position_index *index, const char *pointer);
 
 /* The place of the byte text[offset], offset <= the text's length. Needs no index. */
 struct position position_at(const char *text, size_t offset);
 
-/* Adds one ERR_INVALID for every key that stands twice in its object. */
+/* Adds one ERR_INVALID for every duplicate key of an object. */
 void position_report_duplicates(
     const struct position_index *index, struct errlist *errors);
 

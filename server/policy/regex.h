@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * Regular expressions: PCRE2 in UTF-8 mode, within bounds. What one check may spend on
- * all its matches is counted in steps rather than in time, so that the same call gets
- * the same answer on every machine; the bounds below are some milliseconds.
+ * all its matches is counted in steps, not in time, so that the same call gets the same
+ * answer on every machine; the bounds below amount to some milliseconds.
  *
  * Threads: a compiled pattern may be matched by any number of threads, each with a
  * scratch of its own. There are no globals.
- * Ownership: the caller owns both. Matching allocates nothing, but for what a scratch
+ * Ownership: the caller owns both. Matching allocates nothing except what the scratch
  * keeps for the next time.
  */
 #ifndef POLICY_REGEX_H
@@ -24,7 +24,7 @@
 struct regex;
 struct regex_scratch;
 
-/* What a test of a value said; the last two are neither yes nor no. */
+/* The result of testing a value; the last two are neither yes nor no. */
 enum match {
 	MATCH_NO,
 	MATCH_YES,
@@ -43,11 +43,12 @@ void regex_free(struct regex *regex);
 struct regex_scratch *regex_scratch_new(void) MUST_CHECK;
 void regex_scratch_free(struct regex_scratch *scratch);
 
-/* The beginning of a check: all its matches together may take the full steps. */
+/* Call at the beginning of a check: all its matches together may take the full number
+ * of steps. */
 void regex_scratch_refill(struct regex_scratch *scratch);
 
-/* Whether the pattern matches anywhere in `text`, valid UTF-8. Without a scratch
- * (NULL) nothing can be matched: MATCH_TOO_HARD. */
+/* Whether the pattern matches anywhere in `text`, which must be valid UTF-8. Without a
+ * scratch (NULL) nothing can be matched: MATCH_TOO_HARD. */
 enum match regex_match(
     const struct regex *regex, struct slice text, struct regex_scratch *scratch);
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The keys of the counters that an operator wants to begin again: those of one scope
- * value, all or of one name. They follow from the policy's limits, shadow ones and
- * rate_limits included; no key is searched for. Pure.
+ * The keys of the counters that an operator wants to reset: all of one scope value, or
+ * those of one name. They follow from the policy's limits, including shadow ones and
+ * rate_limits; the store is not searched. Pure.
  */
 #ifndef POLICY_RESET_KEYS_H
 #define POLICY_RESET_KEYS_H
@@ -17,9 +17,8 @@
 
 struct reset_wanted {
 	struct slice counter; /* absent: any */
-	/* As in keys, "minute.sliding"; what cuts time may also stand as a policy may
-	 * have it, "60s.sliding", and a number of seconds as its digits, "60". Absent:
-	 * any. */
+	/* As in keys, "minute.sliding"; the unit of time may also be spelt in the other
+	 * ways that a policy may, "60s.sliding" or in bare seconds, "60". Absent: any. */
 	struct slice window;
 	/* "global", or name=value joined by '&' in any order. Names and values may be
 	 * percent-encoded; '%', '&' and '=' must be. */
@@ -33,10 +32,10 @@ struct reset_keys {
 };
 
 /*
- * Fills *out, which the caller finishes whatever is returned. 0, with at least one key;
- * ERR_INVALID when the scope cannot be read; ERR_NOTFOUND when no limit counts so:
- * ei->text names those that there are; ERR_TOOBIG when there are more than `max`;
- * ERR_NOMEM.
+ * Fills *out, to be finished by the caller in any case. 0, with at least one key;
+ * ERR_INVALID when the scope cannot be parsed; ERR_NOTFOUND when no limit has such a
+ * counter: ei->text names those that there are; ERR_TOOBIG when there are more than
+ * `max`; ERR_NOMEM.
  */
 int reset_keys_find(const struct policy *policy, const struct reset_wanted *wanted,
     size_t max, struct reset_keys *out, struct errinfo *ei) MUST_CHECK;

@@ -7,8 +7,8 @@
 
 #include "base/slice.h"
 
-/* How far a known name is from what was typed: edits (a swap of neighbours is one;
- * letter case, '-' and '_' do not count), or SUGGEST_FAR when too far to be meant. */
+/* How far a known name is from what was typed, in edits (swapping two neighbours is one;
+ * letter case, '-' and '_' do not count); SUGGEST_FAR when it cannot have been meant. */
 #define SUGGEST_FAR 1000
 
 int suggest_distance(struct slice typed, const char *known);

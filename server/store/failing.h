@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* A store that always fails, for tests of what stands above it. */
+/* A store that always fails, for tests of what stands above it. The daemon never uses it. */
 #ifndef STORE_FAILING_H
 #define STORE_FAILING_H
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* The classes of what goes wrong with a store, and how each is told. */
+/* The ways in which a store fails, and how metrics and messages name each. */
 #ifndef STORE_FAULT_H
 #define STORE_FAULT_H
 
@@ -11,27 +11,27 @@ enum store_fault {
 	FAULT_TIMEOUT,      /* the deadline passed */
 	FAULT_DISCONNECTED, /* no connection, or it was lost on the way */
 	FAULT_OVERLOAD,     /* too many checks are waiting */
-	FAULT_LOADING,      /* LOADING: reading its data set */
-	FAULT_READONLY,     /* READONLY: a replica */
-	FAULT_MASTERDOWN,   /* MASTERDOWN */
-	FAULT_CLUSTER,      /* CLUSTERDOWN */
-	FAULT_TRYAGAIN,     /* TRYAGAIN: a slot that moves has only some of the keys */
-	FAULT_MOVED,        /* MOVED, ASK, CROSSSLOT: another node's keys */
-	FAULT_BUSY,         /* BUSY: a script does not end */
-	FAULT_MEMORY,       /* OOM, or the embedded store is full */
-	FAULT_MISCONF,      /* MISCONF: it cannot save, and takes no writes */
-	FAULT_NOREPLICAS,   /* NOREPLICAS: too few replicas follow */
-	FAULT_MAXCLIENTS,   /* it has no room for another connection */
-	FAULT_BREAKER,      /* not asked, since it keeps failing */
-	FAULT_CONFIG,       /* NOAUTH, WRONGPASS, NOPERM, too old */
-	FAULT_TLS,          /* no TLS with it: trust, names, dates, or none spoken */
-	FAULT_WRONGTYPE,    /* a key holds something that is not a count */
-	FAULT_OTHER,        /* anything else it said */
+	FAULT_LOADING,      /* LOADING: it is still reading its data set */
+	FAULT_READONLY,     /* READONLY: it is a replica */
+	FAULT_MASTERDOWN,   /* MASTERDOWN: it is a replica that lost its master */
+	FAULT_CLUSTER,      /* CLUSTERDOWN: some slots are served by nobody */
+	FAULT_TRYAGAIN, /* TRYAGAIN: only some of the keys of a moving slot are there */
+	FAULT_MOVED,    /* MOVED, ASK, CROSSSLOT: another node has the keys */
+	FAULT_BUSY,     /* BUSY: it is running a script that does not end */
+	FAULT_MEMORY,   /* OOM, or the embedded store is full */
+	FAULT_MISCONF,  /* MISCONF: it cannot save, and takes no writes */
+	FAULT_NOREPLICAS, /* NOREPLICAS: too few replicas follow it */
+	FAULT_MAXCLIENTS, /* it has no room for another connection */
+	FAULT_BREAKER,    /* it was not asked, because it keeps failing */
+	FAULT_CONFIG,     /* NOAUTH, WRONGPASS, NOPERM, or it is too old */
+	FAULT_TLS, /* the handshake failed: trust, names, dates, or no TLS there */
+	FAULT_WRONGTYPE, /* a key holds something that is not a count */
+	FAULT_OTHER,     /* anything else it answered */
 	FAULT_COUNT
 };
 
 struct store_fault_desc {
-	const char *name;   /* as in metrics: "timeout" */
+	const char *name;   /* the class in metrics: "timeout" */
 	const char *phrase; /* for people: "the store did not answer in time" */
 	enum metric metric;
 };

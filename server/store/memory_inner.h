@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* What the files of the embedded store share; nobody else includes it. */
+/* What the files of the embedded store share. Nobody else includes this. */
 #ifndef STORE_MEMORY_INNER_H
 #define STORE_MEMORY_INNER_H
 
@@ -20,7 +20,7 @@ struct cell {
 struct memory {
 	struct cell cells[SHARDS];
 	_Alignas(64) _Atomic int64_t count; /* entries in all shards */
-	_Atomic uint32_t hand; /* the shard that a full store sweeps next */
+	_Atomic uint32_t hand; /* the shard to sweep next when the store is full */
 	int64_t max_counters;
 	int64_t (*now_us)(void *);
 	void *now_arg;
@@ -31,33 +31,33 @@ struct memory_store {
 	struct memory *memory;
 };
 
-/* Which shards a call needs. Their locks are taken in one order, so that two calls never
- * wait for each other. */
+/* The shards that a call needs. Their locks are always taken in the same order, so that
+ * two calls never wait for each other. */
 struct shard_set {
 	uint64_t bits[SHARDS / 64];
 };
 
-/* A key while its shard is locked. */
+/* Where one key of a call is; valid while its shard is locked. */
 struct spot {
 	struct slice key;
 	uint64_t hash;
 	enum entry_kind kind;
-	bool added;                /* by this call */
+	bool added;                /* the entry is new, made by this call */
 	struct shard_entry *entry; /* NULL: there is none */
 };
 
-/* What a reservation leaves: its record, store/record.h, and beside it of each charge
- * what only this store needs. */
+/* A reservation: the text of its record (store/record.h), and one number of each charge
+ * that the text does not have. */
 struct note {
-	uint32_t len;       /* of the text, which follows after_ms */
+	uint32_t len;       /* bytes of the text, which follows after_ms */
 	uint32_t n;         /* charges; 0 once it was settled */
-	int64_t after_ms[]; /* of struct charged */
+	int64_t after_ms[]; /* see struct charged */
 };
 
-/* What the check of a request id was answered. */
+/* A request id: what its check was answered. */
 struct answer {
 	char print[LEDGER_PRINT_LEN];
-	char holder[LEDGER_HOLDER_LEN + 1]; /* "" where it was no reservation */
+	char holder[LEDGER_HOLDER_LEN + 1]; /* "" if it was no reservation */
 	int64_t now_us;
 	size_t n;
 	struct {
@@ -89,57 +89,59 @@ enum entry_kind spot_kind(enum algorithm algorithm);
 void memory_lock_all(struct memory *m, const struct shard_set *set);
 void memory_unlock_all(struct memory *m, const struct shard_set *set);
 
-/* Sweeps a little in each shard of the set and makes sure of `n` free slots; before any
- * entry is looked for. */
+/* Sweeps a little in each shard of the set and makes sure of `n` free slots. Call before
+ * looking for entries, which it may move or free. */
 void memory_prepare(
     struct memory *m, const struct shard_set *set, size_t n, int64_t now_us);
 
-/* Looks for dead entries all over a full store, a bounded number of slots further each
- * time; holds one lock at a time, and none may be held. Whether there were any. */
+/* Frees expired entries of a full store, going on from where the last call stopped, by a
+ * bounded number of slots. Holds one lock at a time; the caller must hold none. Returns
+ * whether it freed any. */
 bool memory_sweep(struct memory *m);
 
-/* Names a key and adds its shard to the set. */
+/* Sets the spot's key, and adds its shard to the set. */
 void spot_set(
     struct spot *spot, enum entry_kind kind, struct slice key, struct shard_set *set);
 
 struct shard *spot_shard(struct memory *m, const struct spot *spot);
 void spot_find(struct memory *m, struct spot *spot);
 
-/* Adds an entry that expired already; false where the store has no room for it. */
+/* Adds an entry whose state is still that of an expired one. False when the store has no
+ * room for it. */
 bool spot_add(struct memory *m, struct spot *spot) MUST_CHECK;
 
-/* Takes the entry out. */
+/* Removes the entry. */
 void spot_drop(struct memory *m, struct spot *spot);
 
-/* Takes out those of n entries that were added. */
+/* Removes those of the n entries that this call added. */
 void spot_undo_all(struct memory *m, struct spot *spots, size_t n);
 
-/* How a counter or a limit's slots stand. */
+/* How a counter, or a limit's slots, stand. */
 struct limit_count spot_count(
     const struct spot *spot, const struct limit *limit, int64_t now_us);
 
-/* The slots of a limit changed: they live as long as the last lease. */
+/* Stores a limit's slots after a change; the entry expires with the last lease. */
 void spot_set_slots(struct spot *spot, struct slots *slots, int64_t now_us);
 
-/* Gives every charge that needs one an entry, or none of them; a shadow charge goes
- * without where there is no room. */
+/* Adds an entry for every charge that has none. False, and none was added, when there is
+ * no room; a shadow charge just goes without one then. */
 bool memory_add_spots(struct memory *m, struct take *take, struct spot *spots);
 
-/* Charges a counter (a slot was taken already) and says how it stands then. How much of
- * the cost was counted. */
+/* Charges a counter (of a slot, which was taken already, it only reads how they stand)
+ * and sets c->count. Returns how much of the cost was counted. */
 int64_t memory_charge(struct charge *c, const struct spot *spot, int64_t now_us);
 
-/* --- a take with a ledger: memory_ledger.c; its spots stand behind the charges' -- */
+/* --- memory_ledger.c: a take with a ledger; its spots follow those of the charges --- */
 
 #define LEDGER_SPOTS 2
 
 void ledger_set_spots(
     const struct take *take, struct spot *spots, struct shard_set *set);
 
-/* Whether the request id decides it: replayed, or a conflict. */
+/* Whether the request id decides the take, as a replay or a conflict; fills it in. */
 bool ledger_answers(struct memory *m, struct take *take, struct spot *spots);
 
-/* Charges an admitted take and remembers it. False: no room, and nothing was done. */
+/* Charges an admitted take and records it. False: no room, and nothing was done. */
 bool ledger_take(struct memory *m, struct take *take, struct spot *spots);
 
 /* --- memory_settle.c --- */

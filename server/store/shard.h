@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * One part of the embedded store: a table from keys to the state of counters, and to what
- * else expires. Entries of different kinds never meet, whatever their keys. Open
- * addressing with linear probing; the probing runs over 32 bits of each key's hash,
- * so a miss touches no entry. An entry has its key inline, and stands in a slab.
+ * One part of the embedded store: a table from keys to the state of counters, and to the
+ * other things that expire. Entries of different kinds never collide, whatever their
+ * keys. Open addressing with linear probing; probing compares 32 bits of each key's hash,
+ * so a miss touches no entry. An entry has its key inline, and lives in a slab.
  *
- * A table that has become too small or far too large is not built anew at once: another
- * one stands beside it, into which every sweep moves a little. Until the old one is empty
- * both are searched. So no call does much, however many entries there are.
+ * A table that has become too small, or far too large, is not rebuilt at once: a new one
+ * is made beside it, and every sweep moves a few entries over. Until the old one is empty,
+ * both are searched. So no call does much work, however many entries there are.
  *
  * Threads: none of its own; whoever holds the lock. Ownership: owns its entries.
- * An entry stays where it is until it is removed or swept.
+ * An entry does not move until it is removed or swept.
  */
 #ifndef STORE_SHARD_H
 #define STORE_SHARD_H
@@ -24,7 +24,7 @@
 #include "limit/limit.h"
 #include "store/slab.h"
 
-/* What an entry holds. All but a counter is a block of memory that the entry owns. */
+/* What an entry holds. All kinds but a counter are a block of memory that it owns. */
 enum entry_kind {
 	ENTRY_COUNTER,
 	ENTRY_SLOTS,  /* struct slots */
@@ -33,8 +33,8 @@ enum entry_kind {
 };
 
 struct shard_entry {
-	/* A counter's. Of the other kinds `end_ms`, by which they expire, and in the place
-	 * of `used` the block: plain counters should not pay for it. */
+	/* A counter's state. Other kinds use only `end_ms`, by which they expire, and keep
+	 * the pointer to their block in `used`, so that counters do not pay for one. */
 	struct limit_state state;
 	uint32_t kind : 2;
 	uint32_t key_len : 30;
@@ -47,7 +47,7 @@ entry_block(const struct shard_entry *entry)
 	return (void *)(intptr_t)entry->state.used;
 }
 
-/* The entry takes the block; what it had is the caller's. */
+/* The entry takes the block; the one it had before becomes the caller's. */
 static inline void
 entry_set_block(struct shard_entry *entry, void *block)
 {
@@ -56,7 +56,7 @@ entry_set_block(struct shard_entry *entry, void *block)
 
 struct shard_table {
 	struct shard_entry **entries;
-	uint32_t *tags; /* beside entries, of the same block; 0: free */
+	uint32_t *tags; /* hash bits of each entry, in the same block; 0: free */
 	uint32_t cap;   /* a power of two, or 0 */
 	uint32_t n;
 };
@@ -64,9 +64,10 @@ struct shard_table {
 /* All zero: empty. */
 struct shard {
 	struct shard_table table;
-	struct shard_table old; /* what is being emptied into it; cap 0: nothing is */
-	uint32_t moved;         /* slots of old that are empty already */
-	uint32_t hand;          /* where the next sweep of the table begins */
+	struct shard_table
+	    old;        /* what is being emptied into `table`; cap 0: nothing is */
+	uint32_t moved; /* slots of `old` that are emptied already */
+	uint32_t hand;  /* where the next sweep of the table begins */
 	struct slabs slabs;
 };
 
@@ -86,25 +87,26 @@ shard_is_clean(const struct shard *s)
 /* Frees all entries. */
 void shard_fini(struct shard *s);
 
-/* `hash` is of the key; its low 32 bits are used. NULL when there is none. */
+/* NULL when there is none. `hash` is the key's; its low 32 bits are used. */
 struct shard_entry *shard_find(
     const struct shard *s, enum entry_kind kind, struct slice key, uint64_t hash);
 
-/* Makes room for `more` entries. When memory lacks the table stays as it is, and
+/* Makes room for `more` entries. When out of memory the table stays as it is, and
  * shard_insert() may fail. */
 void shard_make_room(struct shard *s, size_t more);
 
-/* Adds a key that is not there, copying it, with a state that is all zero: it has expired
- * already. NULL when out of memory or of slots. */
+/* Adds a key that is not there yet, copying it. Its state is all zero, so it counts as
+ * expired. NULL when out of memory or of slots. */
 struct shard_entry *shard_insert(
     struct shard *s, enum entry_kind kind, struct slice key, uint64_t hash) MUST_CHECK;
 
-/* Takes out and frees an entry that is there. */
+/* Removes and frees an entry that is there. */
 void shard_remove(struct shard *s, struct shard_entry *entry, uint64_t hash);
 
-/* Looks at up to `slots` slots, going round, and frees the dead entries in them;
- * returns how many. Goes on with what moves from one table to another, and begins with it
- * where a table became far too large; gives some memory back. Frees entries: no pointer survives it. */
+/* Looks at up to `slots` slots, going round, and frees the expired entries in them;
+ * returns how many. Also moves entries to the new table, starts one when this has become
+ * far too large, and gives some memory back to the system. Pointers to entries do not
+ * survive it. */
 size_t shard_sweep(struct shard *s, size_t slots, int64_t now_us);
 
 #endif

@@ -246,7 +246,7 @@ test_too_much_input_of_all_together(void **state)
 	struct owner *o = *state;
 	char text[20001];
 
-	loop_limit_input(o->loop, 10000);
+	o->loop->group->in_bytes_max = 10000;
 	accept_pair(o, SOCK_STREAM, &roomy);
 	memset(text, 'x', sizeof(text));
 	text[3000] = '\0';
@@ -261,7 +261,7 @@ test_too_much_input_of_all_together(void **state)
 	assert_int_equal(o->end, CONN_END_CROWDED);
 	assert_string_equal(hear(o), "crowded\n");
 	assert_int_equal(o->loop->group->in_bytes > 0, loop_clients(o->loop) > 0);
-	loop_limit_input(o->loop, 1);
+	o->loop->group->in_bytes_max = 1;
 	close(o->far);
 	o->ended = 0;
 	o->last_word = NULL;

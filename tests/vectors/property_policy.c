@@ -281,9 +281,23 @@ random_policy(struct rng *rng, bool moments)
 	return document;
 }
 
+/* Calls `edit` with every list of limits in the policy; a list may be absent. */
 static void
-suit_limits(json_t *limits, bool one_scope)
+each_limits(json_t *policy, void (*edit)(json_t *limits, void *arg), void *arg)
 {
+	json_t *all_tools = json_object_get(policy, "all_tools");
+	const char *name;
+	json_t *tool;
+
+	edit(json_object_get(all_tools, "limits"), arg);
+	json_object_foreach(json_object_get(policy, "tools"), name, tool)
+	    edit(json_object_get(tool, "limits"), arg);
+}
+
+static void
+suit_limits(json_t *limits, void *arg)
+{
+	bool one_scope = *(const bool *)arg;
 	json_t *limit;
 	size_t i;
 
@@ -305,23 +319,22 @@ bool
 policy_suit_cluster(struct rng *rng, json_t *policy)
 {
 	bool one_scope = rng_percent(rng, 35);
-	json_t *all_tools = json_object_get(policy, "all_tools");
 	const char *name;
 	json_t *tool;
 
-	suit_limits(json_object_get(all_tools, "limits"), one_scope);
+	each_limits(policy, suit_limits, &one_scope);
+	if (!one_scope)
+		return false;
+	/* A rate_limit counts by the session, which is another scope. */
 	json_object_foreach(json_object_get(policy, "tools"), name, tool)
-	{
-		suit_limits(json_object_get(tool, "limits"), one_scope);
-		if (one_scope) /* its scope is the session */
-			json_object_del(tool, "rate_limit");
-	}
-	return one_scope;
+	    json_object_del(tool, "rate_limit");
+	return true;
 }
 
 static void
-level_limits(json_t *limits, json_t *levels)
+level_limits(json_t *limits, void *arg)
 {
+	json_t *levels = arg; /* counter -> the max of its first limit */
 	json_t *limit;
 	size_t i;
 
@@ -342,24 +355,20 @@ void
 policy_level(json_t *policy)
 {
 	json_t *levels = json_object();
-	json_t *all_tools = json_object_get(policy, "all_tools");
-	const char *name;
-	json_t *tool;
 
-	level_limits(json_object_get(all_tools, "limits"), levels);
-	json_object_foreach(json_object_get(policy, "tools"), name, tool)
-	    level_limits(json_object_get(tool, "limits"), levels);
+	each_limits(policy, level_limits, levels);
 	json_decref(levels);
 }
 
 static void
-plain_limits(json_t *limits)
+plain_limits(json_t *limits, void *arg)
 {
 	static const char *const others[] = { "algorithm", "burst", "mode", "timezone",
 		"anchor" };
 	json_t *limit;
 	size_t i;
 
+	(void)arg;
 	json_array_foreach(limits, i, limit)
 	{
 		for (size_t j = 0; j < ARRAY_LEN(others); j++)
@@ -372,13 +381,7 @@ plain_limits(json_t *limits)
 void
 policy_plain(json_t *policy)
 {
-	json_t *all_tools = json_object_get(policy, "all_tools");
-	const char *name;
-	json_t *tool;
-
-	plain_limits(json_object_get(all_tools, "limits"));
-	json_object_foreach(json_object_get(policy, "tools"), name, tool)
-	    plain_limits(json_object_get(tool, "limits"));
+	each_limits(policy, plain_limits, NULL);
 }
 
 static json_t *
