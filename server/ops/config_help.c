@@ -73,7 +73,7 @@ config_help(struct buf *out)
 	}
 	buf_add_str(out,
 	    "\nA flag may also be an environment variable (--listen-http is\n"
-	    "RATION_LISTEN_HTTP, lists parted by commas) or a key of the JSON file "
+	    "RATION_LISTEN_HTTP, lists separated by commas) or a key of the JSON file "
 	    "given\n"
 	    "with --config (\"listen_http\"). Flags win over the environment, the\n"
 	    "environment over the file, the file over the defaults in [brackets].\n"

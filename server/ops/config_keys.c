@@ -89,9 +89,9 @@ const struct config_key config_keys[] = {
 	    .where = CONFIG_EVERYWHERE,
 	    .offset = IN_CONFIG(watch),
 	    .def = "true",
-	    .help = "Read the policies, the token file and those of --store-tls-* "
-		    "again when one of them changes; --watch=false: only on "
-		    "SIGHUP." },
+	    .help = "Read the policies, the token file and those of "
+		    "--store-tls-* again when one of them changes; this is "
+		    "the default. With --watch=false only on SIGHUP." },
 	{ .name = "store",
 	    .type = CONFIG_STRING,
 	    .where = CONFIG_EVERYWHERE,
@@ -103,24 +103,25 @@ const struct config_key config_keys[] = {
 		    "redis://[[user]:pass@]host[:port][/db], "
 		    "redis+unix://[[user]:pass@]/path[?db=N], "
 		    "redis+sentinel://[...@]host[:port],.../NAME[?db=N] or "
-		    "redis+cluster://[...@]host[:port],...; "
-		    "rediss in the place of redis: over TLS." },
+		    "redis+cluster://[...@]host[:port],...; rediss instead of"
+		    " redis: over TLS." },
 	{ .name = "store-tls-ca",
 	    .type = CONFIG_STRING,
 	    .where = CONFIG_EVERYWHERE,
 	    .offset = IN_CONFIG(store_tls_ca),
 	    .metavar = "FILE",
 	    .check = check_path,
-	    .help = "With rediss: the CAs, in PEM, that may sign the certificates of "
-		    "Redis; without it those that this system trusts." },
+	    .help = "With rediss: the CAs, in PEM, that may sign the "
+		    "certificates of Redis; default: those that the system "
+		    "trusts." },
 	{ .name = "store-tls-cert",
 	    .type = CONFIG_STRING,
 	    .where = CONFIG_EVERYWHERE,
 	    .offset = IN_CONFIG(store_tls_cert),
 	    .metavar = "FILE",
 	    .check = check_path,
-	    .help = "With rediss: the certificate to show, in PEM, with its chain "
-		    "behind it; needs --store-tls-key." },
+	    .help = "With rediss: the certificate to present, in PEM, "
+		    "followed by its chain; needs --store-tls-key." },
 	{ .name = "store-tls-key",
 	    .type = CONFIG_STRING,
 	    .where = CONFIG_EVERYWHERE,
@@ -134,8 +135,8 @@ const struct config_key config_keys[] = {
 	    .offset = IN_CONFIG(store_tls_name),
 	    .metavar = "NAME",
 	    .check = check_tls_name,
-	    .help = "With rediss: the name that is asked for (SNI) and that the "
-		    "certificate must be for, where it is not the host's." },
+	    .help = "With rediss: the name to ask for (SNI) and to expect in "
+		    "the certificate, where it is not the host's." },
 	{ .name = "key-prefix",
 	    .type = CONFIG_STRING,
 	    .where = CONFIG_EVERYWHERE,
@@ -152,8 +153,8 @@ const struct config_key config_keys[] = {
 	    .max = 1000000000,
 	    .def = "10000000",
 	    .metavar = "N",
-	    .help = "Store memory, and what is counted locally while Redis is away: "
-		    "how many counters may live at once." },
+	    .help = "How many counters may live at once in this process: with"
+		    " store memory, or locally while Redis is away." },
 	{ .name = "deadline-ms",
 	    .type = CONFIG_NUMBER,
 	    .where = CONFIG_EVERYWHERE,
@@ -162,7 +163,8 @@ const struct config_key config_keys[] = {
 	    .max = 60000,
 	    .def = "50",
 	    .metavar = "MS",
-	    .help = "A check that the store has not answered by then has failed." },
+	    .help = "How long the store has to answer a check; after that it "
+		    "has failed." },
 	{ .name = "on-store-failure",
 	    .type = CONFIG_CHOICE,
 	    .where = CONFIG_EVERYWHERE,
@@ -170,9 +172,9 @@ const struct config_key config_keys[] = {
 	    .def = "deny",
 	    .choices = "deny|allow|local",
 	    .metavar = "WORD",
-	    .help = "deny, allow or local (a share of its limits, counted in this "
-		    "process): what becomes of a check that the store did not answer, "
-		    "where the policy does not say." },
+	    .help = "What happens to a check that the store did not answer, "
+		    "where the policy does not say: deny, allow, or local (a "
+		    "share of its limits, counted in this process)." },
 	{ .name = "dedup-ttl",
 	    .type = CONFIG_NUMBER,
 	    .where = CONFIG_EVERYWHERE,
@@ -181,8 +183,9 @@ const struct config_key config_keys[] = {
 	    .max = 86400,
 	    .def = "600",
 	    .metavar = "SECONDS",
-	    .help = "How long a request id is known, and that a reservation was "
-		    "settled: a retry within it gets the first answer again." },
+	    .help = "How long request ids, and that a reservation was "
+		    "settled, are remembered: a retry within this time gets "
+		    "the first answer again." },
 	{ .name = "deny-cache-ms",
 	    .type = CONFIG_NUMBER,
 	    .where = CONFIG_EVERYWHERE,
@@ -191,8 +194,8 @@ const struct config_key config_keys[] = {
 	    .max = 10000,
 	    .def = "250",
 	    .metavar = "MS",
-	    .help = "With Redis: how long a limit that was seen full is not asked "
-		    "about again; 0: it is, every time." },
+	    .help = "With Redis: how long a limit that was found full denies "
+		    "without asking again; 0: always ask." },
 	{ .name = "local-share",
 	    .type = CONFIG_NUMBER,
 	    .where = CONFIG_EVERYWHERE,
@@ -201,8 +204,9 @@ const struct config_key config_keys[] = {
 	    .max = 1000000,
 	    .def = "1",
 	    .metavar = "N",
-	    .help = "How many daemons share the limits: by N is each divided that is "
-		    "counted locally while the store is away." },
+	    .help = "How many daemons share the limits: limits that are "
+		    "counted locally while the store is away are divided by "
+		    "it." },
 
 	{ .name = "listen-http",
 	    .group = "Listeners",
@@ -230,8 +234,9 @@ const struct config_key config_keys[] = {
 	    .offset = IN_CONFIG(token_file),
 	    .metavar = "FILE",
 	    .check = check_path,
-	    .help = "Secrets, one a line, that callers must show. Needed, or "
-		    "--insecure, where other hosts can reach a listener." },
+	    .help = "Secrets, one per line, of which callers must show one. "
+		    "This or --insecure is needed where other hosts can reach"
+		    " a listener." },
 	{ .name = "insecure",
 	    .type = CONFIG_BOOL,
 	    .where = CONFIG_EVERYWHERE,
@@ -274,7 +279,8 @@ const struct config_key config_keys[] = {
 	    .max = 86400000,
 	    .def = "600000",
 	    .metavar = "MS",
-	    .help = "Close a connection that has been silent for so long; 0: never." },
+	    .help = "Close a connection that has been silent for this long; "
+		    "0: never." },
 	{ .name = "request-timeout-ms",
 	    .type = CONFIG_NUMBER,
 	    .where = CONFIG_EVERYWHERE,
@@ -283,7 +289,8 @@ const struct config_key config_keys[] = {
 	    .max = 3600000,
 	    .def = "10000",
 	    .metavar = "MS",
-	    .help = "From a request's first byte to its last." },
+	    .help = "The time allowed from a request's first byte to its "
+		    "last." },
 	{ .name = "write-timeout-ms",
 	    .type = CONFIG_NUMBER,
 	    .where = CONFIG_EVERYWHERE,
@@ -292,8 +299,8 @@ const struct config_key config_keys[] = {
 	    .max = 3600000,
 	    .def = "10000",
 	    .metavar = "MS",
-	    .help = "Close a connection that reads nothing of its answers for so "
-		    "long." },
+	    .help = "Close a connection that reads nothing of its answers for"
+		    " this long." },
 
 	{ .name = "config",
 	    .group = "The process",
@@ -302,8 +309,8 @@ const struct config_key config_keys[] = {
 	    .offset = IN_CONFIG(config),
 	    .metavar = "FILE",
 	    .check = check_path,
-	    .help = "A JSON object of these keys, spelt with _ for -; lists for "
-		    "what may repeat." },
+	    .help = "A JSON file with these keys, written with _ instead of "
+		    "-; those that may repeat take lists." },
 	{ .name = "workers",
 	    .type = CONFIG_NUMBER,
 	    .where = CONFIG_EVERYWHERE,
@@ -312,7 +319,7 @@ const struct config_key config_keys[] = {
 	    .max = 64,
 	    .def = "1",
 	    .metavar = "N",
-	    .help = "Threads that serve, each with a connection of its own to the "
+	    .help = "Threads that serve, each with its own connection to the "
 		    "store." },
 	{ .name = "drain-delay",
 	    .type = CONFIG_DURATION,
@@ -322,8 +329,8 @@ const struct config_key config_keys[] = {
 	    .max = 3600000,
 	    .def = "0s",
 	    .metavar = "TIME",
-	    .help = "After SIGTERM or SIGINT, how long to go on serving, not ready, "
-		    "so that balancers send nobody any more." },
+	    .help = "After SIGTERM or SIGINT, how long to go on serving while"
+		    " not ready, so that balancers stop sending callers." },
 	{ .name = "drain-timeout",
 	    .type = CONFIG_DURATION,
 	    .where = CONFIG_EVERYWHERE,
@@ -332,7 +339,8 @@ const struct config_key config_keys[] = {
 	    .max = 3600000,
 	    .def = "10s",
 	    .metavar = "TIME",
-	    .help = "Then, how long to answer what is under way." },
+	    .help = "After that, how long to go on answering what is under "
+		    "way." },
 	{ .name = "drain-timeout-ms",
 	    .type = CONFIG_NUMBER,
 	    .where = CONFIG_EVERYWHERE,
@@ -364,16 +372,16 @@ const struct config_key config_keys[] = {
 	    .offset = IN_CONFIG(decision_log),
 	    .metavar = "FILE",
 	    .check = check_path,
-	    .help = "Append one JSON object a line for every decision: who, what and "
-		    "why, with the names of arguments and never their values; - is "
-		    "the standard output. SIGHUP opens the file again." },
+	    .help = "Append one line of JSON for every decision: who, what "
+		    "and why, with the names of arguments and never their "
+		    "values; - is standard output. SIGHUP reopens the file." },
 
 	{ .name = "check-config",
 	    .group = "Instead of serving",
 	    .type = CONFIG_BOOL,
 	    .where = CONFIG_IN_FLAGS,
 	    .offset = IN_CONFIG(check_config),
-	    .help = "Read everything, tell all errors or \"ok\", and exit." },
+	    .help = "Read everything, report all errors or \"ok\", and exit." },
 	{ .name = "version",
 	    .type = CONFIG_BOOL,
 	    .where = CONFIG_IN_FLAGS,
