@@ -186,7 +186,8 @@ parse_deny(const struct http_request *req, int *status, struct errinfo *ei)
 			rc = err_set(
 			    ei, ERR_INVALID, "the query's deny can only be 403");
 		else if (*status != 0)
-			rc = err_set(ei, ERR_INVALID, "the query's deny stands twice");
+			rc =
+			    err_set(ei, ERR_INVALID, "the query's deny is given twice");
 		if (rc < 0)
 			break;
 		*status = 403;

@@ -105,7 +105,7 @@ check_twice(struct reader *r, const struct condition *c, size_t i)
 		if (!operand_eq(&c->values[k], &c->values[i]))
 			continue;
 		reader_fault(r, ERR_INVALID,
-		    "this value stands twice in the list (also at [%zu])", k);
+		    "this value is given twice in the list (also at [%zu])", k);
 		return;
 	}
 }

@@ -224,7 +224,7 @@ report_duplicates(struct reader *r)
 	r->faults += r->errors->n + r->errors->more - before;
 	/* Without memory for the index there still must be a fault. */
 	if (r->errors->n + r->errors->more == before)
-		fault_at(r, ERR_INVALID, 0, "a key stands twice in its object");
+		fault_at(r, ERR_INVALID, 0, "a key is given twice in its object");
 }
 
 json_t *

@@ -408,7 +408,7 @@ check_counter(struct reader *r, const struct limit_list *list, size_t i)
 			continue;
 		mark = reader_enter(r, slice_str("counter"));
 		reader_fault(r, ERR_INVALID,
-		    "the counter %s stands twice in this list "
+		    "the counter %s is given twice in this list "
 		    "(also at [%zu]); counters in one list need different names",
 		    quote_name(quoted, slice_str(counter)), k);
 		reader_leave(r, mark);

@@ -147,7 +147,7 @@ read_hidden(struct reader *r, json_t *value, struct policy *policy)
 	if (!name)
 		return;
 	if (map_get(&policy->by_tool, slice_str(name)))
-		reader_fault(r, ERR_INVALID, "%s stands twice in this list",
+		reader_fault(r, ERR_INVALID, "%s is given twice in this list",
 		    quote_name(quoted, slice_str(name)));
 	else if (map_set(&policy->by_tool, slice_str(name), &policy->hidden) < 0)
 		r->arena->failed = true;

@@ -365,7 +365,7 @@ report_one(const struct position_index *ix, const struct node *first,
 
 	add_path(ix, again, &path);
 	errlist_add(errors, ERR_INVALID, again->line, again->column, buf_cstr(&path),
-	    "the key %s stands twice in this object; the first is in line %d",
+	    "the key %s is given twice in this object; the first is on line %d",
 	    quote_name(quoted, token_of(ix, again)), first->line);
 	buf_fini(&path);
 }

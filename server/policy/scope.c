@@ -79,7 +79,7 @@ element_read(struct reader *r, const json_t *value, struct scope *scope)
 	for (size_t i = 0; i < scope->n; i++)
 		if (strcmp(scope->parts[i].name, part->name) == 0)
 			return reader_fault(r, ERR_INVALID,
-			    "%s stands twice in this list",
+			    "%s is given twice in this list",
 			    quote_name(quoted, slice_str(part->name)));
 	scope->n++;
 	return true;

@@ -269,7 +269,7 @@ read_field(
 		if (!slice_case_eq_str(field->name, name))
 			continue;
 		if (reading->seen & (1u << i))
-			return err_set(ei, ERR_INVALID, "%s stands twice", name);
+			return err_set(ei, ERR_INVALID, "%s is given twice", name);
 		reading->seen |= 1u << i;
 		read = known_fields[i].read[reading->place];
 		return read ? read(reading->out, name, field->value, ei)

@@ -154,7 +154,7 @@ read_option(const struct resp_command *cmd, size_t i, struct check_resp *out,
 		return err_set(ei, ERR_INVALID, "%s needs %s", option->name,
 		    option->words == 2 ? "a name and a value" : "a value");
 	if ((*seen & bit) && !option->repeats)
-		return err_set(ei, ERR_INVALID, "%s stands twice", option->name);
+		return err_set(ei, ERR_INVALID, "%s is given twice", option->name);
 	*seen |= bit;
 	rc = option->read(out, option->name, &cmd->args[i + 1], ei);
 	return rc < 0 ? rc : (int)option->words + 1;

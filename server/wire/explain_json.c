@@ -36,7 +36,7 @@ static const struct step_text steps[] = {
 	[STEP_HIDDEN] = { "hidden", "the tool is not hidden", "the tool is hidden",
 	    "take the tool out of \"hide\" in the policy" },
 	[STEP_DEFAULT] = { "default", NULL,
-	    "the tool does not stand under \"tools\", and \"default\" is \"deny\"",
+	    "the tool is not listed under \"tools\", and \"default\" is \"deny\"",
 	    "list the tool under \"tools\" in the policy, an empty object is enough; "
 	    "or "
 	    "correct the tool's name" },
@@ -47,7 +47,7 @@ static const struct step_text steps[] = {
 	    "call with what the entry's conditions ask for, or change the entry in the "
 	    "policy" },
 	[STEP_DENY_IF] = { "deny_if", NULL, "an entry that denies holds",
-	    "call with something else than the entry's conditions describe, or change "
+	    "call with something other than the entry's conditions describe, or change "
 	    "the entry in the policy" },
 	[STEP_APPROVAL] = { "approval", "the tool needs no approval",
 	    "the tool's action is \"require_approval\"",
@@ -72,8 +72,8 @@ static void
 add_default_why(const struct explanation *ex, struct buf *why)
 {
 	buf_add_str(why,
-	    ex->steps.listed ? "the tool stands under \"tools\""
-			     : "the tool does not stand under \"tools\", and "
+	    ex->steps.listed ? "the tool is listed under \"tools\""
+			     : "the tool is not listed under \"tools\", and "
 			       "\"default\" is \"allow\"");
 }
 

@@ -83,7 +83,7 @@ read_option(const struct resp_command *cmd, size_t i, struct settlement_request 
 	if (i + 1 == cmd->n)
 		return err_set(ei, ERR_INVALID, "%s needs a value", options[k].name);
 	if (*seen & (1u << k))
-		return err_set(ei, ERR_INVALID, "%s stands twice", options[k].name);
+		return err_set(ei, ERR_INVALID, "%s is given twice", options[k].name);
 	*seen |= 1u << k;
 	return options[k].read(out, options[k].name, cmd->args[i + 1], ei);
 }

@@ -56,7 +56,7 @@ read_parameter(struct slice name, struct slice value, struct buf *store,
 		    "unknown parameter \"%s\" of the query; it has grant and policy",
 		    value_excerpt(name, excerpt));
 	if (out->ptr)
-		return err_set(ei, ERR_INVALID, "the query's %s stands twice",
+		return err_set(ei, ERR_INVALID, "the query's %s is given twice",
 		    out == grant ? "grant" : "policy");
 	*out = slice_make(store->data + store->len, value.len);
 	buf_add_slice(store, value);

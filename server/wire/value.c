@@ -208,7 +208,7 @@ static const struct {
 	{ json_error_premature_end_of_input, ERR_SYNTAX, "it ends too early" },
 	{ json_error_end_of_input_expected, ERR_SYNTAX,
 	    "more text behind the end of the value" },
-	{ json_error_duplicate_key, ERR_INVALID, "a key that stands twice" },
+	{ json_error_duplicate_key, ERR_INVALID, "a key that is given twice" },
 	{ json_error_numeric_overflow, ERR_TOOBIG,
 	    "a number that 64 bits cannot hold" },
 	{ json_error_null_character, ERR_INVALID, "a NUL in a string" },

@@ -489,6 +489,10 @@ def test_completion_knows_every_option():
     assert complete("ration", "lint", "--") == {"--json", "--help"}
     assert complete("ration", "lint", str(ROOT / "CMakeL")) == {
         str(ROOT / "CMakeLists.txt")}
+    # As bash parts --option=value.
+    assert complete("ration", "bench", "--skew", "=", "z") == {"zipf"}
+    assert complete("ration", "bench", "--skew", "=") >= {"zipf", "uniform"}
+    assert complete("rationd", "--log-level", "=", "e") == {"error"}
     daemon = run(built(RATIOND), "--help")
     keys = set(re.findall(r"^  (--[a-z-]+)", daemon.stdout, re.M))
     assert len(keys) > 15

@@ -194,7 +194,7 @@ def mutants():
 
 # What the parser tells of a document that the schema takes, by what a schema cannot say.
 ONLY_THE_PARSER = re.compile(
-    r"stands twice in this list|charged twice|the pattern cannot be used|"
+    r"is given twice in this list|charged twice|the pattern cannot be used|"
     r"must not be longer than|the time zone .* cannot be used|a time zone is a name|"
     r"a microsecond|days to fill")
 

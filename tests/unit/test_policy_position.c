@@ -92,7 +92,7 @@ duplicates(void **state)
 	assert_int_equal(errors.items[0].column, 12);
 	assert_string_equal(errors.items[1].pointer, "/c/1/a");
 	assert_int_equal(errors.items[1].line, 4);
-	assert_non_null(strstr(errors.items[1].text, "the first is in line 3"));
+	assert_non_null(strstr(errors.items[1].text, "the first is on line 3"));
 	errlist_fini(&errors);
 	position_free(index);
 }

@@ -107,7 +107,7 @@ test_words_refused(void **state)
 		{ "COMMIT r COST", "COST needs a value" },
 		{ "COMMIT r COST -1", "COST must be a whole number from 0 to" },
 		{ "COMMIT r COST 9007199254740992", "COST must be" },
-		{ "COMMIT r COST 1 COST 1", "COST stands twice" },
+		{ "COMMIT r COST 1 COST 1", "COST is given twice" },
 		{ "COMMIT r GRANT _", "GRANT is empty" },
 		{ "COMMIT r TIMEOUT 0",
 		    "TIMEOUT must be a whole number from 1 to 60000" },

@@ -124,7 +124,7 @@ static const struct {
 	{ "", ERR_SYNTAX, "ARGS is empty" },
 	{ "{", ERR_SYNTAX, "line 1, column 1: it ends too early" },
 	{ "{\"a\":\n 1,\n x}", ERR_SYNTAX, "line 3, column 2: not as JSON is written" },
-	{ "{\"a\":1,\"a\":2}", ERR_INVALID, "a key that stands twice" },
+	{ "{\"a\":1,\"a\":2}", ERR_INVALID, "a key that is given twice" },
 	{ "{} {}", ERR_SYNTAX, "more text behind" },
 	{ "{\"a\":\"\\u0000\"}", ERR_INVALID, "NUL" },
 	{ "{\"\\u0000\":1}", ERR_INVALID, "NUL" },
