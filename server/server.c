@@ -245,7 +245,7 @@ on_stop(void *arg, const char *signal_name)
 		stop(s, EXIT_CODE_OK);
 		return;
 	}
-	log_info("server", "%s: not ready any more, serving on for %lld ms",
+	log_info("server", "%s: not ready any more; serving for another %lld ms",
 	    signal_name, (long long)s->config->drain_delay_ms);
 	s->phase = SERVER_DRAINING;
 	enter_stage(s, s->config->drain_delay_ms > 0 ? DRAIN_UNREADY : DRAIN_CLOSING);
@@ -284,8 +284,7 @@ swap_documents(void *arg, struct documents *next)
 
 	if (next->tls_stamp != s->documents.tls_stamp)
 		log_info("server",
-		    "the files of TLS to the store changed: connections that begin now "
-		    "go by them");
+		    "the files of TLS to the store changed: new connections use them");
 	documents_fini(&s->documents);
 	s->documents = *next;
 	*next = (struct documents){ 0 };

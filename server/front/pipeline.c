@@ -255,7 +255,7 @@ on_resetting_done(struct resetting *resetting, void *arg)
 
 	if (result->fault != FAULT_NONE)
 		log_info("front",
-		    "reset by %s, of which it is not known whether it was done (%s): "
+		    "reset by %s, and it is not known whether it was done (%s): "
 		    "%.*s",
 		    peer, store_fault_table[result->fault].phrase,
 		    SLICE_ARG(buf_slice(&ex->bytes)));

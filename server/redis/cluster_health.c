@@ -67,7 +67,7 @@ tell_unasked(struct cluster *cluster, struct slice text)
 		return;
 	cluster->told_unasked = true;
 	log_warn("redis",
-	    "%s: CLUSTER INFO: %.*s; that the Cluster is down is seen only once checks "
+	    "%s: CLUSTER INFO: %.*s; a Cluster that is down is noticed only when checks "
 	    "fail; the user needs +cluster|info",
 	    cluster->url.shown, SLICE_ARG(text));
 }
