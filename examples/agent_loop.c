@@ -4,7 +4,7 @@
  * task it reserves, waits where it has to, works, then commits or rolls back.
  *
  *	cc -o agent_loop agent_loop.c $(pkg-config --cflags --libs ration)
- *	printf 'echo one\nfalse\necho three\n' | ./agent_loop run_task alice-laptop
+ *	printf 'echo one\nfalse\necho three\n' | ./agent_loop create_connect_token alice-laptop
  *
  * A task is a line of standard input, run by the shell. One that fails costs nothing: what
  * it had reserved is given back. The daemon may be killed and started again, or the
@@ -92,9 +92,11 @@ reserve(struct agent *agent, int task)
 		}
 		if (answer.verdict == RATION_ALLOW)
 			break;
-		fprintf(stderr, "task %d has to wait: %s\n", task, answer.message);
-		if (answer.retry_after_ms <= 0)
+		if (answer.retry_after_ms <= 0) {
+			fprintf(stderr, "task %d is denied: %s\n", task, answer.message);
 			return false;
+		}
+		fprintf(stderr, "task %d has to wait: %s\n", task, answer.message);
 		wait_ms(answer.retry_after_ms);
 	}
 	snprintf(

@@ -67,8 +67,8 @@ tell_unasked(struct cluster *cluster, struct slice text)
 		return;
 	cluster->told_unasked = true;
 	log_warn("redis",
-	    "%s: CLUSTER INFO: %.*s; a Cluster that is down is noticed only when checks "
-	    "fail; the user needs +cluster|info",
+	    "%s: CLUSTER INFO: %.*s; a Cluster that is down is noticed only when "
+	    "checks fail; the user needs +cluster|info",
 	    cluster->url.shown, SLICE_ARG(text));
 }
 

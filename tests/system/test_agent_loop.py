@@ -71,7 +71,7 @@ def test_denied_for_good(agent_loop, rationd, tmp_path):
     done = run(agent_loop, "unlisted", "g", daemon.resp_text,
                input=f"touch {tmp_path}/ran\n")
     assert done.returncode == 1
-    assert done.stderr.startswith("task 1 has to wait: ")
+    assert done.stderr.startswith("task 1 is denied: ")
     assert not (tmp_path / "ran").exists()
     assert run(agent_loop, "task", "g", "127.0.0.1:1", input="").returncode == 3
 
