@@ -302,7 +302,7 @@ const struct config_key config_keys[] = {
 	    .offset = IN_CONFIG(config),
 	    .metavar = "FILE",
 	    .check = check_path,
-	    .help = "A JSON object of these keys, spelt with _ for -; lists for "
+	    .help = "A JSON object of these keys, spelt with _ or -; lists for "
 		    "what may repeat." },
 	{ .name = "workers",
 	    .type = CONFIG_NUMBER,
