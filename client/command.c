@@ -174,6 +174,18 @@ ration_command_usage(struct command *c, const struct ration_request *q,
 	return format(c, &w, f);
 }
 
+int
+ration_command_info(struct command *c, const struct ration_request *q,
+    int64_t decide_ms, struct failure *f)
+{
+	struct words w = { .n = 0 };
+
+	(void)q;
+	(void)decide_ms;
+	add(&w, "INFO");
+	return format(c, &w, f);
+}
+
 static int
 validate_settle(
     const char *reservation, const struct ration_settle *how, struct failure *f)

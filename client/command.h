@@ -24,6 +24,9 @@ int ration_command_explain(struct command *c, const struct ration_request *reque
     int64_t decide_ms, struct failure *f);
 int ration_command_usage(struct command *c, const struct ration_request *request,
     int64_t decide_ms, struct failure *f);
+/* INFO; of the request nothing counts. */
+int ration_command_info(struct command *c, const struct ration_request *request,
+    int64_t decide_ms, struct failure *f);
 /* What settles a reservation. */
 int ration_command_commit(struct command *c, const char *reservation,
     const struct ration_settle *how, struct failure *f);

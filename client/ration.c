@@ -455,8 +455,8 @@ ration_reset(struct ration *r, const struct ration_counters *given, int64_t *cou
 }
 
 static int
-ask_for_json(struct ration *r, command_fn *command,
-    const struct ration_request *request, const char **json)
+ask_for_text(struct ration *r, command_fn *command,
+    const struct ration_request *request, const char **text)
 {
 	struct question q;
 	int rc = question_of(r, command, REPLY_TEXT, request, &q);
@@ -469,7 +469,7 @@ ask_for_json(struct ration *r, command_fn *command,
 	if (rc == RATION_ERR_PROTOCOL)
 		drop(r);
 	if (rc == 0)
-		*json = ration_reply_text(&r->reader, 0);
+		*text = ration_reply_text(&r->reader, 0);
 	return rc;
 }
 
@@ -477,13 +477,21 @@ int
 ration_explain(
     struct ration *r, const struct ration_request *request, const char **json)
 {
-	return ask_for_json(r, ration_command_explain, request, json);
+	return ask_for_text(r, ration_command_explain, request, json);
 }
 
 int
 ration_usage(struct ration *r, const struct ration_request *request, const char **json)
 {
-	return ask_for_json(r, ration_command_usage, request, json);
+	return ask_for_text(r, ration_command_usage, request, json);
+}
+
+int
+ration_info(struct ration *r, const char **text)
+{
+	static const struct ration_request none = RATION_REQUEST_INIT;
+
+	return ask_for_text(r, ration_command_info, &none, text);
 }
 
 const char *

@@ -4,11 +4,24 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* As the daemon reads it: a whole number over 64 bits is a number, too. */
+static json_t *
+load(const char *text, size_t flags, json_error_t *error)
+{
+	json_t *value;
+
+	flags |= JSON_REJECT_DUPLICATES;
+	value = json_loads(text, flags, error);
+	if (!value && json_error_code(error) == json_error_numeric_overflow)
+		value = json_loads(text, flags | JSON_DECODE_INT_AS_REAL, error);
+	return value;
+}
+
 json_t *
 args_parse_object(const char *text, struct errinfo *ei)
 {
 	json_error_t error;
-	json_t *object = json_loads(text, JSON_REJECT_DUPLICATES, &error);
+	json_t *object = load(text, 0, &error);
 
 	if (!object) {
 		err_set(ei, ERR_SYNTAX, "--args: not JSON: %s at column %d", error.text,
@@ -28,8 +41,7 @@ static json_t *
 parse_value(const char *text, struct errinfo *ei)
 {
 	json_error_t error;
-	json_t *value =
-	    json_loads(text, JSON_DECODE_ANY | JSON_REJECT_DUPLICATES, &error);
+	json_t *value = load(text, JSON_DECODE_ANY, &error);
 
 	if (value && !json_is_string(value))
 		return value;

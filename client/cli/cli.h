@@ -52,6 +52,7 @@ extern const struct cli_command cli_rollback;
 extern const struct cli_command cli_renew;
 extern const struct cli_command cli_reset;
 extern const struct cli_command cli_bench;
+extern const struct cli_command cli_top;
 
 #define CLI_GO_ON (-1)
 

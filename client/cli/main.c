@@ -33,15 +33,6 @@ static const struct cli_command help_command = {
 	.run = run_help,
 };
 
-/* Named by the documents and not built yet: refused by name. */
-#define LATER(text)          \
-	{                    \
-		.name = text \
-	}
-static const struct cli_command later[] = {
-	LATER("top"),
-};
-
 static const struct cli_command *const commands[] = {
 	&cli_check,
 	&cli_explain,
@@ -51,6 +42,7 @@ static const struct cli_command *const commands[] = {
 	&cli_renew,
 	&cli_reset,
 	&cli_bench,
+	&cli_top,
 	&cli_lint,
 	&version_command,
 	&help_command,
@@ -92,11 +84,6 @@ find_command(const char *name)
 	for (size_t i = 0; i < ARRAY_LEN(commands); i++)
 		if (strcmp(commands[i]->name, name) == 0)
 			return commands[i];
-	for (size_t i = 0; i < ARRAY_LEN(later); i++)
-		if (strcmp(later[i].name, name) == 0) {
-			cli_error("%s: not supported yet", name);
-			return NULL;
-		}
 	near = guess(name);
 	if (near)
 		cli_error(

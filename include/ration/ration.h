@@ -284,6 +284,11 @@ RATION_API int ration_explain(
 RATION_API int ration_usage(
     struct ration *r, const struct ration_request *request, const char **json);
 
+/* What the daemon says of itself, for operators: lines of "name:value", as Redis answers
+ * INFO. 0 and *text is a string that lives until the next call on `r`; else any enum
+ * ration_error, and *text is as it was. May be asked again after any error. */
+RATION_API int ration_info(struct ration *r, const char **text);
+
 /* What the last call that failed on `r` had to say, one line; "" after a success. It
  * may quote the daemon. Lives until the next call. */
 RATION_API const char *ration_detail(const struct ration *r);

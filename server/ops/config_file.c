@@ -17,6 +17,7 @@ struct config_file {
 	struct config_reader *r;
 	const char *name;
 	struct position_index *places;
+	const json_t *root;
 };
 
 static struct config_place
@@ -91,11 +92,23 @@ read_list(const struct config_file *f, const struct config_key *key, const json_
 	}
 }
 
+/* As in a file, or as the flag without its dashes: NULL for what is neither. */
+static const struct config_key *
+find_key(const char *name, char spelt[CONFIG_NAME_MAX])
+{
+	const struct config_key *key = config_key_find(slice_str(name));
+
+	if (!key)
+		return NULL;
+	config_key_spell(key->name, CONFIG_AS_FILE, spelt);
+	return strcmp(name, spelt) == 0 || strcmp(name, key->name) == 0 ? key : NULL;
+}
+
 static void
 read_member(const struct config_file *f, const char *name, const json_t *value)
 {
-	const struct config_key *key = config_key_find(slice_str(name));
 	char spelt[CONFIG_NAME_MAX] = "";
+	const struct config_key *key = find_key(name, spelt);
 	char pointer[CONFIG_NAME_MAX + 1];
 	struct config_place place;
 	struct buf raw = { 0 };
@@ -103,9 +116,7 @@ read_member(const struct config_file *f, const char *name, const json_t *value)
 	position_pointer_add(&raw, slice_str(name));
 	place = place_of(f, buf_cstr(&raw) ? buf_cstr(&raw) : "");
 	buf_fini(&raw);
-	if (key)
-		config_key_spell(key->name, CONFIG_AS_FILE, spelt);
-	if (!key || strcmp(spelt, name) != 0) {
+	if (!key) {
 		config_fault_unknown(
 		    f->r, &place, "key", slice_str(name), CONFIG_AS_FILE);
 		return;
@@ -113,6 +124,11 @@ read_member(const struct config_file *f, const char *name, const json_t *value)
 	if (!(key->where & CONFIG_IN_FILE)) {
 		config_fault(f->r, &place, ERR_INVALID,
 		    "\"%s\" cannot stand in a file; it is --%s", name, key->name);
+		return;
+	}
+	if (strcmp(name, spelt) != 0 && json_object_get(f->root, spelt)) {
+		config_fault(f->r, &place, ERR_INVALID,
+		    "%s is given twice, the other time as %s", name, spelt);
 		return;
 	}
 	snprintf(pointer, sizeof(pointer), "/%s", name);
@@ -137,13 +153,14 @@ read_document(struct config_file *f, json_t *root)
 		    "the file must be a JSON object, such as {\"store\": \"memory\"}");
 		return;
 	}
+	f->root = root;
 	json_object_foreach(root, name, value) read_member(f, name, value);
 }
 
 void
 config_file_read(struct config_reader *r, const char *file)
 {
-	struct config_file f = { r, file, NULL };
+	struct config_file f = { .r = r, .name = file };
 	struct config_place place = { file, 0, 0 };
 	struct buf text = { 0 };
 	struct errinfo ei;

@@ -309,8 +309,8 @@ const struct config_key config_keys[] = {
 	    .offset = IN_CONFIG(config),
 	    .metavar = "FILE",
 	    .check = check_path,
-	    .help = "A JSON file with these keys, written with _ instead of "
-		    "-; those that may repeat take lists." },
+	    .help = "A JSON file with these keys, written with _ or -; those "
+		    "that may repeat take lists." },
 	{ .name = "workers",
 	    .type = CONFIG_NUMBER,
 	    .where = CONFIG_EVERYWHERE,

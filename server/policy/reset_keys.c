@@ -137,11 +137,14 @@ read_scope(struct slice text, struct scope_call *sc, struct errinfo *ei)
 
 /* --- the window's text ----------------------------------------------------------- */
 
+#define WINDOW_MARKS "@+." /* each begins what follows the span of time in a key */
+
 /* A window as it stands in a key, in two pieces: what cuts time, "30d" or 2592000 in the
  * one spelling of keys, and what follows it there, "+15.sliding". */
 struct wanted_window {
 	struct window cut;
 	struct slice head, rest;
+	bool any_rest; /* the head alone counts */
 };
 
 static int
@@ -163,7 +166,7 @@ read_window(struct slice text, struct wanted_window *out)
 {
 	size_t len = 0;
 
-	while (len < text.len && !memchr("@+.", text.ptr[len], 3))
+	while (len < text.len && !memchr(WINDOW_MARKS, text.ptr[len], 3))
 		len++;
 	out->head = slice_make(text.ptr, len);
 	out->rest = slice_make(text.ptr + len, text.len - len);
@@ -234,8 +237,11 @@ has_window(const struct policy_limit *limit, const struct wanted_window *wanted)
 	struct slice name = slice_str(window_of(limit));
 	size_t len = wanted->head.len;
 
-	return name.len >= len && slice_eq(slice_make(name.ptr, len), wanted->head) &&
-	    slice_eq(slice_make(name.ptr + len, name.len - len), wanted->rest);
+	if (name.len < len || !slice_eq(slice_make(name.ptr, len), wanted->head))
+		return false;
+	if (wanted->any_rest)
+		return name.len == len || memchr(WINDOW_MARKS, name.ptr[len], 3);
+	return slice_eq(slice_make(name.ptr + len, name.len - len), wanted->rest);
 }
 
 static bool
@@ -374,6 +380,11 @@ static int
 search_run(struct search *s, struct errinfo *ei)
 {
 	each_limit(s, collect);
+	/* Answers call a window "minute" whatever follows that in its key. */
+	if (!s->failed && s->out->n == 0 && s->window.rest.len == 0) {
+		s->window.any_rest = true;
+		each_limit(s, collect);
+	}
 	if (s->failed)
 		return err_set(ei, ERR_NOMEM, "out of memory");
 	if (s->out->n > s->max)

@@ -18,7 +18,9 @@
 struct reset_wanted {
 	struct slice counter; /* absent: any */
 	/* As in keys, "minute.sliding"; the unit of time may also be spelt in the other
-	 * ways that a policy may, "60s.sliding" or in bare seconds, "60". Absent: any. */
+	 * ways that a policy may, "60s.sliding" or in bare seconds, "60". The unit alone,
+	 * "minute", also means limits whose keys go on behind it, with an algorithm, a
+	 * zone or an anchor, unless there is one whose key is just that. Absent: any. */
 	struct slice window;
 	/* "global", or name=value joined by '&' in any order. Names and values may be
 	 * percent-encoded; '%', '&' and '=' must be. */

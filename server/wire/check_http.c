@@ -172,7 +172,7 @@ static int
 read_mode(
     struct check_request *out, const char *name, struct slice value, struct errinfo *ei)
 {
-	return value_parse_mode(name, value, &out->mode, ei);
+	return value_parse_mode(name, value, false, &out->mode, ei);
 }
 
 /* Beside a body that says it, too, it is read only to hold one against the other. */
@@ -181,7 +181,7 @@ read_same_mode(
     struct check_request *out, const char *name, struct slice value, struct errinfo *ei)
 {
 	enum check_mode mode;
-	int rc = value_parse_mode(name, value, &mode, ei);
+	int rc = value_parse_mode(name, value, false, &mode, ei);
 
 	if (rc == 0 && mode != out->mode)
 		rc = err_set(ei, ERR_INVALID,

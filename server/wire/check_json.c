@@ -87,7 +87,8 @@ read_mode(struct check_json *cj, const char *field, json_t *value, struct errinf
 	struct slice mode;
 	int rc = value_parse_json_string(field, value, &mode, ei);
 
-	return rc < 0 ? rc : value_parse_mode(field, mode, &cj->request.mode, ei);
+	return rc < 0 ? rc
+		      : value_parse_mode(field, mode, false, &cj->request.mode, ei);
 }
 
 static int

@@ -73,7 +73,7 @@ static int
 read_mode(struct check_resp *cr, const char *name, const struct slice *value,
     struct errinfo *ei)
 {
-	return value_parse_mode(name, *value, &cr->request.mode, ei);
+	return value_parse_mode(name, *value, true, &cr->request.mode, ei);
 }
 
 static int
@@ -160,6 +160,22 @@ read_option(const struct resp_command *cmd, size_t i, struct check_resp *out,
 	return rc < 0 ? rc : (int)option->words + 1;
 }
 
+/* What the options did not look at: the tool, the grant, and the attributes, of which
+ * only all together tell whether one stands twice. */
+static int
+validate(const struct call *call, struct errinfo *ei)
+{
+	int rc = call_validate_name("tool", call->tool, ei);
+	struct errinfo found;
+
+	if (rc == 0)
+		rc = call_validate_name("grant", call->grant, ei);
+	if (rc < 0)
+		return rc;
+	rc = call_validate(call, &found);
+	return rc < 0 ? err_set(ei, rc, "ATTR: %s", found.text) : 0;
+}
+
 static int
 read_command(const struct resp_command *cmd, struct check_resp *out, struct errinfo *ei)
 {
@@ -183,7 +199,7 @@ read_command(const struct resp_command *cmd, struct check_resp *out, struct erri
 		i += (size_t)taken;
 	}
 	rc = value_validate_ttl("TTL", "MODE", &out->request, ei);
-	return rc < 0 ? rc : call_validate(call, ei);
+	return rc < 0 ? rc : validate(call, ei);
 }
 
 int

@@ -146,8 +146,8 @@ value_parse_json_name(
 }
 
 int
-value_parse_mode(
-    const char *field, struct slice text, enum check_mode *out, struct errinfo *ei)
+value_parse_mode(const char *field, struct slice text, bool any_case,
+    enum check_mode *out, struct errinfo *ei)
 {
 	static const char *const modes[] = {
 		[MODE_ENFORCE] = "enforce",
@@ -157,7 +157,8 @@ value_parse_mode(
 	char excerpt[VALUE_EXCERPT_MAX];
 
 	for (size_t i = 0; i < ARRAY_LEN(modes); i++) {
-		if (slice_eq_str(text, modes[i])) {
+		if (slice_eq_str(text, modes[i]) ||
+		    (any_case && slice_case_eq_str(text, modes[i]))) {
 			*out = (enum check_mode)i;
 			return 0;
 		}
@@ -210,7 +211,7 @@ static const struct {
 	    "more text behind the end of the value" },
 	{ json_error_duplicate_key, ERR_INVALID, "a key that is given twice" },
 	{ json_error_numeric_overflow, ERR_TOOBIG,
-	    "a number that 64 bits cannot hold" },
+	    "a number that a double cannot hold" },
 	{ json_error_null_character, ERR_INVALID, "a NUL in a string" },
 	{ json_error_null_byte_in_key, ERR_INVALID, "a NUL in a key" },
 	{ json_error_unknown, ERR_SYNTAX, "not as JSON is written" },
@@ -299,6 +300,13 @@ json_check_size(const char *what, struct slice text, struct errinfo *ei)
 	return 0;
 }
 
+static json_t *
+load(struct slice text, size_t flags, json_error_t *error)
+{
+	return json_loadb(text.ptr, text.len,
+	    flags | JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, error);
+}
+
 json_t *
 value_parse_json(const char *what, struct slice text, struct errinfo *ei)
 {
@@ -311,8 +319,12 @@ value_parse_json(const char *what, struct slice text, struct errinfo *ei)
 	}
 	if (json_check_size(what, text, ei) < 0)
 		return NULL;
-	value = json_loadb(
-	    text.ptr, text.len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);
+	value = load(text, 0, &error);
+	/* A whole number over 64 bits is one as well: of doubles such a text loses
+	 * nothing that a policy could tell apart, since those over 2^53 are all beyond
+	 * what it may name. */
+	if (!value && json_error_code(&error) == json_error_numeric_overflow)
+		value = load(text, JSON_DECODE_INT_AS_REAL, &error);
 	if (!value)
 		set_json_fault(what, &error, ei);
 	return value;

@@ -7,6 +7,7 @@
 #define WIRE_VALUE_H
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/attr.h"
@@ -42,9 +43,10 @@ int value_parse_json_string(const char *field, const json_t *value, struct slice
 int value_parse_json_name(const char *field, const json_t *value, struct slice *out,
     struct errinfo *ei) MUST_CHECK;
 
-/* "enforce", "peek" or "reserve". 0, or ERR_INVALID. */
-int value_parse_mode(const char *field, struct slice text, enum check_mode *out,
-    struct errinfo *ei) MUST_CHECK;
+/* "enforce", "peek" or "reserve", in any case where the protocol's words may be so. 0,
+ * or ERR_INVALID. */
+int value_parse_mode(const char *field, struct slice text, bool any_case,
+    enum check_mode *out, struct errinfo *ei) MUST_CHECK;
 
 /* 1 ... max bytes of UTF-8 without NUL. 0, ERR_INVALID or ERR_TOOBIG. */
 int value_validate_text(
@@ -62,7 +64,8 @@ int value_wrong_type(
 /*
  * Any JSON text; `what` is how messages call it. Owned by the caller; NULL: ei says
  * what is wrong, with line and column. ERR_SYNTAX, ERR_INVALID (a key that stands
- * twice, a NUL), ERR_TOOBIG (nesting, numbers) or ERR_NOMEM.
+ * twice, a NUL), ERR_TOOBIG (nesting, numbers) or ERR_NOMEM. Whole numbers are
+ * integers; in a text with one over 64 bits all of them are reals.
  */
 json_t *value_parse_json(
     const char *what, struct slice text, struct errinfo *ei) MUST_CHECK;

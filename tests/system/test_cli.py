@@ -19,7 +19,7 @@ ARGS = policy(calls=[limit("spend", "hour", 100, cost=7)],
               free={}, pay=[limit("pay", "hour", 10)])
 
 COMMANDS = ("check", "explain", "usage", "commit", "rollback", "renew", "reset", "bench",
-            "lint")
+            "top", "lint")
 KEYS = {"verdict", "rule", "message", "remaining", "reset_ms", "retry_after_ms",
         "reservation", "degraded", "replayed"}
 
@@ -393,7 +393,7 @@ def test_silent_daemon():
     (["check", "t", "--grant", "g", "--args", '{"a":1}', "--arg", "a=1"], "twice"),
     (["check", "t", "--grant", "g", "--args", "{}", "--args", "{}"], "twice"),
     (["check", "t", "--grant", "g", "--arg", "a=1e999"], "out of range"),
-    (["check", "t", "--grant", "g", "--arg", "a=99999999999999999999"], "out of range"),
+    (["check", "t", "--grant", "g", "--arg", "a=9" + 400 * "9"], "out of range"),
     (["check", "t", "--grant", "g", "--arg", b"a=\xff"], "UTF-8"),
     (["check", "t", "--grant", "g", "--args", "[1]"], "object"),
     (["check", "t", "--grant", "g", "--args", "{"], "--args"),
@@ -418,14 +418,6 @@ def raw(*words, **kw):
     return subprocess.run([built(RATION), *words], stderr=subprocess.PIPE,
                           stdin=subprocess.DEVNULL, env=clean_env(),
                           timeout=patience(20), **kw)
-
-
-@pytest.mark.parametrize("name", ["top"])
-def test_commands_of_later(name):
-    for words in ([name], ["help", name]):
-        done = run_ration(*words)
-        assert (done.returncode, done.stdout) == (2, "")
-        assert done.stderr == f"ration: {name}: not supported yet\n"
 
 
 def test_version_and_help():
@@ -481,7 +473,8 @@ def test_completion_knows_every_option():
     assert len(flags) > 10
     assert complete("ration", "check", "t", "--") == flags
     assert complete("ration", "explain", "t", "--") == flags
-    for name in ("usage", "commit", "rollback", "renew", "reset", "bench"):
+    for name in ("usage", "commit", "rollback", "renew", "reset", "bench",
+                 "top"):
         flags = set(re.findall(r"^  (--[a-z-]+)", run_ration(name, "--help").stdout,
                                re.M))
         assert complete("ration", name, "--") == flags, name

@@ -27,6 +27,7 @@ DOCUMENT = policy(
             "deny_if": [entry("org", "neq", "acme")]},
     search={"require": [entry("args.q", "regex", "^(a|a)*[bc]")]},
     find={"deny_if": [entry("args.q", "regex", "[^c]*c[0-9]")]},
+    weigh={"limits": [limit("weight", "30d", 1000, cost_from="args.n")]},
     wide={"deny_if": [entry("args.q", "contains", "needle")]},
     deep={"require": [entry("args" + ".a" * 40 + ".x", "eq", 1)]})
 RULES = {"reason": "/tools/create_charge/require/args.reason-exists",
@@ -124,10 +125,27 @@ def test_cost_of_an_argument(served):
     assert ask(501, "b")[:3] == (429, "deny", RULES["spend"])
     assert ask(500, "c")[0] == 200
     assert ask(1, "d")[:3] == (429, "deny", RULES["spend"])
-    for amount, piece in ((-1, "negative"), ("5", "not a number"), (None, "missing")):
+    for amount, piece in ((-1, "negative"), ("5", "not a number"), (None, "missing"),):
         status, _, rule, message = ask(amount, "e")
         assert (status, rule) == (403, RULES["spend"])
         assert message.endswith(piece)
+
+
+@pytest.mark.parametrize("amount, piece", [
+    (2**53, "over 9007199254740991"), (2**63 - 1, "over 9007199254740991"),
+    (2**63, "over 9007199254740991"), (10**20, "over 9007199254740991"),
+    (-10**20, "negative")])
+def test_numbers_beyond_64_bits(served, amount, piece):
+    """A number is a number; what no rule asks for may be as large as it likes."""
+    rule = "/tools/weigh/limits/weight"
+    status, _, found, message = over_http(served, "weigh", {"n": amount})
+    assert (status, found) == (403, rule) and message.endswith(piece)
+    assert over_resp(served, "weigh", {"n": amount})[1] == rule
+    assert over_command_line(served, "weigh", {"n": amount}) == (1, "deny", rule)
+    assert over_http(served, "weigh", {"n": 1, "id": amount})[0] == 200
+    done = run_ration("check", "weigh", "--grant", "g", "--server", served.resp_text,
+                      "--arg", f"n={amount}", "--json")
+    assert json.loads(done.stdout)["rule"] == rule
 
 
 # --- hostile ------------------------------------------------------------------------

@@ -180,10 +180,11 @@ test_config_file_from_environment(void **state)
 	char variable[96];
 
 	(void)state;
-	write_file("{\"deadline_ms\": 9}");
+	write_file("{\"deadline_ms\": 9, \"idle-timeout-ms\": 8}");
 	snprintf(variable, sizeof(variable), "RATION_CONFIG=%s", file_path);
 	assert_int_equal(load((const char *[]){ "rationd", NULL }, ENV(variable)), 0);
 	assert_int_equal(config.deadline_ms, 9);
+	assert_int_equal(config.idle_timeout_ms, 8); /* the flag's spelling will do */
 }
 
 struct bad {
@@ -346,8 +347,18 @@ test_bad_files(void **state)
 	static const struct bad_file table[] = {
 		{ "{\"store\": \"memory\",\n  \"listen_htp\": \"x\"}", 1,
 		    { "FILE:2:3: unknown key; did you mean listen_http?" } },
-		{ "{\"listen-http\": \"127.0.0.1:1\"}", 1,
-		    { "FILE:1:2: unknown key; did you mean listen_http?" } },
+		{ "{\"listen-http\": \"127.0.0.1:1\",\n\"listen_http\": \"none\"}", 1,
+		    { "FILE:1:2: listen-http is given twice, the other time as "
+		      "listen_http" } },
+		{ "{\"log_format\": \"json\",\n\"log-format\": \"json\"}", 1,
+		    { "FILE:2:1: log-format is given twice, the other time as "
+		      "log_format" } },
+		{ "{\"drain-timeout_ms\": 5}", 1,
+		    { "FILE:1:2: unknown key; did you mean drain_timeout_ms?" } },
+		{ "{\"deadline-ms\": \"50\"}", 1,
+		    { "FILE:1:2: deadline-ms must be a whole number" } },
+		{ "{\"--store\": \"memory\"}", 1,
+		    { "FILE:1:2: unknown key; did you mean store?" } },
 		{ "{\n\"deadline_ms\": \"50\"}", 1,
 		    { "FILE:2:1: deadline_ms must be a whole number" } },
 		{ "{\n\"deadline_ms\": 50.5}", 1,

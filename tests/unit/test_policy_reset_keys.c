@@ -164,7 +164,44 @@ test_windows_that_none_has(void **state)
 		if (find(f, "shared", windows[i], "grant=alice") != ERR_NOTFOUND)
 			fail_msg("\"%s\" was found", windows[i]);
 	assert_int_equal(find(f, "runs", "1s", "org=o"), ERR_NOTFOUND);
-	assert_int_equal(find(f, "odd name", "90s", "grant=alice"), ERR_NOTFOUND);
+	assert_int_equal(find(f, "odd name", "90", "team=a"), ERR_NOTFOUND);
+	assert_int_equal(find(f, "odd name", "90s.", "grant=alice"), ERR_NOTFOUND);
+	assert_int_equal(
+	    find(f, "odd name", "90s.bucket", "grant=alice"), ERR_NOTFOUND);
+	assert_int_equal(
+	    find(f, "billed", "day@Europe%2FBerlin", "org=o"), ERR_NOTFOUND);
+	assert_int_equal(find(f, "runs", "slot", "org=o"), ERR_NOTFOUND);
+}
+
+/* What answers call the window: nothing of the algorithm, the zone and the anchor. */
+static void
+test_windows_as_answers_have_them(void **state)
+{
+	static const char both[] =
+	    "{ \"version\": \"1\", \"default\": \"deny\", \"tools\": {"
+	    "  \"a\": { \"limits\": [ { \"counter\": \"c\", \"window\": \"day\","
+	    "    \"max\": 5 } ] },"
+	    "  \"b\": { \"limits\": [ { \"counter\": \"c\", \"window\": \"day\","
+	    "    \"max\": 5, \"timezone\": \"UTC\" },"
+	    "    { \"counter\": \"d\", \"window\": \"day\", \"max\": 5,"
+	    "      \"timezone\": \"UTC\" } ] },"
+	    "  \"c\": { \"limits\": [ { \"counter\": \"d\", \"window\": \"day\","
+	    "    \"max\": 5, \"algorithm\": \"token_bucket\" } ] } } }";
+	struct searched *f = *state;
+	struct errlist errors;
+
+	assert_int_equal(find(f, "odd name", "90s", "grant=alice"), 0);
+	expect(f, KEYS(ALICE "odd%20name:90s.sliding"));
+	assert_int_equal(find(f, "billed", "86400", "org=o"), 0);
+	expect(f, KEYS(ORG "billed:day@Europe%2FBerlin.sliding"));
+	policy_free(f->policy);
+	f->policy = policy_parse("shop", "shop", both, strlen(both), NULL, &errors);
+	errlist_fini(&errors);
+	/* One whose key says just this is meant alone. */
+	assert_int_equal(find(f, "c", "day", "grant=alice"), 0);
+	expect(f, KEYS(ALICE "c:day"));
+	assert_int_equal(find(f, "d", "day", "grant=alice"), 0);
+	expect(f, KEYS(ALICE "d:day@UTC", ALICE "d:day.bucket"));
 }
 
 static void
@@ -280,6 +317,7 @@ main(void)
 		TEST(test_one_counter),
 		TEST(test_windows_as_policies_have_them),
 		TEST(test_windows_that_none_has),
+		TEST(test_windows_as_answers_have_them),
 		TEST(test_all_of_a_scope_value),
 		TEST(test_scopes_of_several_names),
 		TEST(test_scopes_that_cannot_be_read),

@@ -60,6 +60,8 @@ test_reservations(void **state)
 	assert_true(slice_eq_str(cr.request.id, "r-1"));
 	assert_int_equal(parse("CHECK t g MODE peek\r\n"), 0);
 	assert_int_equal(cr.request.mode, MODE_PEEK);
+	assert_int_equal(parse("CHECK t g MODE Reserve\r\n"), 0);
+	assert_int_equal(cr.request.mode, MODE_RESERVE);
 	buf_printf(&line, "CHECK t g ID %0128d\r\n", 7);
 	assert_int_equal(parse(buf_cstr(&line)), 0);
 	assert_int_equal(cr.request.id.len, REQUEST_ID_MAX);
@@ -126,9 +128,11 @@ static const struct {
 	    "ARGS is not valid JSON" },
 	{ "CHECK t g ARGS {\r\n", ERR_SYNTAX, "ARGS is not valid JSON: line 1" },
 	{ "CHECK t g ARGS {} COST x\r\n", ERR_INVALID, "COST must be" },
-	{ "CHECK t g ATTR org a ATTR org b\r\n", ERR_INVALID, "org" },
-	{ "CHECK t g ATTR grant a\r\n", ERR_INVALID, "grant" },
-	{ "CHECK t g ATTR _ a\r\n", ERR_INVALID, "attribute" },
+	{ "CHECK t g ATTR org a ATTR org b\r\n", ERR_INVALID,
+	    "ATTR: the attribute \"org\" is given twice" },
+	{ "CHECK t g ATTR grant a\r\n", ERR_INVALID,
+	    "ATTR: an attribute may not be named \"grant\"" },
+	{ "CHECK t g ATTR _ a\r\n", ERR_INVALID, "ATTR: an attribute's name is empty" },
 	{ "CHECK t\xFF g\r\n", ERR_INVALID, "tool" },
 	{ "CHECK t g ID _\r\n", ERR_INVALID, "ID is empty" },
 	{ "CHECK t g ID 1 ID 1\r\n", ERR_INVALID, "ID is given twice" },
@@ -140,7 +144,6 @@ static const struct {
 	    "TTL must be a whole number from 1 to 86400, not \"0\"" },
 	{ "CHECK t g MODE reserve TTL 86401\r\n", ERR_INVALID, "TTL must be" },
 	{ "CHECK t g MODE x\r\n", ERR_INVALID, "MODE must be \"enforce\"" },
-	{ "CHECK t g MODE PEEK\r\n", ERR_INVALID, "MODE must be \"enforce\"" },
 };
 
 static void
