@@ -15,11 +15,19 @@
 static const struct limit some_limit = { .max = 10, .window = { .len_ms = 3600000 } };
 
 static struct store *store;
-static int fd; /* of its connection */
+static int fd;          /* of its connection */
+static int64_t said_us; /* before the peer last said something */
 
 static struct take take;
 static struct charge charge;
 static unsigned n_done;
+
+static void
+say(const char *text)
+{
+	said_us = clock_mono_us();
+	peer_say(fd, text);
+}
 
 static void
 introduce(void)
@@ -27,9 +35,9 @@ introduce(void)
 	fd = peer_accept();
 	peer_hear(fd, "SCRIPT");
 	for (int i = 0; i < 3; i++)
-		peer_say(fd, PEER_INFO);
+		say(PEER_INFO);
 	for (int i = 0; i < 2; i++)
-		peer_say(fd, PEER_SHA);
+		say(PEER_SHA);
 }
 
 static bool
@@ -111,7 +119,7 @@ admit(void)
 
 	snprintf(
 	    text, sizeof(text), "*2\r\n:%lld\r\n:1\r\n", (long long)clock_real_us());
-	peer_say(fd, text);
+	say(text);
 	assert_int_equal(n_done, 1);
 	assert_int_equal(take.status, TAKE_ADMITTED);
 }
@@ -126,15 +134,12 @@ fail_silently(void)
 static void
 test_one_that_answers_is_asked_once_a_second(void **state)
 {
-	int64_t answered_us = clock_mono_us();
-
 	(void)state;
 	for (int i = 0; i < 2; i++) {
 		peer_hear(fd, TIME_ASKED);
-		assert_true(clock_mono_us() - answered_us >= PULSE_QUIET_US);
+		assert_true(clock_mono_us() - said_us >= PULSE_QUIET_US);
 		assert_true(is_ready());
-		answered_us = clock_mono_us();
-		peer_say(fd, TIME_SAID);
+		say(TIME_SAID);
 		assert_true(is_ready());
 	}
 }
@@ -152,7 +157,7 @@ test_a_short_pause_says_nothing(void **state)
 		assert_string_equal(heard(), "");
 		assert_true(is_ready());
 	}
-	peer_say(fd, TIME_SAID);
+	say(TIME_SAID);
 	assert_true(is_ready());
 }
 
@@ -175,7 +180,7 @@ test_a_silence(void **state)
 	fail_silently();
 	assert_why("no answer to TIME for a second");
 	assert_string_equal(heard(), ""); /* it is asked once */
-	peer_say(fd, TIME_SAID);
+	say(TIME_SAID);
 	assert_true(is_ready());
 	fail_silently();
 }
@@ -188,7 +193,7 @@ test_a_silence_keeps_no_check_away(void **state)
 	fail_silently();
 	ask();
 	peer_hear(fd, "EVALSHA");
-	peer_say(fd, TIME_SAID);
+	say(TIME_SAID);
 	admit();
 	assert_true(is_ready());
 }
@@ -206,7 +211,7 @@ test_a_lost_connection_is_made_anew(void **state)
 	assert_true(is_ready());
 	close(lost);
 	peer_hear(fd, TIME_ASKED);
-	peer_say(fd, TIME_SAID);
+	say(TIME_SAID);
 	assert_true(is_ready());
 }
 
@@ -216,10 +221,10 @@ test_an_answer_in_pieces(void **state)
 {
 	(void)state;
 	fail_silently();
-	peer_say(fd, "*2\r\n$10\r\n17000");
+	say("*2\r\n$10\r\n17000");
 	WAIT_FOR(is_ready());
 	WAIT_FOR(!is_ready());
-	peer_say(fd, "00000\r\n$1\r\n0\r\n");
+	say("00000\r\n$1\r\n0\r\n");
 	assert_true(is_ready());
 }
 
@@ -228,22 +233,25 @@ static void
 test_one_that_is_asked_for_checks_is_asked_nothing_else(void **state)
 {
 	int64_t end_us = clock_mono_us() + 2 * SECOND_US;
-	int64_t answered_us = clock_mono_us();
+	int64_t gap_us = 0;
 
 	(void)state;
 	while (clock_mono_us() < end_us) {
 		const char *text;
 
 		ask();
-		while (!strstr((text = heard()), "EVALSHA"))
-			assert_string_equal(text, "");
+		do
+			text = heard();
+		while (!text[0]);
+		if (clock_mono_us() - said_us > gap_us)
+			gap_us = clock_mono_us() - said_us;
 		/* But where the machine stood still. */
 		if (strstr(text, TIME_ASKED)) {
-			assert_true(clock_mono_us() - answered_us >= PULSE_QUIET_US);
-			peer_say(fd, TIME_SAID);
+			assert_true(gap_us >= PULSE_QUIET_US);
+			return;
 		}
+		assert_non_null(strstr(text, "EVALSHA"));
 		admit();
-		answered_us = clock_mono_us();
 	}
 }
 
@@ -256,15 +264,15 @@ test_the_breaker_hears_nothing_of_it(void **state)
 	for (int i = 0; i < BREAKER_FAILURES; i++) {
 		ask();
 		peer_hear(fd, "EVALSHA");
-		peer_say(fd, BUSY);
+		say(BUSY);
 	}
 	assert_why("BUSY");
 	peer_hear(fd, TIME_ASKED);
-	peer_say(fd, TIME_SAID);
+	say(TIME_SAID);
 	WAIT_FOR(is_ready());
 	ask();
 	peer_hear(fd, "EVALSHA");
-	peer_say(fd, BUSY);
+	say(BUSY);
 	assert_why("BUSY");
 }
 
@@ -273,11 +281,11 @@ test_one_that_says_that_it_serves_nobody(void **state)
 {
 	(void)state;
 	peer_hear(fd, TIME_ASKED);
-	peer_say(fd, BUSY);
+	say(BUSY);
 	assert_why("BUSY");
 	peer_hear(fd, TIME_ASKED);
 	assert_why("BUSY");
-	peer_say(fd, TIME_SAID);
+	say(TIME_SAID);
 	assert_true(is_ready());
 }
 
@@ -286,7 +294,7 @@ test_one_that_may_not_be_asked_has_answered(void **state)
 {
 	(void)state;
 	peer_hear(fd, TIME_ASKED);
-	peer_say(fd, "-NOPERM this user has no permissions to run 'time'\r\n");
+	say("-NOPERM this user has no permissions to run 'time'\r\n");
 	assert_true(is_ready());
 }
 
