@@ -15,14 +15,12 @@ struct pulse {
 	struct node *node;
 	struct loop_timer *timer;
 	bool asking;
-	unsigned
-	    looks; /* that found the answer owed, and nothing heard since the last */
+	unsigned looks;   /* in a row that found nothing; 0 while it is not asked */
 	int64_t heard_us; /* node_heard_us() at the last look */
-	char
-	    refusal[TAKE_DETAIL_MAX]; /* what it said to all; "": nothing of the kind */
+	char refusal[TAKE_DETAIL_MAX]; /* its reply that it serves nobody, or "" */
 };
 
-/* Not all daemons at once: they may have connected together. */
+/* With jitter, since many daemons may have connected at the same moment. */
 static void
 rest(struct pulse *pulse, int64_t quiet_us)
 {
@@ -54,12 +52,12 @@ ask(struct pulse *pulse)
 	static const char words[] = "*1\r\n$4\r\nTIME\r\n";
 
 	pulse->heard_us = node_heard_us(pulse->node);
-	/* False: it is not connected to, or has just been dropped. */
+	/* False: there is no connection. */
 	pulse->asking = node_call(pulse->node, 0, slice_str(words), on_time, pulse);
 }
 
-/* The answer is owed still. Bytes of others' replies that stood before it are a sign of
- * life, too. */
+/* The answer is still owed. Replies of earlier commands, or parts of a reply, are signs of
+ * life as well. */
 static void
 look_on(struct pulse *pulse)
 {

@@ -1,32 +1,32 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Whether a single server, or the master that Sentinels name, still answers while nobody
- * asks it for anything. Its connection does not tell: a server that is frozen, or a
- * network that swallows packets, breaks none, and the breaker knows of calls alone. (Over
- * a Cluster redis/cluster_health asks the masters, and more than this.)
+ * Whether a single server, or the master that Sentinels name, still answers while no
+ * checks are sent to it. The connection does not tell: it survives a server that is
+ * frozen and a network that swallows packets; and the breaker only knows of calls. (For a
+ * Cluster redis/cluster_health asks the masters, and for more than this.)
  *
- *	quiet   for PULSE_QUIET_US nothing has come over the node's connection, whatever
- *	        it was: the server is asked, once. While replies come nothing is asked.
- *	silent  PULSE_SILENT_LOOKS looks, PULSE_LOOK_US apart, have found the answer owed
- *	        and nothing heard. A second: checks fail long before that, but what asks
- *	        nothing can wait, and a fork or a slow disk makes a busy server pause for
- *	        some tenths of one, by which nobody shall be sent away.
- *	lost    PULSE_LOST_LOOKS have, which is LINK_STALL_US. Where nothing else is under
- *	        way (node_give_up()) the connection is made anew: TCP, whose retries are
- *	        ever further apart, may take as long again to find that a way that was shut
- *	        is open.
+ *	quiet   nothing has come over the node's connection for PULSE_QUIET_US. Then the
+ *	        server is asked for its TIME, once. While replies come, nothing is asked.
+ *	silent  PULSE_SILENT_LOOKS looks, PULSE_LOOK_US apart, found that the answer is
+ *	        still owed and nothing else has come. That is a second: long compared to a
+ *	        fork or a slow disk, which make Redis pause for some tenths of a second
+ *	        and are no reason to send callers away.
+ *	lost    PULSE_LOST_LOOKS looks did, which is LINK_STALL_US. The connection is made
+ *	        anew, unless anything else is under way (node_give_up()). Waiting for TCP
+ *	        instead could take as long again as the network was gone, since its
+ *	        retries are further and further apart.
  *
- * It is looks that are counted, not time: a daemon that was frozen itself finds the answer
- * overdue by much, and accuses nobody until it has looked again.
+ * Looks are counted, not time: if the daemon itself was stopped, the answer is long
+ * overdue when it wakes up, although it may have come meanwhile.
  *
- * The question is TIME. It costs what a PING does, and whoever may run our scripts may ask
- * it, since they do: no user needs a right for this. Any answer will do, also that it may
- * not be asked, but one that says that the server answers nobody (BUSY, LOADING); then it
- * is asked again until it says otherwise.
+ * TIME costs Redis as little as PING, and needs no right of its own, since the scripts
+ * call it. Any reply counts as an answer, even "no permission", except one that says that
+ * the server serves nobody (BUSY, LOADING). After such a one it is asked again, once a
+ * second, until it says otherwise.
  *
- * All that comes of it is what pulse_beats() says, for /readyz, and the new connection.
- * Checks are asked for as ever, and the breaker, the back-off and the proof of a
- * connection hear nothing of the answer: a server that answers this may well fail them.
+ * All that follows from this is what pulse_beats() says, for /readyz, and the new
+ * connection. Takes are sent as ever. An answer closes no breaker, shortens no back-off
+ * and proves no connection: a server that answers TIME may well fail every call.
  *
  * Threads: belongs to its loop's thread.
  */
@@ -46,12 +46,12 @@
 
 struct pulse;
 
-/* Borrows the node, which is to be freed first. NULL when out of memory. */
+/* Borrows the node, which must be freed before the pulse. NULL when out of memory. */
 struct pulse *pulse_new(struct loop *loop, struct node *node) MUST_CHECK;
 void pulse_free(struct pulse *pulse); /* NULL is fine */
 
-/* Whether it answers, as far as is known; else *why, a view, says what is amiss. Says
- * nothing of a node that is not ready. Cheap. */
+/* Whether it answers, as far as is known; if not, *why (a view) says what is wrong. Only
+ * of use while the node is ready. Cheap. */
 bool pulse_beats(const struct pulse *pulse, const char **why);
 
 #endif
