@@ -50,8 +50,8 @@ is_ready(const struct admin *admin, struct errinfo *why)
 	for (size_t i = 0; i < o->n_cells; i++)
 		others += i != o->worker && !metric_get(o->cells[i], METRIC_STORE_UP);
 	if (others > 0)
-		err_set(
-		    why, ERR_IO, "not yet of %zu of %zu workers", others, o->n_cells);
+		err_set(why, ERR_IO, "the store takes no charges of %zu of %zu workers",
+		    others, o->n_cells);
 	return others == 0;
 }
 

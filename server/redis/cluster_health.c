@@ -78,8 +78,7 @@ judge_error(struct cluster *cluster, struct slice text, char trouble[TAKE_DETAIL
 	enum store_fault fault = redis_fault_of(text);
 
 	snprintf(trouble, TAKE_DETAIL_MAX, "%.*s", SLICE_ARG(text));
-	if (fault == FAULT_LOADING || fault == FAULT_BUSY || fault == FAULT_CLUSTER ||
-	    fault == FAULT_MASTERDOWN)
+	if (redis_fault_is_general(fault))
 		return MEMBER_FAILS;
 	tell_unasked(cluster, text);
 	return MEMBER_SERVES;

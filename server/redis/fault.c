@@ -64,3 +64,10 @@ redis_fault_is_noscript(struct slice text)
 	return text.len >= strlen(NOSCRIPT) &&
 	    memcmp(text.ptr, NOSCRIPT, strlen(NOSCRIPT)) == 0;
 }
+
+bool
+redis_fault_is_general(enum store_fault fault)
+{
+	return fault == FAULT_LOADING || fault == FAULT_BUSY ||
+	    fault == FAULT_CLUSTER || fault == FAULT_MASTERDOWN;
+}

@@ -3,6 +3,8 @@
 #ifndef REDIS_FAULT_H
 #define REDIS_FAULT_H
 
+#include <stdbool.h>
+
 #include "base/slice.h"
 #include "store/store.h"
 
@@ -12,5 +14,8 @@ enum store_fault redis_fault_of(struct slice text);
 
 /* Whether a script call was refused before it ran because the script is not there. */
 bool redis_fault_is_noscript(struct slice text);
+
+/* Whether a server that says so serves nobody for now, whatever it is asked for. */
+bool redis_fault_is_general(enum store_fault fault);
 
 #endif

@@ -94,6 +94,12 @@ node_address(const struct node *node)
 	return link_address(node->link);
 }
 
+int64_t
+node_heard_us(const struct node *node)
+{
+	return link_heard_us(node->link);
+}
+
 void
 node_stand(struct take *take)
 {

@@ -114,5 +114,7 @@ void node_forget_denials(struct node *node);
 /* Whether nothing is gathered or in flight but what went by node_call(). */
 bool node_is_idle(const struct node *node);
 const struct address *node_address(const struct node *node);
+/* As link_heard_us() of its connection. */
+int64_t node_heard_us(const struct node *node);
 
 #endif

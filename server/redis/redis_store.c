@@ -6,6 +6,7 @@
 
 #include "redis/cluster_store.h"
 #include "redis/node.h"
+#include "redis/pulse.h"
 #include "redis/sentinels.h"
 
 struct redis_store {
@@ -13,6 +14,7 @@ struct redis_store {
 	struct redis_url url;
 	struct node_shared shared;
 	struct node *node;
+	struct pulse *pulse; /* of the node, while nobody asks it for anything */
 	struct sentinels *sentinels; /* who say where it is; else NULL */
 };
 
@@ -62,12 +64,14 @@ redis_flush(struct store *store)
 static bool
 redis_ready(struct store *store, struct errinfo *why)
 {
-	const struct node *node = self(store)->node;
+	const struct redis_store *rs = self(store);
 	const char *text;
 
-	if (node_ready(node))
+	if (!node_ready(rs->node))
+		node_fault(rs->node, &text);
+	else if (pulse_beats(rs->pulse, &text))
 		return true;
-	err_set(why, ERR_UNAVAILABLE, "%s", (node_fault(node, &text), text));
+	err_set(why, ERR_UNAVAILABLE, "%s", text);
 	return false;
 }
 
@@ -79,6 +83,7 @@ redis_close(struct store *store)
 	sentinels_free(rs->sentinels);
 	rs->sentinels = NULL;
 	node_free(rs->node);
+	pulse_free(rs->pulse);
 	deny_cache_free(rs->shared.denials);
 	explicit_bzero(&rs->url, sizeof(rs->url));
 	free(rs);
@@ -189,7 +194,9 @@ redis_store_new(struct loop *loop, const struct redis_store_options *options,
 		.waiting_max =
 		    options->waiting_max ? options->waiting_max : REDIS_WAITING_DEFAULT,
 	};
-	if (!open_parts(rs, options)) {
+	if (open_parts(rs, options))
+		rs->pulse = pulse_new(loop, rs->node);
+	if (!rs->pulse) {
 		redis_close(&rs->store);
 		return NULL;
 	}

@@ -25,6 +25,8 @@
 	" \"max\": 3}]}, \"u\": {}}}"
 
 static struct metric_cells *cells;
+static struct metric_cells others; /* of the second worker */
+static size_t n_workers = 1;
 static struct memory *memory;
 static struct store *store;
 static struct policy_set *set;
@@ -55,9 +57,10 @@ static void
 open_admin(bool broken)
 {
 	struct memory_options none = { 0 };
+	static struct metric_cells *of_workers[2] = { NULL, &others };
 	struct policy *policies[2];
 	struct admin_options options = { .store_shown = "memory",
-		.n_cells = 1,
+		.n_cells = n_workers,
 		.started_us = clock_real_us(),
 		.lenient = lenient,
 		.settled_ms = settled_ms };
@@ -76,7 +79,8 @@ open_admin(bool broken)
 	options.in_force = &in_force;
 	options.store = store;
 	options.memory = memory;
-	options.cells = &cells;
+	of_workers[0] = cells;
+	options.cells = of_workers;
 	admin = admin_new(&options);
 	assert_non_null(admin);
 }
@@ -88,6 +92,7 @@ close_admin(void **state)
 	text = NULL;
 	lenient = false;
 	settled_ms = 0;
+	n_workers = 1;
 	admin_free(admin);
 	store_close(store);
 	in_force_fini(&in_force);
@@ -245,6 +250,23 @@ test_ready_with_a_part_of_a_store(void **state)
 	store->ops = ops;
 }
 
+/* Who asks one worker is told of all. */
+static void
+test_ready_in_every_worker(void **state)
+{
+	(void)state;
+	n_workers = 2;
+	trusted = true;
+	open_admin(false);
+	metric_set(&others, METRIC_STORE_UP, 0);
+	assert_string_equal(get("/readyz"),
+	    "{\"ready\":false,\"degraded\":false,"
+	    "\"why\":\"the store takes no charges of 1 of 2 workers\"}\n");
+	metric_set(&others, METRIC_STORE_UP, 1);
+	assert_string_equal(get("/readyz"), "{\"ready\":true,\"degraded\":false}\n");
+	trusted = false;
+}
+
 /* Probes need no token; what tells names does. */
 static void
 test_what_is_open(void **state)
@@ -389,6 +411,7 @@ main(void)
 		cmocka_unit_test_teardown(test_ready_without_a_store, close_admin),
 		cmocka_unit_test_teardown(
 		    test_ready_with_a_part_of_a_store, close_admin),
+		cmocka_unit_test_teardown(test_ready_in_every_worker, close_admin),
 		cmocka_unit_test_teardown(test_what_is_open, close_admin),
 		cmocka_unit_test_teardown(test_metrics_and_version, close_admin),
 		cmocka_unit_test_teardown(test_policies, close_admin),
