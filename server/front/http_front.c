@@ -161,8 +161,10 @@ find_and_run(struct http_turn *turn)
 	buf_fini(&allow);
 }
 
-struct http_response *
-http_begin_response(struct front *front)
+/* The front's one response, emptied; its memory is freed where the last one made it
+ * large. */
+static struct http_response *
+begin_response(struct front *front)
 {
 	struct http_response *resp = &front->response;
 
@@ -175,7 +177,7 @@ http_begin_response(struct front *front)
 struct http_response *
 http_begin_answer(struct front_conn *fc, const struct exchange *ex)
 {
-	struct http_response *resp = http_begin_response(fc->front);
+	struct http_response *resp = begin_response(fc->front);
 
 	resp->content_type = "application/json";
 	resp->head_only = ex->style.head_only;
@@ -218,7 +220,7 @@ answer(struct front_conn *fc, const struct http_request *req, size_t behind)
 {
 	struct http_turn turn = { .fc = fc, .req = req };
 
-	turn.resp = http_begin_response(fc->front);
+	turn.resp = begin_response(fc->front);
 	if (!req->keep_alive || fc->front->draining || is_last(fc, behind))
 		front_finish(fc);
 	find_and_run(&turn);
@@ -232,7 +234,7 @@ static void
 refuse_request(
     struct front_conn *fc, int status, const char *text, const char *data, size_t len)
 {
-	struct http_response *resp = http_begin_response(fc->front);
+	struct http_response *resp = begin_response(fc->front);
 	size_t skip = len >= 2 && memcmp(data, "\r\n", 2) == 0 ? 2 : 0;
 
 	/* Malformed as it is, a HEAD's client reads no body. */
@@ -321,7 +323,7 @@ http_close(struct front_conn *fc)
 static void
 last_word(struct front *front, int status, const char *text, struct buf *out)
 {
-	struct http_response *resp = http_begin_response(front);
+	struct http_response *resp = begin_response(front);
 
 	http_problem(resp, status, "%s", text);
 	resp->close = true;

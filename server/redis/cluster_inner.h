@@ -95,7 +95,6 @@ bool cluster_serves(const struct cluster *cluster, struct errinfo *why);
 /* Sends a command to the slot's node, again and again if need be. Copies it. */
 void errand_start(struct cluster *cluster, unsigned slot, struct slice command);
 void errand_send(struct errand *errand);
-void errand_free(struct errand *errand);
 
 /* --- resets of keys in many slots: redis/cluster_reset.c --- */
 

@@ -12,7 +12,7 @@
 #define GIVE_UP_US INT64_C(60000000)
 #define ERRANDS_MAX 16384
 
-void
+static void
 errand_free(struct errand *errand)
 {
 	errand->cluster->n_errands--;

@@ -69,7 +69,7 @@ shard_index(uint64_t hash)
 	return hash >> 56;
 }
 
-struct shard *
+static struct shard *
 spot_shard(struct memory *m, const struct spot *spot)
 {
 	return &m->cells[shard_index(spot->hash)].shard;
@@ -170,7 +170,8 @@ spot_undo_all(struct memory *m, struct spot *spots, size_t n)
 			spot_drop(m, &spots[i]);
 }
 
-struct limit_count
+/* How a counter, or a limit's slots, stand. */
+static struct limit_count
 spot_count(const struct spot *spot, const struct limit *limit, int64_t now_us)
 {
 	static const struct limit_state none;
