@@ -13,7 +13,7 @@ struct redis_store {
 	struct redis_url url;
 	struct node_shared shared;
 	struct node *node;
-	struct sentinels *sentinels; /* who say where it is; else NULL */
+	struct sentinels *sentinels; /* they say where the server is; else NULL */
 };
 
 static struct redis_store *
