@@ -1,17 +1,17 @@
 -- SPDX-License-Identifier: ISC
--- Gives back charges that nobody was told of. ARGV is a list of checks, of each:
+-- Gives back charges that nobody was told of. ARGV is a list of checks; each is:
 --   how many charges it had;
---   of its request id's record PRINT TIME HOLDER, as it was told them ('': no id);
+--   PRINT TIME HOLDER of its request id's record, as the check was told them ('': no id);
 --   the holder of its reservation ('': none);
---   of each charge four: the cost, and WORD A B of a reservation's record (lua/take.lua).
--- KEYS holds for each: its id's record, its reservation's record, if any, its counters.
--- Acts only where the charge still counts, and never goes below 0.
+--   for each charge four: the cost, and WORD A B of a reservation's record (lua/take.lua).
+-- KEYS has for each check: its id's record and its reservation's record, if any, then its
+-- counters. A charge is given back only while it still counts, and never below 0.
 --
--- The record of an id counts the answers that were given beside the first. A check, the
--- first or a retry, whose answer came too late takes one off; the last of them gives
--- back, and the records go, so that a retry is a new try. An id whose record is another
--- one, and a reservation that was settled, stand.
--- Returns how many counters were given back to.
+-- The record of an id counts the answers that were given besides the first. A check, be it
+-- the first or a retry, whose answer came too late takes one off. The last of them gives
+-- the charges back and deletes the records, so that a retry is a new try. If the id's
+-- record is another one by now, or the reservation was settled, the charges stand.
+-- Returns how many counters were given something back.
 -- include shared/change.lua
 
 local args, keys = ARGV, KEYS
@@ -25,7 +25,8 @@ local function take_key(wanted)
 	end
 end
 
--- A full Redis refuses what might grow, but not in a script that has written.
+-- A full Redis refuses commands that may need memory, but not in a script that has already
+-- written something.
 local function write_first(key)
 	local left = wrote and 0 or call('PTTL', key)
 	if left > 0 then
@@ -33,7 +34,8 @@ local function write_first(key)
 	end
 end
 
--- Whether nobody else was told what the record says.
+-- Whether nobody else was given the answer that the record holds; if somebody was, takes
+-- one off the count.
 local function is_last(id_key, start)
 	local text = try(call, 'GET', id_key)
 	local print, told, rest = (text or ''):match('^(%x+) (%d+) (.*)$')

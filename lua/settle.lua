@@ -2,17 +2,18 @@
 -- Ends or prolongs one reservation. KEYS are its record and then the counters that the
 -- record names, in its order; ARGV:
 --   commit, rollback or renew; the record's text as it was read; the holder;
---   the true cost of a commit, -1: as charged; for how many ms a renewal prolongs;
---   for how many ms it is known then that the reservation was settled
--- Returns 1: done; 0: the record is not that text any more (to be read again, nothing
--- was changed); -1: a slot that should be prolonged is not held any more (nothing was
+--   the true cost of a commit, or -1: as charged; by how many ms a renewal prolongs;
+--   for how many ms the record then says that the reservation was settled
+-- Returns 1: done; 0: the record no longer has that text (it has to be read again; nothing
+-- was changed); -1: a slot that was to be prolonged is no longer held (nothing was
 -- changed).
 --
--- Done twice it does nothing the second time, since the record is another then. It does
--- not fail half-way: a full Redis refuses no write of a script that has written
--- something, and freeing slots, which the daemon's user may not be allowed, comes before
--- the record is changed; the rest are commands that the charges needed, too. The record is
--- never gone between: where its slot moves to another node it would belong there.
+-- Run twice, it does nothing the second time, because the record has changed. It does not
+-- fail half-way: a full Redis refuses no write of a script that has already written
+-- something; freeing slots, which the daemon's user may not be allowed to, comes before
+-- the record is changed; and the other commands were needed for the charges, too. The
+-- record is never absent in between: while its slot moves to another node, a missing key
+-- would belong to that node.
 -- include shared/change.lua
 
 local record, holder = KEYS[1], ARGV[3]
@@ -35,7 +36,7 @@ end
 
 local settle = {}
 
--- By how much a charge was wrong.
+-- By how much to correct a charge.
 local function delta_of(charge)
 	if ARGV[1] == 'rollback' then
 		return -charge.cost

@@ -1,76 +1,80 @@
 -- SPDX-License-Identifier: ISC
--- Takes the charges of many checks in one call: of each check all or none.
+-- Takes the charges of many checks in one call: for each check all of them or none.
 --
--- ARGV is a list of runs, checks of one shape one after another:
+-- ARGV is a list of runs. A run is a number of checks of one shape:
 --   checks in the run, limits per check, then for each limit one of
 --     max, cost, window length in ms, window offset in ms
 --     max, cost, 'sliding', window length, window offset
 --     capacity, cost, 'bucket', interval between two tokens in µs
---     max, cost, 'fixed dates' or 'sliding dates', five moments in ms between which
---       lie the windows around now. Where none of the first three is the current one,
---       the check's error is 'DATES', and the daemon asks again with others.
---     max, cost, 'slots': a concurrency limit; whatever the cost, it takes one slot. In a
---       run with a ledger that makes reservations, or in one that only looks
--- Where the number of checks is below zero, that many checks only look: they charge
--- nothing, and their answer is the counts as they are.
--- KEYS holds the counters of the checks in the same order, limit by limit.
--- Checks that are the very same are one entry of a run of its own: 'times', entries in the
---   run, limits per entry, the limits as above, all enforced and no slots, with costs above
---   0; then for each entry how many checks it stands for. As many are granted as fit.
+--     max, cost, 'fixed dates' or 'sliding dates', five moments in ms that bound the four
+--       windows around now. If none of the first three is the current one, the check's
+--       error is 'DATES', and the daemon asks again with others.
+--     max, cost, 'slots': a concurrency limit, which takes one slot whatever the cost.
+--       Only in a run with a ledger that makes reservations, or in one that only looks.
+-- If the number of checks is negative, that many checks only look: they charge nothing,
+-- and their answer is the counts as they are.
+-- KEYS has the counters of the checks in the same order, limit by limit.
+-- Identical checks are one entry, in a run of its own kind: 'times', entries in the run,
+--   limits per entry, the limits as above (all enforced, none of slots, costs above 0),
+--   then for each entry how many checks it stands for. As many are granted as fit.
 -- All numbers are whole and at most 2^53 - 1, exact in Lua's doubles.
 --
--- A run with a ledger has more in front and behind:
+-- A run with a ledger has more before and after that:
 --   'ledger', how long the record of a request id lives in ms (0: these checks have no
---     id), how long a reservation may be settled in ms (0: these checks make none), a 1
---     or 0 for each limit as one text, whether the cost of a commit takes its cost's
---     place ('-' without limits), and behind a space, if anything, what stands at the end
---     of the reservation's record;
---   then as above, from the checks in the run on, which may be 0 limits per check;
---   then for each check: the print of what its id stands for, and its holder, if any.
--- In KEYS stand in front of each check's counters: its id's record, its reservation's,
--- if any. What was admitted leaves these records, in the same step as its charges:
+--     id), how long a reservation may be settled in ms (0: these checks make none), and
+--     one word: for each limit 1 or 0, whether the cost of a commit replaces its cost ('-'
+--     if there are no limits), then, after a space, what the reservation's record is to
+--     end with, if anything;
+--   then as above, beginning with the checks in the run; limits per check may be 0;
+--   then for each check the print of what its id stands for, and its holder, if any.
+-- In KEYS each check's counters come after the record of its id and the record of its
+-- reservation, if any. An admitted check leaves these records in the same step as its
+-- charges:
 --   of the id           PRINT 0 TIME HOLDER NUMBERS...
---     the 0 counts the retries that were given the answer; '-' for no holder
+--     the 0 counts the retries that were given the answer; HOLDER is '-' if there is none
 --   of the reservation  h (KEY COST CORRECTS WORD A B)... (+ PART)...
---     for each counter that was charged, or could have been; COST is what was charged.
---     WORD A B: fixed, the window's end and its length in ms; sliding, the end of the
---     window and of the next in ms; bucket, when it would be full again, had nothing
---     been given back, and between two tokens, in µs; slots 0 0. lua/settle.lua reads it.
--- Such a check's answer has one element more, in front: 0, or where its id was admitted
---   before 'REPLAYED TIME HOLDER', and the numbers are those of then; or 'CONFLICT',
---   and zeros, where the id was admitted with another print. Neither charges anything.
+--     for each counter that was charged or could have been; COST is what was charged.
+--     WORD A B: fixed, the window's end and its length in ms; sliding, the ends of the
+--     window and of the next one in ms; bucket, when it would be full again, had nothing
+--     been given back, and the time between two tokens, in µs; slots 0 0. lua/settle.lua
+--     reads it.
+-- The answer to such a check begins with one more element. It is 0; or, if the id was
+--   admitted before, 'REPLAYED TIME HOLDER', and the numbers are those of that time; or, if
+--   it was admitted with another print, 'CONFLICT', followed by zeros. Neither of the
+--   latter charges anything.
 --
 -- Returns a flat array: the time in µs by this server's clock, then for each check one
--- number per limit: the count after the charge, or, where the check was refused, the
--- unchanged counts, of which the first that lacked room is given as -1 - count.
--- A sliding limit has two numbers: the count of this window and that of the one before.
+-- number per limit: the count after the charge; or, if the check was refused, the
+-- unchanged counts, with -1 - count for the first limit that lacked room.
+-- A sliding limit has two numbers: the counts of this window and of the one before.
 -- A bucket has two: how many µs are left until it is full, and how many were given back
--- to it since it was.
--- An entry of many checks has one element more, in front: how many were granted. Its counts
--- are those after that; where it is not all of them, the first limit that lacks room for
--- one more is given as -1 - count.
--- Slots have two numbers: how many are held, and in how many ms the first lease ends (0:
--- none is held).
--- A limit whose max is given as -1 - max is a shadow limit. Those stand behind the others
--- of their check, are charged when these fit, past their max too, and never refuse: where
--- one lacked room its number is -1 - count, and -1 where it could not be charged. It has
--- one number more, the last: how much of its cost was charged.
--- A check that met an error has its text in the place of its first element and zeros
--- after it; it charged nothing, and the other checks are not touched.
+-- to it since it last was.
+-- Slots have two: how many are held, and in how many ms the first lease ends (0: none is
+-- held).
+-- An entry that stands for many checks begins with one more element: how many were granted.
+-- Its counts are those after that; if not all were, -1 - count stands for the first limit
+-- that has no room for one more.
+-- A limit whose max is given as -1 - max is a shadow limit. Shadow limits come after the
+-- others of their check, are charged when those fit, even past their max, and never
+-- refuse: if one lacked room its number is -1 - count, and -1 if it could not be charged.
+-- It has one more number, the last: how much of its cost was charged.
+-- A check that met an error has the error's text as its first element, and zeros after
+-- it. It charged nothing, and the other checks are not affected.
 --
--- A counter expires with its window: in the last ms of it, since a key still lives in
--- the ms of its expiry. The clock is read once, first, but expiry is judged by the time
--- at which the script began, which may lie in the window before. And a key whose time
--- has come is deleted at once, by PEXPIREAT everywhere and by SET ... PXAT on Valkey
--- from 8.1 and later Redis; its count would be lost to the rest of the window. So:
---   a counter born in the last moments of its window lives a little past the end;
---   in the first moments of a window a key that expires soon is an old one, and goes.
+-- A counter expires with its window: in the window's last ms, since a key still lives in
+-- the ms of its expiry. The clock is read once, first; but expiry is judged by the time
+-- at which the script began, which may lie in the window before. And a key that is given
+-- an expiry in the past is deleted at once, by PEXPIREAT everywhere and by SET ... PXAT on
+-- Valkey from 8.1 and on later Redis; its count would be lost to the rest of the window.
+-- So:
+--   a counter that is born in the last moments of its window lives a little past its end;
+--   in the first moments of a window, a key that expires soon is an old one, and goes.
 --
--- The values of the other algorithms say themselves what they are of, and so may live
--- longer than they count: 'END COUNT BEFORE' for sliding, with the end of the window
--- in ms, and for a bucket the time at which it is full again, in µs, then, where
--- something was given back to it, at which it would be without that. Slots are a sorted set,
--- of holders by the ms at which their leases end; the key goes with the last one.
+-- The values of the other algorithms say themselves what window they are of, and so may
+-- live longer than they count: 'END COUNT BEFORE' for sliding, with the end of the window
+-- in ms; for a bucket the time in µs at which it is full again and, if something was given
+-- back to it, the time at which it would be without that. Slots are a sorted set: holders
+-- by the ms at which their leases end; the key expires with the last one.
 
 local call, keys, args = redis.call, KEYS, ARGV
 local time = call('TIME')
@@ -78,14 +82,14 @@ local now_us = time[1] * 1000000 + time[2]
 local now_ms = (now_us - now_us % 1000) / 1000
 local GUARD_MS = 250
 
--- The usual call: runs of one enforced fixed limit in the midst of its window, and room in all
--- counters. It ends here, since all that is defined below would cost it as much again: so it
--- has no function and no table, and its answers take the place of its keys. At the first check
--- that is another it stops. Adding 0 is half the work of tonumber(), which looks at every text
--- twice.
-local at, first = 1, 1    -- the run under way: its arguments, and its first key
-local i, key = 1, keys[1] -- the key under way
-local held                -- what it was charged, where the check is not answered for all that
+-- The usual call: runs of one enforced fixed limit, not near the edge of its window, with room
+-- in all counters. It ends here, because defining everything below would cost as much again;
+-- for the same reason this part has no function and no table, and its answers replace its
+-- keys. It stops at the first check that is not of that kind. Adding 0 is half the work of
+-- tonumber(), which looks at every text twice.
+local at, first = 1, 1    -- the current run: its arguments, and its first key
+local i, key = 1, keys[1] -- the current key
+local held                -- what it was charged, if its check still has no answer
 local redis_pcall, type = redis.pcall, type
 keys[1] = now_us
 while args[at + 1] == '1' and args[at] ~= 'ledger' and args[at] ~= 'times' do
@@ -117,15 +121,15 @@ if not args[at] then
 	return keys
 end
 
--- The rest is taken in general, from the check on at which that stopped.
+-- The rest is taken in the general way, beginning with the check at which that stopped.
 local out, n_out = {}, i
 for k = 1, i do
 	out[k] = keys[k]
 end
 keys[i] = key
 
-local charged = 0 -- limits of the check under way that hold its charge
-local general, others, ledger -- made when a run asks for them
+local charged = 0 -- how many limits of the current check hold its charge
+local general, others, ledger -- made when a run needs them
 
 local NO_COUNT = 'WRONGTYPE a counter holds something that is not a count'
 local COUNT_MAX = 2 ^ 53 - 1
@@ -152,8 +156,8 @@ local function drop_old(key, l)
 	end
 end
 
--- Below 0 without the charge, it was no count of ours, and is left as it was: what a
--- refusal would tell of it has no meaning.
+-- If the count is negative without the charge, it was not ours; it is left as it was, and
+-- is an error, since a refusal would report a number without meaning.
 local function give_back(key, cost)
 	local left = call('DECRBY', key, cost)
 	if left < 0 then
@@ -164,9 +168,9 @@ local function give_back(key, cost)
 	return left
 end
 
--- A charge brought the count to `used`, no more than its own cost: the counter was just
--- born and needs its expiry, without which it must not stay. Below its cost it was
--- negative before, and so is no count of ours.
+-- A charge brought the count to `used`, which is no more than its cost: the counter was just
+-- born and needs its expiry, without which it must not stay. If it is less than the cost,
+-- the value was negative before, and so is not a count of ours.
 local function begin(key, l, used)
 	if used < l.number then
 		call('DECRBY', key, l.cost)
@@ -184,7 +188,7 @@ local function begin(key, l, used)
 	end
 end
 
-if held then -- that check is taken anew
+if held then -- its check is taken again from the start
 	pcall(give_back, key, held)
 end
 
@@ -213,7 +217,7 @@ local function undo(at, limits)
 	end
 end
 
--- A check that limit j has no room for, though it was just charged.
+-- Refuses a check: limit j, which was just charged, has no room for it.
 local function refuse(at, limits, j)
 	local used = give_back(keys[at + j - 1], limits[j].cost)
 	undo(at, limits)
@@ -223,7 +227,7 @@ local function refuse(at, limits, j)
 end
 
 -- Checks of plain limits: fixed, enforced, with costs above 0, in windows that have not just
--- begun. Charging first and undoing a refusal is one command for all that fits.
+-- begun. Charging first, and undoing that on a refusal, is one command for what fits.
 local function take_plain(first, last, limits)
 	local call, keys, out, n = call, keys, out, #limits
 	for at = first, last, n do
@@ -263,13 +267,13 @@ local function add_error(fault, n)
 	n_out = n_out + n
 end
 
--- Runs of any shape. Made only when one asks for it, as the parts below are: most calls
--- need none, and every call pays for what it defines.
+-- Runs of any shape. Made only when one is needed, like the parts below: most calls need
+-- none of them, and every call pays for what it defines.
 local function new_general()
 	local general = {}
-	-- What an algorithm does with a limit's counter: charge() says whether it fitted; both
-	-- it and look() leave how the counter stands in l.used (and l.before); undo() takes
-	-- back what charge() did last.
+	-- What an algorithm does with a limit's counter: charge() returns whether the cost
+	-- fitted; charge() and look() leave in l.used (and l.before) how the counter stands;
+	-- undo() reverts the last charge().
 	local fixed = {width = 1, word = 'fixed'}
 
 	function fixed.look(key, l)
@@ -300,7 +304,7 @@ local function new_general()
 		return l.used + l.number <= l.max
 	end
 
-	-- How much may still be charged, and how much of it one check takes.
+	-- How much may still be charged, and how much of that one check takes.
 	function fixed.room(l)
 		return l.max - l.used, l.number
 	end
@@ -313,8 +317,8 @@ local function new_general()
 	local function new_shadow(base)
 		local shadow = {width = base.width + 1, two = base.two, word = base.word}
 
-		-- Whether the key can be charged. What is no count holds nothing and has no room:
-		-- a shadow limit never fails a check.
+		-- Whether the key can be charged. A key that holds no count has nothing used and
+		-- no room, but is not an error: a shadow limit never fails a check.
 		local function look(key, l)
 			local ok, fault = pcall(base.look, key, l)
 			if ok then
@@ -324,7 +328,7 @@ local function new_general()
 			end
 			local text = type(fault) == 'table' and fault.err or fault
 			if not string.find(text, 'WRONGTYPE', 1, true) then
-				error(fault, 0) -- without a position, which would hide what it is
+				error(fault, 0) -- without a position: the daemon reads its first word
 			end
 			l.used, l.before, l.fits = 0, 0, false
 			return false
@@ -336,7 +340,7 @@ local function new_general()
 			end
 		end
 
-		-- Calls fn with what is charged in the place of cost and max.
+		-- Calls fn with the part of the cost that is charged as the cost, and no max.
 		local function with_held(fn, key, l)
 			local max, cost, number = l.max, l.cost, l.number
 			l.max, l.cost = math.huge, string.format('%.0f', l.held)
@@ -354,7 +358,7 @@ local function new_general()
 			tell(l)
 		end
 
-		-- How much more may be charged: as far as a count goes, and a bucket's debt.
+		-- How much more may be charged, which a count's range and a bucket's debt bound.
 		local function credit(l)
 			if not l.interval then
 				return COUNT_MAX - l.used
@@ -398,7 +402,7 @@ local function new_general()
 		end
 	end
 
-	-- Answers one check; returns which limit refused it, if any.
+	-- Takes one check and answers it; returns which limit refused it, if any.
 	function general.take_check(at, limits)
 		local refused
 		for j = 1, #limits do
@@ -467,7 +471,7 @@ local function are_plain(limits)
 	return true
 end
 
--- One run; a check that fails is undone and the run goes on behind it.
+-- Takes one run; a check that fails is undone, and the run goes on after it.
 local function take_run(first, last, limits, looks)
 	local take, width = take_plain, #limits
 	if looks or not are_plain(limits) then
@@ -483,13 +487,13 @@ local function take_run(first, last, limits, looks)
 		end
 		at = first + (n_out - begun) / width * #limits
 		pcall(undo, at, limits)
-		charged = 0 -- what could not be undone is no charge of the next check
+		charged = 0 -- what could not be undone must not be undone with the next check
 		add_error(fault, width)
 		at = at + #limits
 	end
 end
 
--- The limit whose arguments begin at `at`, and where the next one begins.
+-- Returns the limit whose arguments begin at `at`, and where the next one's begin.
 local function read_limit(at)
 	local len = tonumber(args[at + 2])
 	local l = len and read_fixed(at, len)

@@ -15,11 +15,11 @@
 struct member {
 	struct worker worker;
 	struct crew *crew;
-	struct mailbox box; /* of all but a lone head */
+	struct mailbox box; /* not open for a head that is alone */
 	pthread_t thread;
-	bool running; /* the thread */
-	/* Its thread's; to be read by others once it has ended. */
-	bool draining; /* in the last stage */
+	bool running; /* it has a thread, which was not joined yet */
+	/* Its thread's own; others read them only once the thread has ended. */
+	bool draining; /* in DRAIN_CLOSING */
 	bool told_idle;
 	bool owing; /* when it was stopped */
 };
@@ -56,7 +56,8 @@ static const struct letter_kind taken_kind = { read_taken, NULL };
 static const struct letter_kind idle_kind = { read_idle, NULL };
 static const struct letter_kind failed_kind = { read_failed, NULL };
 
-/* Nothing else is in its box, and each of the others tells one thing of a kind. */
+/* Nothing else goes into the head's box, and each of the others sends one letter of a kind,
+ * so there is always a place. */
 static void
 tell_head(struct member *m, const struct letter_kind *kind)
 {
@@ -123,9 +124,10 @@ static const struct letter_kind stop_kind = { read_stop, NULL };
 
 /* --- connections ------------------------------------------------------------------- */
 
-/* Who has the fewest; of those the next in turn, so that short ones go round as well. Not
- * one whose box is full: busy for long, it stays the one with the fewest, and the head
- * would be left with all that it does not take. The head's own never is. */
+/* The worker with the fewest connections; among equals the next in turn, so that short
+ * connections go round as well. Not one whose box is full: it has been busy for long, so it
+ * stays the one with the fewest, and the head would have to keep everything that it cannot
+ * take. The head itself needs no letter. */
 static size_t
 choose(struct crew *crew)
 {
@@ -157,8 +159,8 @@ pass(void *arg, size_t front, int fd, bool local)
 
 	if (at == 0)
 		return false;
-	/* It counts from now on, so that neither the next choice, nor the maximum, nor
-	 * a drain forgets it. */
+	/* It counts from now on, so that neither the next choice, nor the maximum, nor a
+	 * drain overlooks it. */
 	loop = crew->members[at]->worker.loop;
 	loop_expect_client(loop);
 	if (mailbox_post(&crew->members[at]->box, &letter))
@@ -265,7 +267,7 @@ crew_start(struct crew *crew, struct errinfo *ei)
 	sigset_t before;
 	int error = 0;
 
-	/* A thread is born with its maker's mask: signals stay the head's. */
+	/* A thread inherits the signal mask of its creator: so signals stay the head's. */
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
 	for (size_t i = 1; i < crew->n && error == 0; i++) {
@@ -305,8 +307,9 @@ crew_take(struct crew *crew, const struct documents *documents)
 	return crew->n_taking == 0;
 }
 
-/* Who has connected already is handed on before the others are told that nobody comes any
- * more; and they are told before the listeners close: whoever sees that can rely on it. */
+/* Clients that have connected already are handed on before the others are told that nobody
+ * else will come; and they are told before the listeners close, so that whoever sees the
+ * listeners closed knows that all workers drain. */
 void
 crew_drain(struct crew *crew, enum drain_stage stage)
 {
@@ -336,7 +339,7 @@ crew_connections(const struct crew *crew)
 	return n;
 }
 
-/* Whether one of them was cut off. */
+/* Whether anything of theirs was cut off. */
 static bool
 end_threads(struct crew *crew)
 {
@@ -369,7 +372,7 @@ crew_stop(struct crew *crew)
 void
 crew_fini(struct crew *crew)
 {
-	/* crew_init() and crew_start() may have ended half-way. */
+	/* crew_init() and crew_start() may have failed half-way. */
 	end_threads(crew);
 	for (size_t i = crew->n; i-- > 0;) {
 		struct member *m = crew->members[i];

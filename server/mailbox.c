@@ -6,7 +6,7 @@
 
 #define PLACES (MAILBOX_MAX + MAILBOX_ORDERS)
 
-/* The oldest letter; false: there is none. */
+/* Takes out the oldest letter; false: there is none. */
 static bool
 take_first(struct mailbox *box, struct letter *out)
 {
@@ -23,7 +23,7 @@ take_first(struct mailbox *box, struct letter *out)
 	return found;
 }
 
-/* Until the box is empty: only who finds it empty wakes the reader. */
+/* Reads until the box is empty, since only a letter into an empty box wakes the reader. */
 static void
 on_wake(void *arg)
 {

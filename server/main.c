@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* rationd: reads its configuration, serves, says with its exit code how it went. */
+/* rationd: reads its configuration, serves, and exits with a code that says how it went. */
 #include <stdio.h>
 #include <unistd.h>
 
@@ -32,7 +32,7 @@ print_buf(struct buf *text)
 	buf_fini(text);
 }
 
-/* --help and --version; false: neither was asked for. */
+/* Answers --help and --version; false: neither was given. */
 static bool
 tell(const struct config *config)
 {
@@ -48,7 +48,7 @@ tell(const struct config *config)
 	return true;
 }
 
-/* What could not be printed was not told. */
+/* Turns success into failure if the output could not be written, on a full disk say. */
 static int
 end_output(int code)
 {

@@ -12,7 +12,7 @@
 #include "net/listener.h"
 #include "ops/process.h"
 
-/* --- loading: everything that can be wrong before a socket is bound --------------- */
+/* --- loading: finds everything that can be wrong before a socket is bound --------- */
 
 static void
 load_store(struct server *s, struct errlist *errors)
@@ -35,7 +35,7 @@ load_store(struct server *s, struct errlist *errors)
 	errlist_add_info(errors, "--store", &ei);
 }
 
-/* Whether both names lead to one file, which is there. */
+/* Whether both names are the same existing file. */
 static bool
 is_same_file(const char *one, const char *other)
 {
@@ -45,7 +45,8 @@ is_same_file(const char *one, const char *other)
 	    a.st_dev == b.st_dev && a.st_ino == b.st_ino;
 }
 
-/* A line more, and what is read could not be read any more. */
+/* A decision log must not be one of the files that are read: the first line appended would
+ * break it. */
 static bool
 is_read_too(const struct config *config, const char *file)
 {
@@ -81,7 +82,7 @@ open_decision_log(struct server *s, struct errlist *errors)
 		errlist_add_info(errors, "--decision-log", &ei);
 }
 
-/* Beyond this host, somebody must have thought of who may call. */
+/* For a listener that other hosts can reach, somebody must have decided who may call. */
 static int
 check_exposure(
     const struct server *s, const struct address *address, struct errinfo *ei)
@@ -359,7 +360,7 @@ server_run(struct server *s)
 	if (s->config->insecure && !s->documents.tokens)
 		log_warn("server", "--insecure: whoever reaches a listener is served");
 	rc = loop_run(crew_loop(&s->crew));
-	process_hold_reload(); /* its handler is about to go */
+	process_hold_reload(); /* SIGHUP's handler is about to go */
 	if (crew_stop(&s->crew) && s->cut)
 		s->exit_code = EXIT_CODE_CUT;
 	if (rc < 0) {

@@ -11,12 +11,12 @@
 /* Unanswered requests of one connection before its reading pauses. */
 #define PENDING_MAX 1024
 
-/* How long after its start a worker is given to meet the store, before being ready
- * without it. */
+/* How long a worker waits for the store after its start before it counts as ready without
+ * it. */
 #define SETTLED_MS 1000
 
-/* How often the embedded store forgets what has expired, when nothing comes; and while
- * there is much of it, as at a window's end. */
+/* How often the embedded store forgets what has expired when nothing else makes it; and
+ * while there is much of it, as after a window's end. */
 #define TEND_US 250000
 #define TEND_SOON_US 10000
 
@@ -24,8 +24,8 @@ static const struct {
 	const char *name;
 	const struct front_protocol *protocol;
 	size_t list; /* offset of its addresses in struct config */
-	/* HTTP's clients are told that a connection ends and take another one. RESP's find
-	 * out, so they are sent away once, when balancers know where to. */
+	/* HTTP clients are told that a connection will end, and open another. RESP clients
+	 * only notice, so they are sent away just once, when load balancers know where to. */
 	enum drain_stage parts;
 } fronts[] = {
 	{ "http", &front_http, offsetof(struct config, listen_http), DRAIN_UNREADY },
@@ -62,7 +62,7 @@ wants_more(void *arg)
 	return store_wants_more(w->store);
 }
 
-/* Checks of this turn leave together. */
+/* The end of a turn: its checks leave together. */
 static void
 end_turn(void *arg)
 {
@@ -91,8 +91,8 @@ open_store(struct worker *w)
 	return redis_store_new(w->loop, &options, w->cells);
 }
 
-/* A store of its own to whoever counts series: a check that it decides is one that the
- * other store failed. */
+/* This process's own store has metric cells that nobody shows: a check that it decides was
+ * already counted, as one that the other store failed. */
 static bool
 open_local(struct worker *w)
 {
@@ -114,7 +114,7 @@ on_tend(void *arg)
 	loop_timer_set(w->tending, more ? TEND_SOON_US : TEND_US);
 }
 
-/* One worker does it for all. */
+/* Tends the embedded store; one worker does it for all. */
 static bool
 open_tending(struct worker *w)
 {
@@ -322,8 +322,8 @@ worker_note_start(struct worker *w)
 void
 worker_close(struct worker *w)
 {
-	/* Fronts let go of their checks; closing the store ends those that are still
-	 * under way; then nothing points into the engine. */
+	/* Fronts release their checks; closing the store ends those that are still under
+	 * way; after that nothing points into the engine. */
 	for (size_t i = 0; i < ARRAY_LEN(w->fronts); i++)
 		front_free(w->fronts[i]);
 	store_close(w->store);
@@ -379,7 +379,7 @@ worker_connections(const struct worker *w)
 bool
 worker_is_idle(const struct worker *w)
 {
-	/* The loop also counts connections that the fronts have let go of. */
+	/* The loop also counts connections that the fronts have already given up. */
 	return loop_clients(w->loop) == 0 && count_pending(w) == 0;
 }
 

@@ -22,8 +22,9 @@ static const struct {
 	{ "p99.9", "p99_9", 99.9 },
 };
 
-void
-bench_report_add_span(struct buf *out, double ns)
+/* Appends a span of time in three digits: "840 ns", "41.2 us", "3.07 ms", "12.0 s". */
+static void
+add_span(struct buf *out, double ns)
 {
 	static const struct {
 		const char *name;
@@ -87,12 +88,12 @@ add_latency(struct buf *out, const struct bench_histogram *h)
 	buf_add_str(out, "latency   ");
 	for (size_t i = 0; i < ARRAY_LEN(percentiles); i++) {
 		buf_printf(out, "%s ", percentiles[i].name);
-		bench_report_add_span(
+		add_span(
 		    out, (double)bench_histogram_percentile(h, percentiles[i].percent));
 		buf_add_str(out, "   ");
 	}
 	buf_add_str(out, "max ");
-	bench_report_add_span(out, (double)h->max_ns);
+	add_span(out, (double)h->max_ns);
 	buf_add_char(out, '\n');
 }
 

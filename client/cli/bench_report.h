@@ -12,7 +12,4 @@ void bench_report_text(
 void bench_report_json(
     struct buf *out, const struct bench_plan *plan, const struct bench_result *result);
 
-/* Appends a span in three digits: "840 ns", "41.2 us", "3.07 ms", "12.0 s". */
-void bench_report_add_span(struct buf *out, double ns);
-
 #endif

@@ -1,9 +1,9 @@
 -- SPDX-License-Identifier: ISC
--- What becomes of a charge afterwards; stands in front of the scripts that name it. Each
--- function adds `delta`, which may be below zero, to what was charged, in the window that
--- was charged and only while that counts; never below 0, and never past 2^53 - 1. a and b
--- are those of a reservation's record (lua/take.lua): which window it was. Each says
--- whether there was something to change.
+-- Corrects a charge afterwards; a part of the scripts that include it. Each function adds
+-- `delta`, which may be negative, to what was charged, in the window that was charged and
+-- only while that counts; never below 0 or past 2^53 - 1. a and b are those of a
+-- reservation's record (lua/take.lua) and tell which window it was. Each returns whether
+-- there was anything to change.
 
 local call = redis.call
 local time = call('TIME')
@@ -23,8 +23,8 @@ local function add(count, delta)
 	return math.max(math.min(tonumber(count) + delta, COUNT_MAX), 0)
 end
 
--- A counter of the window that ends at `stop`, which there was none of any more. When it
--- expires is as in lua/take.lua.
+-- Makes a counter again that was gone, of the window that ends at `stop`. It expires as in
+-- lua/take.lua.
 local function bear(key, count, stop, len)
 	local guard = math.min(len / 20, GUARD_MS)
 	local expire = stop - 1
@@ -35,8 +35,8 @@ local function bear(key, count, stop, len)
 	return true
 end
 
--- By its expiry a counter is of that window, or of an older one that did not go yet, or
--- none of ours.
+-- A counter's expiry tells whether it is of that window, of an older one that has not gone
+-- yet, or not ours at all.
 function change.fixed(key, delta, stop, len)
 	local left = call('PTTL', key)
 	local off = now_ms + left - stop
@@ -52,8 +52,8 @@ function change.fixed(key, delta, stop, len)
 	end
 	used = add(used, delta)
 	if used == 0 then
-		-- Deletes it, as DEL does, which the daemon's user may not be allowed: found
-		-- out only here, a settlement would be half done.
+		-- Deletes the key without DEL, which the daemon's user may not be allowed to
+		-- use: to find that out here would leave a settlement half done.
 		call('PEXPIRE', key, -1)
 	else
 		call('SET', key, text_of(used), 'KEEPTTL')
@@ -61,12 +61,12 @@ function change.fixed(key, delta, stop, len)
 	return true
 end
 
--- A count of the charged window, which there was none of any more, or of the next one,
--- when that has begun; `own` and `used` are of a window before both, or 0.
+-- Makes a count again that was gone: of the charged window, or of the next one when that
+-- has begun. `own` and `used` are the end and count of an older window, or 0.
 local function bear_sliding(key, count, stop, after, own, used)
 	local value, last
 	if now_ms < stop then
-		-- Whether it is the window just before; those of a calendar differ a little.
+		-- Whether that is the window just before; calendar windows vary in length.
 		local near = own > stop - (after - stop) * 1.5
 		value = string.format('%.0f %.0f %.0f', stop, count, near and used or 0)
 		last = after
@@ -78,7 +78,7 @@ local function bear_sliding(key, count, stop, after, own, used)
 	return true
 end
 
--- The window that was charged may have become the one before.
+-- The charged window may have become the one before the current one.
 function change.sliding(key, delta, stop, after)
 	local text = call('GET', key)
 	local own, used, before = (text or '0 0 0'):match('^(%d+) (%d+) (%d+)$')
@@ -98,8 +98,8 @@ function change.sliding(key, delta, stop, after)
 	return true
 end
 
--- As server/limit/charged.c does it, which says why. A bucket that was reset meanwhile
--- owes an older charge nothing; one to which much was given back gets no more.
+-- The same as in server/limit/charged.c, which explains it. A bucket that was reset
+-- meanwhile owes an older charge nothing; one that was given much back gets no more.
 function change.bucket(key, delta, ungiven_then, interval)
 	local text = call('GET', key)
 	local full, ungiven = (text or '0'):match('^(%d+) ?(%d*)$')
@@ -117,7 +117,7 @@ function change.bucket(key, delta, ungiven_then, interval)
 			'PXAT', text_of(math.ceil(ungiven / 1000) + GUARD_MS))
 		return true
 	end
-	local last = ungiven_then == ungiven -- nothing was taken after it
+	local last = ungiven_then == ungiven -- nothing was taken after this charge
 	local back = math.min(ungiven_then - given - now_us, -delta * interval,
 		last and COUNT_MAX or GIVEN_US_MAX - given)
 	if back <= 0 or ungiven_then > ungiven then
@@ -129,13 +129,13 @@ function change.bucket(key, delta, ungiven_then, interval)
 	return true
 end
 
--- Frees the holder's slot. Whether it was held.
+-- Frees the holder's slot. Returns whether it was held.
 local function free_slot(key, holder)
 	return call('ZREM', key, holder) == 1
 end
 
--- A key that another took over must not keep the others from theirs; any other error
--- is one.
+-- Calls fn; false for a key that somebody else uses for something else, which must not keep
+-- the other keys from being corrected. Any other error is passed on.
 local function try(fn, ...)
 	local ok, result = pcall(fn, ...)
 	if ok then

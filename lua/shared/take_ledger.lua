@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: ISC
--- A part of take.lua: what runs with a ledger need. Returns what takes such a run. All
--- inside of one function, since of most calls none of it is needed.
+-- A part of take.lua: runs with a ledger. new_ledger() returns the function that takes such
+-- a run. It is all one function because most calls need none of it.
 local function new_ledger()
 	general = general or new_general()
 	local marks = {} -- A and B of a reservation's record
@@ -26,25 +26,25 @@ local function new_ledger()
 		out[n_out] = value
 	end
 
-	-- A key still lives in the ms of its expiry, so that is the last ms of the time.
+	-- A key still lives in the ms of its expiry, so that has to be the last ms.
 	local function set_for(key, text, ms)
 		call('SET', key, text, 'PX', ms - 1)
 	end
 
-	-- One retry more is given the answer. PEXPIRE comes first: in a script that has
-	-- written something a full Redis takes writes. The key is never gone between: where
-	-- its slot moves to another node it would belong there.
+	-- Counts one more retry that is given the answer. PEXPIRE comes first: once a script
+	-- has written something, a full Redis takes its writes. The key is never absent in
+	-- between: while its slot moves to another node, it would belong there.
 	local function claim(check, print, claimed, rest)
 		local left = call('PTTL', check.id_key)
 		if left == 0 then
-			return -- it is gone in a ms
+			return -- it expires within a ms
 		end
 		call('PEXPIRE', check.id_key, left > 0 and left or check.dedup)
 		call('SET', check.id_key, string.format('%s %.0f %s', print, claimed + 1, rest),
 			'KEEPTTL')
 	end
 
-	-- Of an id that was admitted before.
+	-- Answers a check whose id was admitted before.
 	local function replay(check, text, width)
 		local print, claimed, rest = text:match('^(%x+) (%d+) (%d+ %S+.*)$')
 		local time, holder, list = (rest or ''):match('^(%d+) (%S+)(.*)$')
@@ -85,7 +85,7 @@ local function new_ledger()
 		for j = 1, #limits do
 			local l = limits[j]
 			local cost = l.shadow and l.held or l.number
-			if cost > 0 or l.number == 0 then -- else it could not be charged
+			if cost > 0 or l.number == 0 then -- else a shadow one that was not charged
 				words[#words + 1] = string.format('%s %.0f %s %s %.0f %.0f',
 					keys[at + j - 1], cost, check.corrects:sub(j, j),
 					l.algorithm.word, marks[l.algorithm.word](l))
@@ -120,7 +120,7 @@ local function new_ledger()
 		answer(0)
 		local first = n_out + 1
 		if check.looks then
-			-- Without limits the loop there would have no end.
+			-- Without limits the loop in look_many() would not end.
 			return #limits > 0 and
 				general.look_many(at, at + #limits - 1, limits)
 		end
@@ -128,14 +128,14 @@ local function new_ledger()
 			limits[j].holder, limits[j].lease = check.holder, check.lease
 		end
 		if not general.take_check(at, limits) then
-			charged = #limits -- to be undone when a record cannot be written
+			charged = #limits -- they are undone if a record cannot be written
 			write(check, at, limits, first)
 			charged = 0
 		end
 	end
 
-	-- Takes the run whose arguments begin at `at` and whose keys begin at `key`;
-	-- returns where the next ones begin.
+	-- Takes the run whose arguments begin at `at` and whose keys begin at `key`; returns
+	-- where those of the next run begin.
 	return function(at, key)
 		local check = {dedup = args[at], ttl = args[at + 1], corrects = args[at + 2],
 			lease = tonumber(args[at + 1])}

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: ISC
--- A part of take.lua: the algorithms other than fixed, and calendar windows. Returns what
--- reads such limits, by their words. All inside of one function, since of most calls
--- none of it is needed.
+-- A part of take.lua: the algorithms other than fixed, and calendar windows. new_others()
+-- returns the functions that read such limits, by their words. It is all one function
+-- because most calls need none of it.
 local function new_others()
 	-- Puts back the value that was read before the charge.
 	local function put_back(key, l)
@@ -14,8 +14,8 @@ local function new_others()
 
 	local sliding = {width = 2, two = true, word = 'sliding', undo = put_back}
 
-	-- value * part / whole, rounded up; exact also where the product is not: then
-	-- digit by digit. value is at most 2^53, part at most whole, whole below 2^40.
+	-- value * part / whole, rounded up. Exact even where the product would not be: then it
+	-- goes digit by digit. value is at most 2^53, part at most whole, whole below 2^40.
 	local function share_up(value, part, whole)
 		local quotient, rest = 0, 0
 		local digits = value * part < 2 ^ 53 and 1 or 5
@@ -44,7 +44,7 @@ local function new_others()
 	function sliding.look(key, l)
 		local text, stop, used, before = read(key)
 		l.old = text
-		if stop <= now_ms then -- of an older window
+		if stop <= now_ms then -- it is of an older window
 			before = stop >= l.start and used or 0
 			stop, used = l.stop, 0
 		end
@@ -87,8 +87,8 @@ local function new_others()
 
 	local bucket = {width = 2, two = true, word = 'bucket', undo = put_back}
 
-	-- The value is when the bucket is full again and, where something was given back to
-	-- it, when it would be, had nothing been.
+	-- The value is when the bucket is full again and, if something was given back to it,
+	-- when it would be if nothing had been.
 	function bucket.look(key, l)
 		local text = call('GET', key)
 		local full, ungiven = (text or '0'):match('^(%d+) ?(%d*)$')
@@ -163,8 +163,8 @@ local function new_others()
 		call('ZREM', key, l.holder)
 	end
 
-	-- The windows of a limit that the daemon knows: five moments between which lie four
-	-- windows, of which one of the first three must be the current one.
+	-- Finds the current window among those that the daemon sent: five moments bound four
+	-- windows, of which one of the first three must be it.
 	local function find_window(at)
 		for i = at, at + 2 do
 			local start, stop = tonumber(args[i]), tonumber(args[i + 1])
@@ -174,7 +174,7 @@ local function new_others()
 		end
 	end
 
-	-- None of them is: the daemon has to ask again, with others.
+	-- None of them is it: the daemon has to ask again with others.
 	local function miss()
 		error({err = 'DATES'})
 	end
@@ -185,7 +185,7 @@ local function new_others()
 		l.algorithm = sliding
 	end
 
-	-- How limits that begin with a word go on; returns how many arguments that takes.
+	-- What follows the word of such a limit; each returns how many arguments that is.
 	local readers = {}
 
 	function readers.sliding(l, at)

@@ -1,20 +1,18 @@
 	-- SPDX-License-Identifier: ISC
-	-- A part of take.lua's general: checks that are the very same, taken as one. Stands
-	-- inside of new_general().
+	-- A part of new_general() in take.lua: identical checks, taken as one.
 
 	-- How many times `price` goes into `room`; exact up to 2^53.
 	local function times_in(room, price)
 		return room < price and 0 or (room - math.fmod(room, price)) / price
 	end
 
-	-- From now on the limit is charged for so many checks at once.
+	-- From now on charging the limit charges it for this many checks at once.
 	local function scale(l, times)
 		l.number = l.one * times
 		l.cost = string.format('%.0f', l.number)
 	end
 
-	-- One fixed limit: charging first is one command where all fit, and where nothing is
-	-- left it is two.
+	-- One fixed limit: charging first is one command if all fit, and two if nothing is left.
 	local function take_fixed(key, l, times)
 		scale(l, times)
 		if fixed.charge(key, l) then
@@ -29,8 +27,8 @@
 		return granted
 	end
 
-	-- As many as fit into each of the limits. The first that has no room for one more
-	-- refuses the others.
+	-- Grants as many as fit into every limit. The first limit without room for one more
+	-- refuses the rest.
 	local function take_all(at, limits, times)
 		local granted = times
 		for j = 1, #limits do
@@ -57,7 +55,7 @@
 		return granted
 	end
 
-	-- Answers `times` checks.
+	-- Takes `times` checks and answers them.
 	local function take_times(at, limits, times)
 		local l = limits[1]
 		n_out = n_out + 1
@@ -69,7 +67,8 @@
 		tell(limits)
 	end
 
-	-- A run of entries; how many checks each stands for is in the arguments from `at` on.
+	-- Takes a run of entries; the arguments from `at` on say how many checks each stands
+	-- for.
 	function general.take_run(first, entries, limits, at)
 		local width = 1 + general.prepare(limits)
 		for j = 1, #limits do
@@ -81,7 +80,7 @@
 			if not ok then
 				n_out = begun
 				pcall(undo, key, limits)
-				charged = 0 -- what could not be undone is no charge of the next check
+				charged = 0 -- what could not be undone must not be undone with the next
 				add_error(fault, width)
 			end
 		end

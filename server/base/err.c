@@ -33,7 +33,7 @@ err_set(struct errinfo *ei, int code, const char *fmt, ...)
 	return code;
 }
 
-/* All three hold names as the user wrote them; one fault is one line all the same. */
+/* All three may contain what a user wrote; one fault is still one line. */
 void
 err_format(const struct errinfo *ei, char *out, size_t size)
 {

@@ -30,7 +30,7 @@ static struct {
 	enum log_style style;
 } sink = { LOG_INFO, LOG_AUTO };
 
-/* So that no thread uses up the room that another one was told of. */
+/* Poll and write are one step, so that no thread uses up the room that another one saw. */
 static pthread_mutex_t sink_lock = PTHREAD_MUTEX_INITIALIZER;
 static _Atomic uint64_t dropped;
 static uint64_t dropped_told; /* under the lock */
@@ -87,7 +87,7 @@ write_line(const struct buf *line)
 	ssize_t n =
 	    send(STDERR_FILENO, line->data, line->len, MSG_DONTWAIT | MSG_NOSIGNAL);
 
-	/* A socket may have less room than a line when it is ready; a pipe has not. */
+	/* A socket that is ready may have less room than a line needs; a pipe has it. */
 	if (n < 0 && errno == ENOTSOCK && poll(&ready, 1, 0) == 1 &&
 	    (ready.revents & POLLOUT))
 		n = write(STDERR_FILENO, line->data, line->len);

@@ -55,7 +55,7 @@ const char *
 num_format_real(double value, char out[NUM_REAL_MAX])
 {
 	bool plain = value > -1e17 && value < 1e17 && value == (double)(int64_t)value;
-	int digits = plain ? 17 : 15; /* whole ones without an exponent */
+	int digits = plain ? 17 : 15; /* whole numbers get no exponent */
 
 	do
 		snprintf(out, NUM_REAL_MAX, "%.*g", digits++, value);

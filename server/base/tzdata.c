@@ -13,10 +13,10 @@
 #define NAME_MAX_LEN 64
 #define FILE_MAX 65536 /* the largest of tzdata's is under 4 KiB */
 
-/* These lie in the folder too, and say another thing on every machine. */
+/* These are in the folder, too, but mean something else on every machine. */
 static const char *const own[] = { "localtime", "posixrules" };
 
-/* No '.', so no way out of the folder; no empty part. */
+/* Without '.' there is no way out of the folder. No part may be empty. */
 static bool
 is_name(const char *name)
 {

@@ -4,7 +4,7 @@
 #include <stdint.h>
 #include <string.h>
 
-/* How many bytes follow a lead byte, -1 when it cannot lead. */
+/* How many bytes follow a lead byte; -1 when it cannot be one. */
 static int
 tail_len(unsigned char lead)
 {
@@ -19,7 +19,8 @@ tail_len(unsigned char lead)
 	return -1;
 }
 
-/* The second byte is where overlong forms, surrogates and the end of Unicode show. */
+/* Overlong forms, surrogates and what is past the end of Unicode show in the second
+ * byte. */
 static bool
 second_valid(unsigned char lead, unsigned char second)
 {

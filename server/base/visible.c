@@ -30,7 +30,8 @@ is_control(const char *character, size_t len)
 	return len == 2 && c == 0xc2 && (unsigned char)character[1] < 0xa0;
 }
 
-/* What the first character of *text is shown as, its length returned; steps over it. */
+/* Writes how the first character of *text is shown, and steps over it. Returns the
+ * length written. */
 static size_t
 next_piece(struct slice *text, char piece[PIECE_MAX + 1])
 {

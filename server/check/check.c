@@ -9,23 +9,23 @@
 #include "policy/regex.h"
 
 #define SPARE_CHECKS_MAX 4096 /* kept for reuse; more are freed */
-#define KEPT_BYTES_MAX 1024   /* of what the observer wrote; more is freed */
+#define KEPT_BYTES_MAX 1024   /* a spare check frees a larger `kept` */
 
-/* 2 lists of limits and a rate_limit at most. */
+/* At most two lists of limits and a rate_limit. */
 _Static_assert(2 * POLICY_LIMITS_MAX + 1 <= TAKE_CHARGES_MAX,
     "a take must hold all limits of a check");
 
 /*
- * A check needs its policies until it is released, and a reference is an atomic that
- * all workers share. So the engine's one reference stands for all checks that began
- * under it (`users`); when the policies are swapped, each of those gets its own.
+ * A check needs its policies until it is released, but taking a reference changes an
+ * atomic that all workers share. So the engine's one reference stands for all checks that
+ * began under it (`users`); when the policies are swapped, each of those gets its own.
  */
 struct check_engine {
 	struct check_options options;
 	struct policy_set *policies;
 	struct regex_scratch *scratch;
 	uint64_t epoch; /* how often the policies were swapped */
-	size_t users;   /* checks of this epoch that were not released */
+	size_t users;   /* checks of this epoch that are not released yet */
 	size_t pending;
 	struct spares checks;
 };
@@ -120,7 +120,7 @@ check_engine_let_go(struct check_engine *engine)
 	engine->pending--;
 }
 
-/* A check that nobody has used yet, or NULL. */
+/* A new check, or NULL when out of memory. */
 static struct check *
 obtain(struct check_engine *engine)
 {
@@ -165,8 +165,8 @@ copy_name(struct buf *to, struct slice name)
 	return slice_make(at, name.len);
 }
 
-/* Copies the names that the decision shows. All room is made first: the slices point
- * into the buffer, which must not move any more. */
+/* Copies the names that the decision shows. All room is made first: the slices point into
+ * the buffer, which must not move afterwards. */
 static int
 keep_names(struct check *check, const struct check_request *request)
 {
@@ -183,7 +183,7 @@ keep_names(struct check *check, const struct check_request *request)
 	return 0;
 }
 
-/* Room for n charges. */
+/* Makes room for n limits and charges. */
 static int
 make_room(struct check *check, size_t n)
 {
@@ -204,8 +204,8 @@ make_room(struct check *check, size_t n)
 	return 0;
 }
 
-/* Keys were written one after another into a buffer that may have moved: only now may
- * slices of it be taken. Until then a charge's key holds its length alone. */
+/* Keys are written one after another into a buffer that may move, so slices of it can only
+ * be taken now. Until then a charge's key has just its length. */
 static void
 point_keys(struct check *check)
 {
@@ -224,7 +224,7 @@ check_needs_reserve(const struct check *check, const struct policy_limit *limit)
 	    check->mode == MODE_ENFORCE;
 }
 
-/* Makes one limit's charge. A shadow limit that cannot be charged only says so. */
+/* Makes one limit's charge. A shadow limit that cannot be charged is only marked so. */
 static int
 make_charge(struct check *check, const struct policy_limit *limit,
     const struct call *call, struct decision_limit *out)
@@ -262,10 +262,10 @@ make_charge(struct check *check, const struct policy_limit *limit,
 	return 0;
 }
 
-/* Makes the charges of an allowing ruling, shadow ones behind the others as a take
- * wants them. ERR_NOTFOUND when the call lacks what a limit counts by, ERR_INVALID
- * when an argument is no cost, or a slot is asked for without a reservation: the
- * decision is made then; ERR_NOMEM. */
+/* Makes the charges of a ruling that allows; shadow ones come last, as struct take wants
+ * them. ERR_NOTFOUND when the call lacks what a limit counts by, ERR_INVALID when an
+ * argument is not a valid cost or a slot is asked for without a reservation: in these
+ * cases the decision is made. ERR_NOMEM. */
 static int
 make_charges(struct check *check, const struct ruling *ruling, const struct call *call)
 {
@@ -284,8 +284,8 @@ make_charges(struct check *check, const struct ruling *ruling, const struct call
 	return rc;
 }
 
-/* What is remembered or reserved goes to the store also where no limit counts it. A
- * look has nothing to ask the ledger without an id. */
+/* Whether the store's ledger has to be asked, even if no limit counts the call: it has a
+ * request id, or reserves. Without an id a look has nothing to ask it. */
 static bool
 wants_ledger(const struct check_request *request)
 {
@@ -293,8 +293,8 @@ wants_ledger(const struct check_request *request)
 	    (request->mode == MODE_RESERVE && request->kind == CHECK_ASK));
 }
 
-/* Steps 1-7. True when the decision is made, false when charges must be taken; *err is
- * ERR_NOMEM when neither could be done. */
+/* Steps 1 to 7. True when the decision is made, false when charges have to be taken; *err
+ * is ERR_NOMEM when neither could be done. */
 static bool
 decide_alone(struct check *check, const struct check_request *request, int *err)
 {
@@ -335,7 +335,7 @@ count_decision(struct check *check)
 		metric_add(o->cells, METRIC_CHECKS_PEEKED, 1);
 }
 
-/* `done` may release it. */
+/* `done` may release the check. */
 void
 check_finish(struct check *check)
 {
@@ -404,7 +404,7 @@ check_deadline_us(const struct check *check, int64_t timeout_ms)
 	return check->started_us + ms * 1000;
 }
 
-/* It cannot be decided for want of memory. */
+/* There is no memory to decide it. */
 static struct check *
 abandon(struct check *check)
 {
@@ -413,7 +413,7 @@ abandon(struct check *check)
 	return NULL;
 }
 
-/* The charges are made: the store is asked, where there is something to ask. */
+/* Once the charges are made: asks the store, if there is anything to ask. */
 static void
 ask_store(struct check *check, const struct check_request *request)
 {
@@ -426,7 +426,7 @@ ask_store(struct check *check, const struct check_request *request)
 	if (take->n > 0 || take->ledger)
 		store_take(check->engine->options.store, take);
 	else
-		on_taken(take); /* shadow limits without what they count by */
+		on_taken(take); /* only shadow limits, which cannot be charged */
 }
 
 struct check *

@@ -123,7 +123,7 @@ decide_strictest(const struct weighed *w, enum store_fault fault)
 	return answer;
 }
 
-/* "the store is unavailable: ", and why; more may follow. */
+/* Writes "the store is unavailable: " and why; the caller may append. */
 static void
 note_failure(struct buf *note, enum store_fault fault, const char *detail)
 {
@@ -163,7 +163,7 @@ decide_failed(struct decision *d, const struct take *take, const struct weighed 
 	d->fault = fault;
 }
 
-/* The least that is left; the first of equals. */
+/* The limit with the least left; the first of equals. */
 static size_t
 find_tightest(const struct weighed *w)
 {
@@ -181,7 +181,7 @@ find_tightest(const struct weighed *w)
 	return least;
 }
 
-/* Nothing was counted, so nothing says when it will be better. */
+/* Nothing was counted, so nobody knows when it is worth asking again. */
 static struct limit_outcome
 uncounted(const struct limit *limit)
 {
@@ -192,7 +192,7 @@ uncounted(const struct limit *limit)
 	};
 }
 
-/* Fills in how every limit stands. The index of the refused charge's limit, or
+/* Fills in how every limit stands. Returns the index of the refused charge's limit, or
  * DECISION_NO_LIMIT. */
 static size_t
 report(const struct weighed *w, const struct take *take)
@@ -220,7 +220,7 @@ report(const struct weighed *w, const struct take *take)
 	return refused;
 }
 
-/* The call costs more than the share ever gives, but not more than the limit does. */
+/* Whether the call costs more than the share ever gives, but not more than the limit. */
 static bool
 is_beyond_share(const struct share *share, int64_t cost)
 {
@@ -228,7 +228,7 @@ is_beyond_share(const struct share *share, int64_t cost)
 	    cost <= limit_capacity(&share->of->limit);
 }
 
-/* It is the store that is missed, not the room: with it the call may go ahead. */
+/* What lacks is the store, not room: with the store the call might go ahead. */
 static void
 decide_beyond_share(struct decision *d, const struct weighed *w,
     const struct share *share, int64_t cost, struct buf *note)

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: ISC */
-/* Why a check is decided as it is: the steps once more, with what each of them found. */
+/* Why a check is decided as it is: the steps again, with what each of them found. */
 #include <stdlib.h>
 
 #include "check/check_inner.h"
 
 struct explaining {
-	struct explanation ex; /* what is told */
+	struct explanation ex; /* what check_explanation() returns */
 	struct buf keys;       /* of its limits, one after another */
 };
 
@@ -26,7 +26,7 @@ check_explaining_free(struct explaining *explaining)
 	free(explaining);
 }
 
-/* Only now, for the buffer may have moved: until then a key holds its length alone. */
+/* Only now, since the buffer may have moved: until then a key has just its length. */
 static void
 point_keys(struct explaining *explaining)
 {
@@ -40,7 +40,7 @@ point_keys(struct explaining *explaining)
 	}
 }
 
-/* One limit with its key. 0; ERR_NOTFOUND or ERR_INVALID when the call may not be
+/* Fills in one limit and its key. 0; ERR_NOTFOUND or ERR_INVALID when the call cannot be
  * charged for it; ERR_NOMEM. */
 static int
 list_limit(struct check *check, const struct call *call, struct explanation_limit *el)
@@ -63,7 +63,7 @@ list_limit(struct check *check, const struct call *call, struct explanation_limi
 	return rc;
 }
 
-/* The limits of the call with their keys, up to the first that it may not be charged
+/* Fills in the call's limits and their keys, up to the first that it cannot be charged
  * for. */
 static int
 list_limits(struct check *check, const struct call *call)
@@ -81,7 +81,7 @@ list_limits(struct check *check, const struct call *call)
 		el->limit = ex->steps.limits[i];
 		el->scope = el->limit->scope.text;
 		if (ex->lacking < i)
-			continue; /* a check goes no further, too */
+			continue; /* a check goes no further, either */
 		rc = list_limit(check, call, el);
 		if (rc == ERR_NOMEM)
 			return rc;
@@ -93,7 +93,7 @@ list_limits(struct check *check, const struct call *call)
 	return 0;
 }
 
-/* The steps behind the policy's own: limits, or that there are none. */
+/* The steps after the policy's own: the limits, or that there are none. */
 static enum policy_step
 step_of_limits(const struct explanation *ex)
 {
@@ -127,8 +127,8 @@ check_explain(struct check *check, const struct check_request *request,
 	return rc;
 }
 
-/* Of a shadow limit the store says it: its counter may be none. And what was admitted
- * then, fitted. */
+/* For a shadow limit the store says whether it fits, since its key may hold no count. And
+ * what is replayed was admitted, so it fitted. */
 static void
 read_count(struct explanation_limit *el, const struct charge *c,
     const struct take *take, bool replayed)
@@ -142,7 +142,7 @@ read_count(struct explanation_limit *el, const struct charge *c,
 	    limit_report(c->limit, c->count, c->cost, take->now_us, !el->fits);
 }
 
-/* Only limits that say "local" were asked. */
+/* Only the limits that say "local" were counted. */
 static void
 read_shares(struct check *check, struct explanation *ex)
 {
@@ -176,7 +176,7 @@ check_explain_taken(struct check *check)
 	for (size_t i = 0; i < ex->n_limits; i++) {
 		struct explanation_limit *el = &ex->limits[i];
 
-		if (!el->missing) /* and has a charge */
+		if (!el->missing) /* so it has a charge */
 			read_count(el, &take->charges[check->limits[i].charge], take,
 			    ex->replayed);
 	}

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* What a check with a request id, or one that reserves, leaves in the store's ledger,
- * and what the ledger says of it. Checks without either never come here. */
+/* For checks that have a request id, or reserve: what they leave in the store's ledger, and
+ * what the ledger says about them. Other checks never come here. */
 #include <inttypes.h>
 #include <string.h>
 
@@ -11,8 +11,8 @@
 #define DEFAULT_PREFIX "ration"
 #define DEFAULT_DEDUP_TTL_MS 600000
 
-/* Appends to the text; the slice may be used only once nothing is added any more, since
- * the text may move: until then it holds the length alone. */
+/* Notes what was appended to the text. The text may still move, so the slice has just its
+ * length until point_text(). */
 static void
 note_len(const struct buf *text, size_t begin, struct slice *out)
 {
@@ -42,8 +42,9 @@ add_id_key(struct check *check, const struct check_request *request)
 	    o->dedup_ttl_ms > 0 ? o->dedup_ttl_ms : DEFAULT_DEDUP_TTL_MS;
 }
 
-/* The reservation's id stands in the text of every check with a ledger: a replay, or a
- * look, may have to tell that of an earlier one, which differs in its holder alone. */
+/* Every check with a ledger gets the text of a reservation's id, even if it does not
+ * reserve: a replay, or a look, may have to tell an earlier one's id, which differs only
+ * in the holder. */
 static void
 add_reservation(struct check *check, const struct check_request *request)
 {
@@ -82,8 +83,8 @@ point_text(struct check_ledger *cl)
 	}
 }
 
-/* What the request id stands for, the same in every daemon: each part ends where no
- * other text of the same length can be meant. */
+/* A digest of what the request id stands for, the same in every daemon. The tool's length
+ * comes first, so that no other tool and keys can give the same text. */
 static int
 make_print(struct check *check, enum check_mode mode)
 {
@@ -110,8 +111,9 @@ make_print(struct check *check, enum check_mode mode)
 	return 0;
 }
 
-/* A peek does not say how its id was meant: held calls are reserved, others are not;
- * and where the ledger knows the id differently it is asked the other way, too. */
+/* A peek does not say with which mode its id was used. A guess: calls that hold slots were
+ * reserved, others were not. If the ledger knows the id with another print, it is asked
+ * again with the other mode. */
 static enum check_mode
 first_guess(const struct check *check)
 {

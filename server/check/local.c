@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
-/* A check that the store failed, and of whose limits the strictest says "local": it gets
- * this process's share of them, counted by the embedded store, all of it or nothing. The
- * limits that say "allow" let it through. What the store answers never comes here. */
+/* A check for which the store failed, and whose strictest limit says "local": it is charged
+ * to this process's shares of its limits, which the embedded store counts, all or none.
+ * Limits that say "allow" let it through. */
 #include <stdlib.h>
 
 #include "check/check_inner.h"
@@ -31,8 +31,9 @@ set_share(
 	limit_share(&whole->limit->limit, parts, &share->limit.limit);
 }
 
-/* Of the limits and charges stay those that are counted here, moved up to the front:
- * enforced charges stand in the order of their limits. */
+/* Keeps only the limits and charges that are counted here, moved up to the front. A charge
+ * is never in front of its new place, since enforced charges are in the order of their
+ * limits. */
 static void
 share_out(struct check *check, const struct weighed *w)
 {
@@ -74,7 +75,7 @@ check_local_take(struct check *check, const struct weighed *w)
 	return true;
 }
 
-/* Whoever got no reservation cannot give a slot back. */
+/* Whether slots would stay taken: who got no reservation cannot give them back. */
 static bool
 leaves_slots(const struct check *check)
 {

@@ -4,7 +4,7 @@
 #include "limit/key.h"
 #include "store/store.h"
 
-/* What stands before the colon at which `text` is cut; ptr NULL without one. */
+/* Cuts off and returns what comes before the first colon; ptr NULL when there is none. */
 static struct slice
 cut_part(struct slice *text)
 {
@@ -78,7 +78,7 @@ reservation_key(
 	buf_add_slice(out, reservation->holder);
 }
 
-/* What stands before what a key is of. */
+/* Appends the part that all keys of one grant's ledger have in common. */
 static void
 add_head(struct buf *out, const char *prefix, struct slice policy, struct slice grant)
 {

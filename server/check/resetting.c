@@ -10,7 +10,7 @@
 enum resetting_state {
 	RESETTING_PENDING, /* with the store */
 	RESETTING_DONE,    /* answered; its owner's until the release */
-	RESETTING_DETACHED /* released while with the store */
+	RESETTING_DETACHED /* released while the store had it */
 };
 
 struct resetting {
@@ -69,7 +69,7 @@ find_keys(struct resetting *resetting, const struct reset_request *request,
 static void
 on_local(struct reset *reset)
 {
-	(void)reset; /* of what was counted here while the store was away nobody asks */
+	(void)reset; /* nobody asks how many counters this process's own store had */
 }
 
 static void

@@ -18,7 +18,7 @@ enum settlement_state {
 	SETTLEMENT_FREE,    /* spare */
 	SETTLEMENT_PENDING, /* with the store */
 	SETTLEMENT_DONE,    /* answered; its owner's until the release */
-	SETTLEMENT_DETACHED /* released while with the store */
+	SETTLEMENT_DETACHED /* released while the store had it */
 };
 
 struct settlement {
@@ -27,7 +27,7 @@ struct settlement {
 	enum settlement_state state;
 	void (*done)(struct settlement *settlement, void *arg);
 	void *arg;
-	struct buf key; /* of the record; it ends with the holder */
+	struct buf key; /* the record's; it ends with the holder */
 	struct settle settle;
 };
 
@@ -37,7 +37,7 @@ struct settler {
 	struct spares settlements;
 };
 
-/* The series of an action: one for each status, in its order, then INVALID. */
+/* The first series of each action: one for each status, in their order, then INVALID. */
 #define INVALID ((int)SETTLE_FAILED + 1)
 static const enum metric metrics[] = {
 	[SETTLE_COMMIT] = METRIC_COMMITS_DONE,
@@ -118,12 +118,12 @@ settler_count_invalid(const struct settler *settler, enum settle_action action)
 static void
 on_local(struct settle *settle)
 {
-	(void)settle; /* which has its answer by the time that store_settle() returns */
+	(void)settle; /* the caller reads the answer once store_settle() has returned */
 }
 
-/* A reservation that was made here while the store was away may be known to the store,
- * too, which was slow and took its charges in the end: then both have it. So both are
- * asked, and what says most is told; that it is unknown, only where both say so. */
+/* A reservation that this process made while the store was away may be known to the store
+ * as well: it may just have been slow, and have taken the charges in the end. So both are
+ * asked, and the answer that says more is passed on; "unknown" only if both say so. */
 static void
 settle_locally(struct settlement *settlement, struct settle *settle)
 {
@@ -162,7 +162,7 @@ on_settled(struct settle *settle)
 	settlement->done(settlement, settlement->arg);
 }
 
-/* Whose reservation it is, and where its record lies. */
+/* Checks whose reservation it is, and finds its record's key. */
 static int
 find_record(struct settlement *settlement, const struct settlement_request *request,
     struct errinfo *ei)

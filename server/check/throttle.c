@@ -15,10 +15,10 @@ enum throttle_state {
 	THROTTLE_FREE,    /* spare */
 	THROTTLE_PENDING, /* with the store */
 	THROTTLE_DONE,    /* answered; its owner's until the release */
-	THROTTLE_DETACHED /* released while with the store */
+	THROTTLE_DETACHED /* released while the store had it */
 };
 
-/* The limit lives here, since the store borrows it until the take is done. */
+/* The limit is in here because the store borrows it until the take is done. */
 struct throttle {
 	struct spare spare; /* must stay first */
 	struct throttler *throttler;
@@ -93,8 +93,8 @@ recycle(struct throttle *throttle)
 	spares_put(&throttle->throttler->throttles, throttle);
 }
 
-/* The bucket that the caller's numbers describe. Stores compare limits byte by byte,
- * so that none may be left of the limit before. */
+/* The bucket that the caller's numbers describe. Stores compare limits byte by byte, so no
+ * byte of the previous limit may be left. */
 static int
 make_limit(struct limit *l, const struct throttle_request *r, struct errinfo *ei)
 {
@@ -122,7 +122,7 @@ make_limit(struct limit *l, const struct throttle_request *r, struct errinfo *ei
 	return 0;
 }
 
-/* PREFIX:#throttle:{KEY}: no policy's key begins so, since '#' is encoded there. */
+/* PREFIX:#throttle:{KEY}. No policy's key begins like that, since '#' is encoded there. */
 static int
 make_key(struct buf *key, const char *prefix, struct slice raw)
 {

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: ISC */
-/* How a grant's counters stand: their keys follow from the policy's limits, and are
- * read a page after another, so that no call to the store is long. */
+/* How a grant's counters stand: their keys follow from the policy's limits. They are read
+ * page by page, so that no call to the store is long. */
 #include <stdlib.h>
 
 #include "check/check_inner.h"
 #include "check/decide.h"
 
-#define PAGE 128 /* counters asked for at once */
+#define PAGE 128 /* counters read at once */
 
-/* One counter that is asked for. */
+/* One counter that is being read. */
 struct question {
 	struct counting *counting;
 	struct usage_counter *counter;
@@ -17,13 +17,13 @@ struct question {
 };
 
 struct counting {
-	struct usage usage; /* what is told */
+	struct usage usage; /* what check_usage() returns */
 	struct check *check;
 	struct buf keys;
 	int64_t deadline_us;
-	size_t begin, n; /* this page: where in usage.counters, and how many */
-	size_t waiting;  /* of them not answered yet */
-	bool asking;     /* they are on their way to the store */
+	size_t begin, n; /* this page: its place in usage.counters, and its size */
+	size_t waiting;  /* how many of them are not answered yet */
+	bool asking;     /* they are being handed to the store */
 	struct question page[PAGE];
 };
 
@@ -117,8 +117,8 @@ ask_page(struct counting *counting)
 	counting->asking = false;
 }
 
-/* Goes on until a page has to be waited for, all is read, it cannot be read, or nobody
- * wants to know any more. */
+/* Goes on until it has to wait for a page, everything is read, something cannot be read, or
+ * nobody wants to know any more. */
 static void
 read_pages(struct counting *counting)
 {

@@ -28,7 +28,7 @@ front_fault(enum store_fault fault, const char *detail, char out[FRONT_FAULT_MAX
 	return out;
 }
 
-/* The connection is closed, or will be without us. */
+/* The connection is closed, or will close by itself. */
 static void
 front_conn_leave(struct front_conn *fc)
 {
@@ -68,7 +68,8 @@ share_of(size_t n_asked)
 	return share < FRONT_TURN_BUDGET ? (int)share : FRONT_TURN_BUDGET;
 }
 
-/* Perhaps it is the first request of the turn, or of this connection in it. */
+/* Begins a new account if this is the first request of the turn, or of this connection in
+ * the turn. */
 static void
 begin_turn(struct front_conn *fc)
 {
@@ -88,7 +89,8 @@ begin_turn(struct front_conn *fc)
 	}
 }
 
-/* What is left when more ask than did in the turn before is the least. */
+/* Once the shared budget is spent, because more connections ask than in the turn before,
+ * each gets only the least. */
 static bool
 has_share(const struct front_conn *fc)
 {
@@ -98,7 +100,7 @@ has_share(const struct front_conn *fc)
 	    (front->spent < FRONT_TURN_SHARED ? front->share : FRONT_TURN_LEAST);
 }
 
-/* Takes one request. The bytes it took; 0: more are needed. */
+/* Takes one request. Returns the bytes it took; 0: more are needed. */
 static size_t
 take_one(struct front_conn *fc, const char *data, size_t len)
 {
@@ -158,7 +160,7 @@ on_end(void *arg, enum conn_end end, const struct errinfo *why)
 		metric_add(front->options.cells, reasons[end], 1);
 	if (why)
 		log_debug("front", "a connection ended: %s", why->text);
-	/* Before answers that are still owed a last word would be taken for one. */
+	/* While answers are owed, a last word would be taken for one of them. */
 	if (fc->n_owed == 0 &&
 	    (end == CONN_END_SLOW || end == CONN_END_TOOBIG || end == CONN_END_CROWDED))
 		front->protocol->farewell(fc, end, conn_out(fc->conn));
@@ -181,7 +183,7 @@ turn_away(struct front *front, int fd)
 	conn_close_after_write(conn);
 }
 
-/* But not to a crowd: those who are told hold a descriptor until they have read it. */
+/* But not for a crowd: whoever is told so holds a descriptor until it has read that. */
 static void
 refuse(struct front *front, int fd)
 {
@@ -218,8 +220,7 @@ front_admit(struct front *front, int fd, bool local)
 	metric_add(front->options.cells, front->protocol->connections, 1);
 }
 
-/* Only one loop of a group listens, so that nobody else takes the room that is seen
- * here. */
+/* Only one loop of a group listens, so nobody else can take the room that is found here. */
 static void
 on_accept(void *arg, int fd)
 {
@@ -320,9 +321,9 @@ front_part(struct front *front)
 	front->parting = true;
 }
 
-/* Nobody who has asked already goes unheard: first those in the listeners' queues are
- * let in, then everybody's requests that have arrived are taken. A conn that is read or
- * settled may end, and end others with it, so each is moved to another list before. */
+/* Everybody who has asked already is answered: first the clients in the listeners' queues
+ * are accepted, then all requests that have arrived are taken. A conn that is read or
+ * settled may end, and others with it, so each is first moved to another list. */
 void
 front_drain(struct front *front)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* Checks over HTTP, also as forward-auth, and what explains them. */
+/* Over HTTP: checks, also as forward-auth; explanations and usage. */
 #include <string.h>
 
 #include "base/buf.h"
@@ -44,7 +44,7 @@ start_check(
 		turn->answered = true;
 }
 
-/* The next parameter of a media type, and what is left; white space is trimmed. */
+/* The next parameter of a media type, with white space trimmed; moves *rest on. */
 static struct slice
 cut_at_semicolon(struct slice *rest)
 {
@@ -110,7 +110,7 @@ http_look_at_body(const struct http_request *req, const char **why)
 	return req->body.len == 0 ? 400 : 0;
 }
 
-/* A check's body, for a check or to explain one. */
+/* Reads a check's body, and starts the check or its explanation. */
 static void
 run_body(struct http_turn *turn, enum check_kind kind)
 {
@@ -123,7 +123,7 @@ run_body(struct http_turn *turn, enum check_kind kind)
 		invalid(turn, rc, why);
 		return;
 	}
-	memset(&cj, 0, offsetof(struct check_json, attributes)); /* they are counted */
+	memset(&cj, 0, offsetof(struct check_json, attributes)); /* n_attributes is 0 */
 	rc = check_json_parse(turn->req->body, &cj, &ei);
 	if (rc < 0) {
 		invalid(turn, http_status_of_error(rc), ei.text);
@@ -167,8 +167,8 @@ http_run_usage(struct http_turn *turn)
 	buf_fini(&names);
 }
 
-/* ?deny=403, for gateways that know no other denial, is all there may be. 0; else why
- * is in *ei. */
+/* The query may only be ?deny=403, for gateways that know no other denial. 0, or an enum
+ * err with *ei. */
 static int
 parse_deny(const struct http_request *req, int *status, struct errinfo *ei)
 {
@@ -230,7 +230,8 @@ fill_decision(struct http_response *resp, const struct exchange *ex)
 	check_json_format(d, &resp->body);
 }
 
-/* Explained is explained, whatever the verdict; but not without the counters. */
+/* An explanation is a success whatever the verdict is, unless the counters could not be
+ * read. */
 static void
 fill_explanation(struct http_response *resp, const struct exchange *ex)
 {

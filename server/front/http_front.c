@@ -5,12 +5,12 @@
 #include "base/buf.h"
 #include "front/http_routes.h"
 
-#define RESPONSE_KEPT 65536 /* bytes of a body whose memory is kept */
+#define RESPONSE_KEPT 65536 /* bytes of the largest body whose memory is kept */
 
 struct http_route {
 	const char *path;
 	const char *allow; /* methods, as in the Allow field */
-	/* Where there are tokens it needs one, whatever the listener. */
+	/* Where there are tokens, it needs one, whichever the listener. */
 	bool token;
 	void (*run)(struct http_turn *turn);
 };
@@ -72,8 +72,8 @@ endpoint_has_method(const struct http_endpoint *e, const struct http_request *re
 	    (http_is_head(req) && strcmp(e->method, "GET") == 0);
 }
 
-/* The endpoint; NULL when none has the path and the method. `allow` gets the methods of
- * those that have the path. */
+/* The endpoint with this path and method; NULL when there is none. `allow` gets the methods
+ * of those that have the path. */
 static const struct http_endpoint *
 find_endpoint(
     const struct front *front, const struct http_request *req, struct buf *allow)
@@ -108,7 +108,8 @@ is_authorized(const struct front_conn *fc, const struct http_request *req)
 	return fc->authorized || shows_token(fc, req);
 }
 
-/* Whether the caller may use the route; `trusted` is what the listener asks for. */
+/* Whether the caller may use the route. req->trusted covers only what the listener asks
+ * for. */
 static bool
 may_use(const struct http_turn *turn, const struct http_route *route)
 {
@@ -161,8 +162,10 @@ find_and_run(struct http_turn *turn)
 	buf_fini(&allow);
 }
 
-struct http_response *
-http_begin_response(struct front *front)
+/* The front's one response, emptied; its memory is freed where the last one made it
+ * large. */
+static struct http_response *
+begin_response(struct front *front)
 {
 	struct http_response *resp = &front->response;
 
@@ -175,11 +178,11 @@ http_begin_response(struct front *front)
 struct http_response *
 http_begin_answer(struct front_conn *fc, const struct exchange *ex)
 {
-	struct http_response *resp = http_begin_response(fc->front);
+	struct http_response *resp = begin_response(fc->front);
 
 	resp->content_type = "application/json";
 	resp->head_only = ex->style.head_only;
-	/* Only the last one: a client stops reading at it. */
+	/* Only in the last answer: a client stops reading there. */
 	resp->close = fc->finishing && fc->n_owed == 0;
 	buf_add_str(&resp->fields, "Cache-Control: no-store\r\n");
 	return resp;
@@ -204,8 +207,8 @@ send_response(struct front_conn *fc, struct http_response *resp)
 		http_response_format(resp, out);
 }
 
-/* Whether the client shall leave after the answer: not while another request has arrived
- * behind this one already, which the answer would leave without one. */
+/* Whether the client should leave after this answer. Not if another request has arrived
+ * behind this one, which would then get no answer. */
 static bool
 is_last(const struct front_conn *fc, size_t behind)
 {
@@ -218,7 +221,7 @@ answer(struct front_conn *fc, const struct http_request *req, size_t behind)
 {
 	struct http_turn turn = { .fc = fc, .req = req };
 
-	turn.resp = http_begin_response(fc->front);
+	turn.resp = begin_response(fc->front);
 	if (!req->keep_alive || fc->front->draining || is_last(fc, behind))
 		front_finish(fc);
 	find_and_run(&turn);
@@ -232,10 +235,10 @@ static void
 refuse_request(
     struct front_conn *fc, int status, const char *text, const char *data, size_t len)
 {
-	struct http_response *resp = http_begin_response(fc->front);
+	struct http_response *resp = begin_response(fc->front);
 	size_t skip = len >= 2 && memcmp(data, "\r\n", 2) == 0 ? 2 : 0;
 
-	/* Malformed as it is, a HEAD's client reads no body. */
+	/* However malformed a HEAD is, its client reads no body. */
 	resp->head_only = len - skip >= 5 && memcmp(data + skip, "HEAD ", 5) == 0;
 
 	metric_add(fc->front->options.cells, METRIC_CLOSED_PROTOCOL, 1);
@@ -254,8 +257,8 @@ tell_continue(struct front_conn *fc)
 		buf_add_str(out, "HTTP/1.1 100 Continue\r\n\r\n");
 }
 
-/* The head is read, the body is not: it is not waited for, since nobody who may send
- * one does. */
+/* A request whose head shows no valid token: its body is not waited for, since only callers
+ * that may use the path may make us keep one. */
 static size_t
 answer_stranger(struct front_conn *fc, struct http_request *req, size_t len)
 {
@@ -302,7 +305,7 @@ http_take(struct front_conn *fc, const char *data, size_t len)
 static size_t
 http_in_max(size_t request_max)
 {
-	/* http_parse() refuses first. */
+	/* Not reached: http_parse() refuses such input first. */
 	return HTTP_INPUT_MAX(request_max) + 1;
 }
 
@@ -321,7 +324,7 @@ http_close(struct front_conn *fc)
 static void
 last_word(struct front *front, int status, const char *text, struct buf *out)
 {
-	struct http_response *resp = http_begin_response(front);
+	struct http_response *resp = begin_response(front);
 
 	http_problem(resp, status, "%s", text);
 	resp->close = true;

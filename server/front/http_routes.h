@@ -31,9 +31,7 @@ void http_format_settlement(
 void http_format_resetting(
     struct front_conn *fc, const struct exchange *ex, struct buf *out);
 
-/* http_front.c: the front's one response, emptied (and its memory freed where the last
- * one made it large); the second also sets what every answer of a job has. */
-struct http_response *http_begin_response(struct front *front);
+/* http_front.c: the front's one response, emptied, with what every answer of a job has. */
 struct http_response *http_begin_answer(
     struct front_conn *fc, const struct exchange *ex);
 

@@ -4,7 +4,7 @@
 #include "wire/check_http.h"
 #include "wire/settlement.h"
 
-/* Whether the request is a JSON body and no more; answers when it is not. */
+/* Whether the request has just a JSON body; answers when it does not. */
 static bool
 is_body(struct http_turn *turn)
 {
@@ -16,7 +16,7 @@ is_body(struct http_turn *turn)
 	return status == 0;
 }
 
-/* The caller's own deadline, which is all that header fields may say here. */
+/* Reads the caller's own deadline, the only thing that header fields may say here. */
 static int
 parse_timeout(const struct http_request *req, enum check_http_beside beside,
     int64_t *timeout_ms, struct errinfo *ei)
@@ -28,7 +28,7 @@ parse_timeout(const struct http_request *req, enum check_http_beside beside,
 	return rc;
 }
 
-/* What was asked of the settler or the resetter is owed, or else refused. */
+/* If the job was started, its answer is owed; else the request is refused. */
 static void
 finish(struct http_turn *turn, int rc, const struct errinfo *ei)
 {

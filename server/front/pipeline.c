@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Answers leave in the order of their requests. The usual case costs nothing: when
- * nothing is owed and the answer is there at once, it is written straight into the
- * connection's output.
+ * Answers leave in the order of their requests. The usual case costs nothing: when nothing
+ * is owed, and the answer is there at once, it is written straight into the connection's
+ * output.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -30,7 +30,7 @@ release_settlement(struct exchange *ex)
 	settlement_release(ex->work.settlement);
 }
 
-/* It happens all the same, and must be found in the log. */
+/* The reset happens although nobody waits for it, and has to be in the log. */
 static void
 release_resetting(struct exchange *ex)
 {
@@ -120,7 +120,7 @@ is_bytes(const struct exchange *ex)
 	return ex->job == JOB_NONE;
 }
 
-/* What was appended to the last of the owed answers since it was counted. */
+/* Counts what was appended to the last of the owed answers since it was last counted. */
 static size_t
 uncounted_bytes(const struct front_conn *fc)
 {
@@ -134,7 +134,7 @@ owes_much(const struct front_conn *fc)
 	    fc->owed_bytes + uncounted_bytes(fc) >= FRONT_OUT_HIGH;
 }
 
-/* Reading goes on only when half is out, so that it does not stutter. */
+/* Reading only resumes when half of it has left, so that it does not stutter. */
 static bool
 owes_little(const struct front_conn *fc)
 {
@@ -158,7 +158,7 @@ front_reply(struct front_conn *fc)
 		return NULL;
 	if (fc->n_owed == 0)
 		return conn_out(fc->conn);
-	/* Small answers after one another share an exchange. */
+	/* Small answers that follow each other share an exchange. */
 	if (is_bytes(fc->last) && fc->last->bytes.len < FRONT_EXCHANGE_BYTES / 2)
 		return &fc->last->bytes;
 	ex = exchange_new(fc);
@@ -183,7 +183,7 @@ write_answer(struct front_conn *fc, struct exchange *ex)
 		return;
 	}
 	front->protocol->format[ex->job](fc, ex, out);
-	/* What only explains or looks is no check. */
+	/* Explanations and usage do not count as checks. */
 	if (ex->job == JOB_CHECK && !check_explanation(ex->work.check) &&
 	    !check_usage(ex->work.check))
 		metric_latency(front->options.cells,
@@ -202,7 +202,7 @@ write_ready(struct front_conn *fc)
 	struct exchange *ex;
 
 	while ((ex = fc->first) && is_ready(ex)) {
-		/* Its bytes were counted when another one came after it. */
+		/* Its bytes were counted when the next one came after it. */
 		if (is_bytes(ex) && ex != fc->last)
 			fc->owed_bytes -= ex->bytes.len;
 		pop_owed(fc);
@@ -217,7 +217,8 @@ on_ready(struct exchange *ex)
 	struct front_conn *fc = ex->owner;
 
 	ex->ready = true;
-	/* While it is being started the exchange is not owed yet: begin() goes on. */
+	/* While the job is being started the exchange is not owed yet: begin() deals with
+	 * an answer that is there at once. */
 	if (ex != fc->first)
 		return;
 	write_ready(fc);
@@ -266,7 +267,7 @@ on_resetting_done(struct resetting *resetting, void *arg)
 	on_ready(ex);
 }
 
-/* The job was started, and may be done already. */
+/* Called once the job was started, when it may already be done. */
 static void
 begin(struct front_conn *fc, struct exchange *ex, enum job job)
 {
@@ -284,7 +285,7 @@ int
 front_check(struct front_conn *fc, const struct check_request *request,
     struct answer_style style)
 {
-	/* Than any request, which is spent already. */
+	/* What it costs beyond any other request, which is accounted for already. */
 	static const int dearer[] = {
 		[CHECK_ASK] = FRONT_CHECK_COST - FRONT_REQUEST_COST,
 		[CHECK_EXPLAIN] = 0,
@@ -376,8 +377,8 @@ front_finish(struct front_conn *fc)
 	fc->finishing = true;
 }
 
-/* All is answered, and its client can be sent away without losing a request that it has
- * made already. */
+/* Whether the client, all of whose requests are answered, can be sent away without losing
+ * one that has arrived since. */
 static bool
 can_part(const struct front_conn *fc)
 {

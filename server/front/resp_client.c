@@ -8,7 +8,7 @@
 
 #define CLIENT_NAME_MAX 128
 
-/* Whether the token opens the door; answers when it does not. */
+/* Whether the token is valid; answers when it is not. */
 static bool
 authorize(struct front_conn *fc, struct slice token)
 {
@@ -25,7 +25,7 @@ authorize(struct front_conn *fc, struct slice token)
 	return false;
 }
 
-/* AUTH [user] token: any user will do, for clients that must send one. */
+/* AUTH [user] token: any user name is accepted, for clients that have to send one. */
 void
 resp_run_auth(struct front_conn *fc, const struct resp_command *cmd)
 {
@@ -46,7 +46,7 @@ name_valid(struct slice name)
 	return true;
 }
 
-/* Answers when it cannot be set. An empty name is none. */
+/* Sets the connection's name, an empty one meaning none; answers when it cannot be set. */
 static bool
 set_name(struct front_conn *fc, struct slice name)
 {
@@ -106,7 +106,7 @@ struct hello {
 	bool has_name;
 };
 
-/* Answers when something is wrong with it. */
+/* Reads the options of HELLO; answers when something is wrong with them. */
 static bool
 parse_hello(struct front_conn *fc, const struct resp_command *cmd, struct hello *out)
 {
@@ -192,7 +192,7 @@ run_getname(struct front_conn *fc, const struct resp_command *cmd)
 		resp_add_null(out, fc->state.resp.protocol);
 }
 
-/* Libraries tell their name and version; nothing here depends on them. */
+/* CLIENT SETINFO: libraries tell their name and version; nothing here depends on them. */
 static void
 run_setinfo(struct front_conn *fc, const struct resp_command *cmd)
 {
@@ -206,7 +206,7 @@ run_setinfo(struct front_conn *fc, const struct resp_command *cmd)
 		resp_ok(fc);
 }
 
-/* NO-EVICT and NO-TOUCH: nothing is evicted for a client's sake here anyway. */
+/* NO-EVICT and NO-TOUCH: no client and no key is ever evicted here. */
 static void
 run_switch(struct front_conn *fc, const struct resp_command *cmd)
 {
@@ -217,8 +217,8 @@ run_switch(struct front_conn *fc, const struct resp_command *cmd)
 		resp_ok(fc);
 }
 
-/* The fields that Redis's clients read as numbers; what does not exist here is what
- * Redis shows of a client that uses none of it. */
+/* The fields that clients of Redis read as numbers. For what does not exist here they are
+ * what Redis shows for a client that does not use it. */
 static void
 add_line(struct buf *out, const struct front_conn *fc)
 {
@@ -247,7 +247,7 @@ answer_text(struct front_conn *fc, struct buf *text)
 	buf_fini(text);
 }
 
-/* Also LIST: what others do is not a client's business, and they may be many. */
+/* Also for LIST: a client need not know about the others, of which there may be many. */
 static void
 run_client_info(struct front_conn *fc, const struct resp_command *cmd)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* COMMAND: what redis-cli and client libraries ask about the commands. */
+/* COMMAND: what redis-cli and client libraries want to know about the commands. */
 #include <string.h>
 
 #include "front/resp_commands.h"

@@ -56,7 +56,7 @@ run_words(struct front_conn *fc, const struct resp_command *cmd, enum check_kind
 	struct check_resp cr;
 	struct errinfo ei;
 
-	/* The attributes are counted: clearing their kilobyte would be for nothing. */
+	/* n_attributes is 0: clearing the kilobyte of attributes would be for nothing. */
 	memset(&cr, 0, offsetof(struct check_resp, attributes));
 	if (check_resp_parse(cmd, &cr, &ei) < 0) {
 		metric_add(front->options.cells, METRIC_CHECKS_INVALID, 1);
@@ -162,7 +162,7 @@ run_config_get(struct front_conn *fc, const struct resp_command *cmd)
 	struct buf *out = front_reply(fc);
 
 	(void)cmd;
-	/* No parameter of Redis's exists here, and that is what an empty map says. */
+	/* None of Redis's parameters exists here; an empty map says so. */
 	if (out)
 		resp_add_map(out, 0, fc->state.resp.protocol);
 }
@@ -178,9 +178,9 @@ run_config(struct front_conn *fc, const struct resp_command *cmd)
 	resp_dispatch(fc, parts, cmd, 1, "config");
 }
 
-/* A pipeline that asks for a transaction sends MULTI, its commands and EXEC at once. If
- * the commands were run all the same, they would charge, and their answers be thrown
- * away with the error: so they are not. */
+/* A client that wants a transaction sends MULTI, the commands and EXEC at once. If the
+ * commands were run although MULTI was refused, they would charge, and the client would
+ * throw their answers away with the error. So they are not run. */
 static void
 run_multi(struct front_conn *fc, const struct resp_command *cmd)
 {
@@ -209,7 +209,7 @@ run_exec(struct front_conn *fc, const struct resp_command *cmd)
 		    "MULTI was refused, so nothing was run; see its error");
 }
 
-/* Whether the command stands in a refused MULTI; answers then. */
+/* Whether the command is inside a refused MULTI; if so, answers it. */
 static bool
 refused_in_multi(struct front_conn *fc, const struct resp_command *cmd)
 {
@@ -296,7 +296,7 @@ say_unknown(struct front_conn *fc, const struct resp_command *cmd, size_t at,
 	resp_error(fc, "ERR", "%s", text);
 }
 
-/* Whether the connection has shown what the row asks for. */
+/* Whether the connection has shown the token that the row asks for. */
 static bool
 may_run(const struct front_conn *fc, const struct resp_row *row)
 {
@@ -330,7 +330,7 @@ resp_dispatch(struct front_conn *fc, const struct resp_row *rows,
 static size_t
 resp_in_max(size_t request_max)
 {
-	/* resp_parse() refuses first. */
+	/* Not reached: resp_parse() refuses such input first. */
 	return request_max + 1;
 }
 

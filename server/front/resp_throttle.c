@@ -4,11 +4,11 @@
 #include "front/resp_commands.h"
 #include "wire/value.h"
 
-/* The words behind the key, in their order. */
+/* The words that follow the key, in order. */
 static const struct {
 	const char *name;
 	int64_t min, max;
-	size_t at; /* in struct throttle_request */
+	size_t at; /* offset in struct throttle_request */
 } numbers[] = {
 	{ "max_burst", 0, NUM_MAX - 1, offsetof(struct throttle_request, max_burst) },
 	{ "count", 1, NUM_MAX, offsetof(struct throttle_request, count) },

@@ -7,7 +7,7 @@
 
 #define KEY_DIGEST_DIGITS 32
 
-/* 1 for the bytes that stand for themselves. */
+/* 1 for the bytes that are not encoded. */
 static const bool plain[256] = {
 	['0' ... '9'] = true,
 	['A' ... 'Z'] = true,
@@ -58,7 +58,8 @@ key_add_part(struct buf *out, struct slice raw)
 		buf_commit(out, len);
 }
 
-/* The value of a hex digit, whose letters are the `letters`; -1 for no such. */
+/* The value of a hex digit whose letters must be those of `letters`; -1 for any other
+ * character. */
 static int
 digit_of(char c, const char letters[6])
 {
@@ -80,7 +81,7 @@ is_digest(struct slice text)
 	return true;
 }
 
-/* Whether `at` (with two bytes behind it) is a byte that does not stand for itself. */
+/* Whether `at`, which two more bytes follow, is an encoded byte that had to be encoded. */
 static bool
 is_escape(const char *at)
 {

@@ -3,7 +3,7 @@
 
 #include "base/num.h"
 
-/* Two counts of 2^53 and a cost, or a count times a window, fit into it. */
+/* Large enough for two counts of 2^53 and a cost, or for a count times a window. */
 __extension__ typedef __int128 wide;
 
 static int64_t
@@ -12,7 +12,7 @@ ms_up(int64_t us)
 	return us / 1000 + (us % 1000 > 0);
 }
 
-/* value * part / whole, for what fits again. */
+/* value * part / whole, where the result fits into 64 bits. */
 static int64_t
 share_down(int64_t value, int64_t part, int64_t whole)
 {
@@ -79,9 +79,9 @@ fixed_report(const struct limit *l, struct limit_count c, int64_t cost, int64_t 
 /* --- sliding ------------------------------------------------------------------ */
 
 /*
- * The counts of this window and of the one before, of which as much counts as the
- * sliding span still covers of it: before * (what is left of this window) / length,
- * rounded up. All in whole ms, as lua/take.lua does it.
+ * The counts of this window and of the one before. Of the latter, only the part that the
+ * sliding span still covers counts: before * (what is left of this window) / length,
+ * rounded up. All in whole ms, as in lua/take.lua.
  */
 static int64_t
 sliding_weight(const struct limit *l, struct limit_count c, int64_t now_us)
@@ -138,8 +138,8 @@ sliding_charge(
 }
 
 /*
- * The first ms at which `used` is little enough, when it has become the count of the
- * window before: that one ends at start_ms, and `room` is what may be left of it.
+ * The first ms at which little enough is left of `used`, once it has become the count of
+ * the window before: that window ends at start_ms, and at most `room` may be left of it.
  */
 static int64_t
 fits_from_ms(int64_t used, int64_t room, int64_t start_ms, int64_t end_ms)
@@ -181,8 +181,8 @@ sliding_report(const struct limit *l, struct limit_count c, int64_t cost,
 /* --- token_bucket ------------------------------------------------------------- */
 
 /*
- * GCRA: the one thing to know is when the bucket will be full again. A token taken
- * moves that moment by one interval; it may lie at most capacity intervals ahead.
+ * GCRA: all there is to know is when the bucket will be full again. Each token taken
+ * moves that moment on by one interval; it may lie at most capacity intervals ahead.
  */
 static int
 bucket_prepare(struct limit *l, struct errinfo *ei)
@@ -233,7 +233,7 @@ bucket_fits(const struct limit *l, struct limit_count c, int64_t cost, int64_t n
 	    c.used + cost * l->interval_us <= l->capacity * l->interval_us;
 }
 
-/* How many whole tokens more a bucket may owe that fills in so many µs. */
+/* How many more whole tokens a bucket may owe that will be full in so many µs. */
 static int64_t
 bucket_credit(const struct limit *l, int64_t fills_us)
 {
@@ -275,8 +275,8 @@ bucket_report(const struct limit *l, struct limit_count c, int64_t cost, int64_t
 
 /* --- concurrency -------------------------------------------------------------- */
 
-/* Calls in flight. Its state is struct slots, so there is no struct limit_state to
- * work on, and no window. */
+/* Calls in flight. The state is a struct slots, so there is no struct limit_state to work
+ * on, and no window. */
 static void
 slots_report(const struct limit *l, struct limit_count c, int64_t cost, int64_t now_us,
     struct limit_outcome *out)
@@ -327,9 +327,9 @@ limit_share(const struct limit *of, int64_t parts, struct limit *out)
 		return;
 	out->burst = of->burst / parts;
 	out->capacity = of->capacity / parts;
-	/* Not worked out from the max: that may be 0 while a token still drips in now
-	 * and then. It cannot overflow: of at least one token for each part it is no
-	 * more than the whole takes to fill. Nothing drips into what holds nothing. */
+	/* Not worked out from the max, which may be 0 although a token still drips in now
+	 * and then. It cannot overflow: with at least one token for each part, this is no
+	 * more than the whole bucket takes to fill. An empty share needs no interval. */
 	if (out->capacity > 0)
 		out->interval_us = of->interval_us * parts;
 }

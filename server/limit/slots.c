@@ -7,17 +7,17 @@
 #include "base/hash.h"
 
 #define SLOTS_FIRST 2
-#define SLOTS_SMALL 16 /* a block that is not made smaller */
+#define SLOTS_SMALL 16 /* a block of this size is not made smaller */
 #define SLOTS_MAX (UINT32_C(1) << 30)
 #define NOBODY UINT32_MAX
 
-/* Leases that are over and that a look passes by each time; more are dropped. */
+/* How many expired leases a look may have to pass by each time; more are dropped. */
 #define ENDED_MANY 256
 
 struct slot {
 	char holder[SLOT_HOLDER_LEN];
-	uint32_t lease; /* where in the heap */
-	uint32_t next;  /* slot of the same bucket, or NOBODY */
+	uint32_t lease; /* index in the heap */
+	uint32_t next;  /* the next slot in the same bucket, or NOBODY */
 };
 
 static size_t
@@ -63,7 +63,7 @@ place(struct slots *s, uint32_t at, struct slot_lease lease)
 	holders(s)[lease.slot].lease = at;
 }
 
-/* Puts the lease into the hole at `at`, or further in front. */
+/* Puts the lease into the hole at `at`, or further towards the front. */
 static void
 sift_up(struct slots *s, uint32_t at, struct slot_lease lease)
 {
@@ -78,7 +78,7 @@ sift_up(struct slots *s, uint32_t at, struct slot_lease lease)
 	place(s, at, lease);
 }
 
-/* The same, or further behind. */
+/* The same, or further towards the back. */
 static void
 sift_down(struct slots *s, uint32_t at, struct slot_lease lease)
 {
@@ -115,11 +115,11 @@ set_until(struct slots *s, uint32_t slot, int64_t until_ms)
 
 struct ended {
 	uint32_t n;
-	int64_t first_ms; /* at which the first of the others ends */
+	int64_t first_ms; /* when the first of the others ends */
 };
 
-/* What is over stands in front: only that, and what stands right behind it, is looked
- * at. As deep as the heap is. */
+/* Expired leases are at the front of the heap: only they and their children are looked at.
+ * Recursion is as deep as the heap. */
 static void
 count_ended(const struct slots *s, uint32_t at, int64_t now_us, struct ended *out)
 {
@@ -156,7 +156,7 @@ unlink_holder(struct slots *s, uint32_t slot)
 	*at = holders(s)[slot].next;
 }
 
-/* Held or over, or NOBODY. */
+/* The holder's slot, whether held or expired; or NOBODY. */
 static uint32_t
 find(struct slots *s, struct slice holder)
 {
@@ -167,7 +167,7 @@ find(struct slots *s, struct slice holder)
 	return at;
 }
 
-/* Orders leases that stand anyhow, and builds the hash table. */
+/* Makes a heap of leases in any order, and builds the hash table. */
 static void
 put_in_order(struct slots *s)
 {
@@ -180,7 +180,7 @@ put_in_order(struct slots *s)
 		sift_down(s, i, s->leases[i]);
 }
 
-/* The last holder moves to its place. */
+/* Removes a slot; the last one moves to its place. */
 static void
 take_out(struct slots *s, uint32_t slot)
 {
@@ -200,7 +200,7 @@ take_out(struct slots *s, uint32_t slot)
 		s->end_ms = 0;
 }
 
-/* Takes out all that is over, going through all. */
+/* Removes all expired leases by going through everything. */
 static void
 take_out_ended(struct slots *s, int64_t now_us)
 {
@@ -224,7 +224,7 @@ take_out_ended(struct slots *s, int64_t now_us)
 	put_in_order(s);
 }
 
-/* One after another, where they are few among many. */
+/* Removes expired leases, one by one where they are few among many. */
 static void
 drop_ended(struct slots *s, uint32_t ended, int64_t now_us)
 {
@@ -257,7 +257,7 @@ resize(struct slots *s, uint32_t cap)
 	return fresh;
 }
 
-/* Room for one more, and not far too much of it. */
+/* Makes room for one more, and not far too much. */
 static struct slots *
 fit(struct slots *s)
 {

@@ -13,7 +13,7 @@
 /* 1970-01-01 was a Thursday; the first Monday is four days later. */
 #define MONDAY_MS (4 * DAY_S * 1000)
 
-/* `unit` is the calendar's own; month and year have no other. */
+/* `unit` is what the window is once it follows a calendar, as month and year always do. */
 static const struct {
 	const char *name;
 	int64_t seconds;
@@ -107,7 +107,7 @@ window_set_zone(struct window *w, const struct zone *zone, int anchor)
 
 /* --- the calendar ------------------------------------------------------------- */
 
-/* The first day of the period `step` after the one that holds `day`. */
+/* The first day of the period that is `step` after the one that contains `day`. */
 static int64_t
 period_day(const struct window *w, int64_t day, int step)
 {
@@ -137,7 +137,7 @@ date_bounds(const struct window *w, int64_t now_s, int64_t *start_s, int64_t *en
 	day = calendar_floor_div(now_s + span.offset_s, DAY_S);
 	*start_s = zone_first_s(w->zone, period_day(w, day, 0) * DAY_S);
 	*end_s = zone_first_s(w->zone, period_day(w, day, 1) * DAY_S);
-	/* A clock that was put back over midnight shows the day before once more. */
+	/* A clock that is put back past midnight shows the day before once more. */
 	while (*end_s <= now_s) {
 		day = period_day(w, day, 1);
 		*start_s = *end_s;
@@ -145,8 +145,8 @@ date_bounds(const struct window *w, int64_t now_s, int64_t *start_s, int64_t *en
 	}
 }
 
-/* An hour that the clock repeats is an hour of its own, and where the clock is changed
- * within one it is cut. */
+/* An hour that the clock repeats is an hour of its own; an hour within which the clock is
+ * changed is cut there. */
 static void
 clock_bounds(const struct window *w, int64_t now_s, int64_t *start_s, int64_t *end_s)
 {

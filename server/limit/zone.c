@@ -7,7 +7,7 @@
 #define HEADER_LEN 44
 #define TIME_LEN 8
 #define TYPE_LEN 6
-/* More than any zone's clock was ever off; RFC 9636, 3.2. */
+/* More than any zone's clock ever differed from UTC; RFC 9636, 3.2. */
 #define OFFSET_MIN (-89999)
 #define OFFSET_MAX 93599
 
@@ -50,7 +50,7 @@ read_i64(const char *p)
 	return (int64_t)((uint64_t)read_u32(p) << 32 | read_u32(p + 4));
 }
 
-/* Takes a header off the front. */
+/* Reads a header and steps over it. */
 static int
 read_header(struct slice *bytes, struct header *out, struct errinfo *ei)
 {
@@ -68,7 +68,7 @@ read_header(struct slice *bytes, struct header *out, struct errinfo *ei)
 	return 0;
 }
 
-/* How long the data behind a header are. Cannot overflow: seven numbers of 32 bits. */
+/* How many bytes of data follow a header. Cannot overflow: it sums up 32-bit numbers. */
 static uint64_t
 data_len(const struct header *h, uint64_t time_len)
 {
@@ -120,7 +120,7 @@ read_footer(struct zone *zone, struct slice footer, struct errinfo *ei)
 	return 0;
 }
 
-/* The second header and what is behind it. */
+/* Reads the second header and what follows it. */
 static int
 read_data(struct slice bytes, struct zone **out, struct errinfo *ei)
 {
@@ -154,7 +154,7 @@ zone_parse(struct slice bytes, struct zone **out, struct errinfo *ei)
 	*out = NULL;
 	if (rc < 0)
 		return rc;
-	/* The first data have times of 32 bits, and stand in the second ones too. */
+	/* The first block has 32-bit times; the second one repeats it with 64 bits. */
 	len = data_len(&h, 4);
 	if (len > bytes.len)
 		return bad(ei, "it is cut short");
@@ -172,7 +172,7 @@ zone_free(struct zone *zone)
 	free(zone);
 }
 
-/* How many turns lie at or before t_s. */
+/* How many turns (changes of the clock) lie at or before t_s. */
 static size_t
 count_turns(const struct zone *zone, int64_t t_s)
 {

@@ -9,7 +9,7 @@
 
 /* --- reading ------------------------------------------------------------------ */
 
-/* What is left to be read; `bad` once something did not fit. */
+/* What is left to read; `bad` is set once something did not fit. */
 struct cursor {
 	const char *at, *end;
 	bool bad;
@@ -49,7 +49,7 @@ take_number(struct cursor *c, int min, int max)
 	return n;
 }
 
-/* An abbreviation, "CET" or "<+0530>"; what it says has no effect. */
+/* Skips an abbreviation, "CET" or "<+0530>", which has no effect. */
 static void
 take_name(struct cursor *c)
 {
@@ -112,7 +112,7 @@ zone_rule_parse(struct slice text, struct zone_rule *out)
 
 	*out = (struct zone_rule){ 0 };
 	take_name(&c);
-	/* POSIX counts what is west of Greenwich. */
+	/* In POSIX offsets are positive west of Greenwich. */
 	out->offset_s = -take_time(&c, 24);
 	if (!c.bad && c.at < c.end) {
 		out->has_dst = true;
@@ -146,7 +146,7 @@ change_day(const struct zone_change *c, int64_t year)
 	return first + day;
 }
 
-/* The year's two changes, in the order of time. */
+/* The year's two changes, earlier one first. */
 struct turn {
 	int64_t at_s;
 	int32_t offset_s; /* from then on */

@@ -115,13 +115,8 @@ void conn_on_readable(evutil_socket_t fd, short what, void *arg);
 void conn_on_writable(evutil_socket_t fd, short what, void *arg);
 /* Has the conn written and its wanted events computed at the end of the turn. */
 void conn_mark_dirty(struct conn *conn);
-void conn_mark_again(struct conn *conn);
-/* Accounts for the input that the conn keeps; call after every change of it. */
-void conn_count_input(struct conn *conn);
-/* The same, given that it is `now` bytes. */
+/* Accounts for the memory, `now` bytes, that the conn keeps for its input. */
 void conn_count_kept(struct conn *conn, size_t now);
-/* Whether the owner, or unsent output, keeps input from being shown. */
-bool conn_is_held(const struct conn *conn);
 
 /* Whether `error`, an errno of recv or send, only means: try again later. */
 bool conn_must_wait(int error);

@@ -58,8 +58,8 @@ conn_mark_dirty(struct conn *conn)
 	TAILQ_INSERT_TAIL(&conn->loop->dirty, conn, dirty_link);
 }
 
-void
-conn_mark_again(struct conn *conn)
+static void
+mark_again(struct conn *conn)
 {
 	if (conn->is_again)
 		return;
@@ -68,8 +68,9 @@ conn_mark_again(struct conn *conn)
 	TAILQ_INSERT_TAIL(&conn->loop->again, conn, again_link);
 }
 
-bool
-conn_is_held(const struct conn *conn)
+/* Whether the owner, or unsent output, keeps input from being shown. */
+static bool
+is_held(const struct conn *conn)
 {
 	return conn->paused || conn->yielded ||
 	    conn_out_pending(conn) > conn->options.out_high;
@@ -81,7 +82,7 @@ takes_input(const struct conn *conn)
 {
 	if (conn->state == CONN_LINGERING)
 		return true;
-	return conn->state == CONN_OPEN && !conn->eof && !conn_is_held(conn);
+	return conn->state == CONN_OPEN && !conn->eof && !is_held(conn);
 }
 
 static bool
@@ -126,8 +127,9 @@ update_events(struct conn *conn)
 		end_without_memory(conn);
 }
 
-void
-conn_count_input(struct conn *conn)
+/* After every change of what the conn keeps. */
+static void
+count_input(struct conn *conn)
 {
 	conn_count_kept(conn, conn->accepted ? conn->in.cap : 0);
 }
@@ -135,7 +137,7 @@ conn_count_input(struct conn *conn)
 void
 conn_count_kept(struct conn *conn, size_t now)
 {
-	/* Others count there as well: not more often than needed. */
+	/* Other threads write there, too: not more often than needed. */
 	if (now == conn->in_counted)
 		return;
 	atomic_fetch_add_explicit(
@@ -143,8 +145,8 @@ conn_count_kept(struct conn *conn, size_t now)
 	conn->in_counted = now;
 }
 
-/* Whether the conn would be one too many to keep that much. Small requests that come in
- * parts are taken all the same, so that a few big ones do not shut out the others. */
+/* Whether the group keeps too much input for the conn to keep what it has. Small requests
+ * that come in parts are never refused, so that a few big ones do not shut out others. */
 static bool
 is_crowded(const struct conn *conn)
 {
@@ -172,14 +174,14 @@ keep_rest(struct conn *conn, const char *data, size_t used, size_t len)
 	}
 	if (conn->in.len == 0)
 		loop_buf_return(conn->loop, &conn->in);
-	conn_count_input(conn);
+	count_input(conn);
 	if (conn->in.len == 0) {
 		conn->in_us = 0;
 		return;
 	}
 	if (is_crowded(conn)) {
 		conn_end_with_word(conn, CONN_END_CROWDED);
-	} else if (conn_is_held(conn)) {
+	} else if (is_held(conn)) {
 		conn->stalled = true;
 		conn->in_us = 0;
 	} else if (conn->in.len > conn->options.in_max) {
@@ -354,10 +356,10 @@ settle(struct conn *conn)
 		}
 		conn_set_state(conn, CONN_LINGERING);
 	}
-	if (conn->state == CONN_OPEN && conn->stalled && !conn_is_held(conn)) {
+	if (conn->state == CONN_OPEN && conn->stalled && !is_held(conn)) {
 		conn->stalled = false;
 		if (conn->in.len > 0)
-			conn_mark_again(conn);
+			mark_again(conn);
 	}
 	if (conn->state == CONN_OPEN && conn->eof &&
 	    (!conn->accepted || owes_nothing(conn))) {
@@ -413,7 +415,7 @@ conns_show_again(struct loop *loop)
 		    conn); /* also when nothing is left to show: EOF waits */
 		if (conn->state != CONN_OPEN || conn->in.len == 0)
 			continue;
-		if (conn_is_held(conn))
+		if (is_held(conn))
 			conn->stalled = true;
 		else
 			show(conn, conn->in.data, conn->in.len);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Looking a host's name up without making the loop wait: getaddrinfo(3) blocks for as
- * long as a name server likes, so it runs in a thread of its own that ends by itself.
+ * Looks up host names without making the loop wait: getaddrinfo(3) blocks for as long as
+ * a name server likes, so each look-up has a thread of its own, which ends by itself.
  *
- * Threads: all functions in the loop's thread. A look-up that was cancelled, or outlives
- * its loop, touches nothing of theirs.
+ * Threads: all functions in the loop's thread. A look-up that was cancelled, or that
+ * outlives its loop, touches nothing of the caller's or the loop's.
  */
 #ifndef NET_RESOLVE_H
 #define NET_RESOLVE_H
@@ -17,15 +17,14 @@
 struct resolve;
 
 /*
- * Begins to look up; done(arg, rc, list) follows from the loop, never before the
- * return, exactly once unless it is cancelled. rc and list are getaddrinfo's, for
- * stream sockets; the callee takes the list (freeaddrinfo). NULL: no thread, memory or
- * descriptor is left.
+ * Begins a look-up; the loop calls done(arg, rc, list) later, never before the return,
+ * exactly once unless it is cancelled. rc and list are getaddrinfo's, for stream sockets;
+ * `done` takes the list (freeaddrinfo). NULL: no thread, memory or descriptor is left.
  */
 struct resolve *resolve_start(struct loop *loop, const char *host, const char *port,
     void (*done)(void *arg, int rc, struct addrinfo *list), void *arg) MUST_CHECK;
 
-/* `done` will not run any more. Not after it ran; NULL is fine. */
+/* `done` will not run. Not to be called after it ran. NULL is fine. */
 void resolve_cancel(struct resolve *r);
 
 #endif

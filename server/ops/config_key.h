@@ -20,7 +20,7 @@ enum config_type {
 	CONFIG_DURATION /* int64_t: milliseconds; `min` and `max` are, too */
 };
 
-/* Where a key may stand. */
+/* Where a key may be given. */
 enum config_where {
 	CONFIG_IN_FLAGS = 1,
 	CONFIG_IN_ENV = 2,
@@ -42,22 +42,23 @@ struct config_key {
 	const char *choices; /* "auto|text|json" */
 	const char *metavar;
 	const char *help;
-	/* A look at the meaning, after type and range were found right; NULL: none. */
+	/* Checks what the value means, once type and range are right. 0, or an enum err
+	 * with ei->text. NULL: there is nothing to check. */
 	int (*check)(const char *text, struct errinfo *ei);
 };
 
 /* Ends with a row whose name is NULL. */
 extern const struct config_key config_keys[];
 
-/* `name` in any of the three spellings' letters: '-', '_' and case do not count.
- * NULL when there is no such key. */
+/* `name` may be spelt in any of the three ways: '-', '_' and case do not matter. NULL when
+ * there is no such key. */
 const struct config_key *config_key_find(struct slice name);
 /* The nearest key's name, or NULL when none is near. */
 const char *config_key_guess(struct slice name);
 
 #define CONFIG_KEYS_MAX 128
 
-/* The three spellings. */
+/* Writes a key's name in one of its three spellings. */
 #define CONFIG_NAME_MAX 64
 enum config_spelling { CONFIG_AS_FLAG, CONFIG_AS_ENV, CONFIG_AS_FILE };
 void config_key_spell(
@@ -72,35 +73,35 @@ struct config;
  */
 int config_key_set(const struct config_key *key, struct config *config,
     const char *text, struct errinfo *ei) MUST_CHECK;
-/* Forgets what a weaker source gave. */
+/* Empties a repeatable key's list, which a weaker source filled. */
 void config_key_clear(const struct config_key *key, struct config *config);
 
-/* One fault that stands at a place. `where` is a flag, a variable or a file. */
+/* Where a value was given. `where` is a flag, a variable or a file. */
 struct config_place {
 	const char *where;
 	int line, column; /* 0 outside files */
 };
 
-/* Collects what config_load() works on; private to config.c and config_file.c. */
+/* What config_load() works on; private to config*.c. */
 struct config_reader {
 	struct config *config;
 	struct errlist *errors;
 	bool usage;                  /* the command line itself is wrong */
-	bool given[CONFIG_KEYS_MAX]; /* by any source; by the row's place */
+	bool given[CONFIG_KEYS_MAX]; /* by row: some source gave the key */
 };
 
 /* Adds a fault at a place. */
 void config_fault(struct config_reader *r, const struct config_place *place, int code,
     const char *fmt, ...) PRINTF_LIKE(4, 5);
-/* config_key_set() with the fault told. Returns whether it went well. */
+/* config_key_set(), adding the fault if there is one. Returns whether there was none. */
 bool config_assign(struct config_reader *r, const struct config_key *key,
     const char *text, const struct config_place *place);
-/* "unknown ..., did you mean ...?" */
+/* Adds the fault "unknown ..., did you mean ...?". */
 void config_fault_unknown(struct config_reader *r, const struct config_place *place,
     const char *what, struct slice name, enum config_spelling as);
 
-/* A certificate has a key, and keys for TLS have no meaning without it: whoever gives one
- * believes to have TLS. */
+/* Adds a fault for a certificate without its key, and for TLS settings without a store
+ * over TLS: whoever gives them believes that the connection is encrypted. */
 void config_check_tls(struct config_reader *r);
 
 /* Reads the JSON file. */

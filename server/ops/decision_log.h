@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The decision log: one JSON object a line for every check that was decided, with the
- * names of its arguments and never a value. docs/configuration.md describes it.
+ * The decision log: one line of JSON for every check that was decided, with the names of
+ * its arguments and never a value. docs/configuration.md describes it.
  *
  * Lines are gathered for a turn of the loop and then handed to the writer's thread.
  * Threads: belongs to its worker's thread; workers may share one writer.
@@ -14,8 +14,8 @@
 #include "check/check.h"
 #include "ops/log_writer.h"
 
-/* Of one check's argument names so many are written, the first in the order of the
- * request, and so many bytes of each. */
+/* How many of a check's argument names are written, the first in the order of the request,
+ * and how many bytes of each. */
 #define DECISION_LOG_NAMES_MAX 64
 #define DECISION_LOG_NAME_BYTES 128
 
@@ -27,12 +27,12 @@ struct decision_log *decision_log_new(
 /* Flushes. NULL is fine. */
 void decision_log_free(struct decision_log *log);
 
-/* The hooks of struct check_options; `log` is the struct decision_log. */
+/* For `keep` and `observe` of struct check_options; `log` is the struct decision_log. */
 void decision_log_keep(
     void *log, const struct check_request *request, struct buf *kept);
 void decision_log_observe(void *log, const struct check *check);
 
-/* Hands over what was gathered: at the end of each turn. */
+/* Hands over what was gathered; call it at the end of each turn. */
 void decision_log_flush(struct decision_log *log);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* The Prometheus text format (version 0.0.4) of all metrics. docs/metrics.md lists
- * them; a unit test compares. */
+/* All metrics in the Prometheus text format (version 0.0.4). docs/metrics.md lists them; a
+ * unit test compares the two. */
 #ifndef OPS_METRICS_H
 #define OPS_METRICS_H
 
@@ -18,17 +18,17 @@ struct metrics_input {
 	struct metric_cells *const *cells; /* one block per worker */
 	size_t n_cells;
 	int64_t started_us;     /* clock_real_us() at the process's start */
-	int64_t store_counters; /* of the embedded store; -1: another store */
+	int64_t store_counters; /* memory_count() of the embedded store; -1: none */
 	const struct process_usage *usage; /* borrowed */
 };
 
 void metrics_format(const struct metrics_input *in, struct buf *out);
 
-/* The sum of one cell over all blocks, or what its kind makes of them. */
+/* One metric over all blocks: the sum, or the least, as its kind says. */
 int64_t metrics_value(const struct metrics_input *in, enum metric id);
 
-/* The metrics that have no cell in base/metric_table.h, for the documents' test; ends with
- * NULL. */
+/* The names of metrics that have no row in base/metric_table.h, ending with NULL; for the
+ * test that compares docs/metrics.md. */
 extern const char *const metrics_extra_names[];
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* From the files of --policy to a policy set. */
+/* From the files that --policy names to a policy set. */
 #ifndef OPS_POLICY_FILES_H
 #define OPS_POLICY_FILES_H
 

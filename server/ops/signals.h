@@ -13,8 +13,8 @@ struct signals_handler {
 	void *arg;
 };
 
-/* Lets a SIGHUP that process_hold_reload() held through. Handlers run in the loop's
- * thread. Keeps `handler`, which must outlive the loop. 0 or ERR_NOMEM. */
+/* Also unblocks SIGHUP (process_hold_reload()). Handlers run in the loop's thread. Borrows
+ * `handler`, which must outlive the loop. 0 or ERR_NOMEM. */
 int signals_start(struct loop *loop, const struct signals_handler *handler) MUST_CHECK;
 
 #endif

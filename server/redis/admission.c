@@ -1,24 +1,24 @@
 /* SPDX-License-Identifier: ISC */
 #include "redis/admission.h"
 
-/* Of ADMISSION_EVEN: the least that is let in of what was done, and what is as good as
- * no limit. */
+/* The bounds of `stretch`: never fewer than half of what the rate implies are let in, and
+ * sixteen times as many is as good as no limit. */
 #define STRETCH_LEAST (ADMISSION_EVEN / 2)
 #define STRETCH_MOST (ADMISSION_EVEN * 16)
-/* The part of it that is added or taken off at once. */
+/* It grows and shrinks by one part in so many at a time. */
 #define GROW 16
 #define GROW_FAST 2
 #define SHRINK 4
 
-/* What a take may wait in all whose deadline is in budget_us. */
+/* How long a take may wait in all when its deadline is in budget_us. */
 static int64_t
 allowed_us(int64_t budget_us)
 {
 	return budget_us * ADMISSION_QUARTERS / 4;
 }
 
-/* How long it had nothing to do until then, since its last answer or since it is
- * limited. */
+/* How long the server was idle until then, since its last answer or since `limited` was
+ * set. */
 static int64_t
 idle_until(const struct admission *a, int64_t until_us)
 {
@@ -41,7 +41,7 @@ admission_allows(struct admission *a, int64_t budget_us, int64_t now_us)
 	if (a->limited && a->waiting == 0 &&
 	    a->idle_us + idle_until(a, now_us) > ADMISSION_SPAN_US)
 		forget(a);
-	/* One may always wait: by it is seen when it goes faster. */
+	/* One may always wait: it shows when the server has become faster. */
 	if (!a->limited || a->done == 0 || a->waiting == 0)
 		return true;
 	if ((int64_t)a->waiting * a->busy_us / a->done * ADMISSION_EVEN <=
@@ -141,7 +141,7 @@ admission_on_wait(
 	a->idle_us = 0;
 }
 
-/* It had something to do since the answer before, or since this batch came. */
+/* The server was busy since the answer before, or since this batch came. */
 static void
 learn(struct admission *a, const struct admission_note *note, int64_t now_us)
 {
@@ -160,8 +160,9 @@ learn(struct admission *a, const struct admission_note *note, int64_t now_us)
 	}
 }
 
-/* What took more than half of its time says how many can be answered in all of it; twice
- * as many as what took less. */
+/* A batch that took more than half of the time it may take tells how many can be answered
+ * in all of it. One that took less proves only what was under way with it, of which
+ * admission_flight_max() allows twice as many. */
 static void
 prove(struct admission *a, const struct admission_note *note, int64_t now_us)
 {
@@ -175,9 +176,9 @@ prove(struct admission *a, const struct admission_note *note, int64_t now_us)
 }
 
 /*
- * Earlier batches waited as they did by what was let in before the last lesson. And only
- * those that were begun when others were refused tell how long the longest queue is that
- * is let in.
+ * Batches that were begun before the last adjustment say nothing about it: they waited
+ * behind what was let in before. And only batches that were begun while others were
+ * refused have met a queue as long as is let in.
  */
 static void
 adjust(struct admission *a, const struct admission_note *note, int64_t now_us)

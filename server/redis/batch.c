@@ -99,9 +99,9 @@ batch_has_room(const struct batch *batch, const struct take *take)
 
 /* --- gathering ---------------------------------------------------------------- */
 
-/* Large policies say the same of many counters: such limits are one to the script. All
- * bytes are compared, so that no field can be forgotten; padding that differs, or what
- * is left behind the end of a name, only makes one run more. */
+/* Large policies have the same limit for many counters; to the script it is one. All bytes
+ * are compared, so that no field can be forgotten; different padding, or leftovers behind
+ * the end of a name, only make one more run. */
 static bool
 same_limit(const struct limit *a, const struct limit *b)
 {
@@ -121,7 +121,7 @@ same_shape(const struct take *a, const struct take *b)
 	return (!a->ledger && !b->ledger) || ledger_alike(a, b);
 }
 
-/* Room for one more of `*cap` items, which double; false when there is no memory. */
+/* Makes room for one more item by doubling *cap; false when out of memory. */
 static bool
 grow(void **items, size_t *cap, size_t first, size_t size)
 {
@@ -135,7 +135,7 @@ grow(void **items, size_t *cap, size_t first, size_t size)
 	return true;
 }
 
-/* The run the take belongs to, or a new empty one; NULL when there are too many. */
+/* The run that the take belongs to, or a new, empty one; NULL when there are too many. */
 static struct run *
 find_run(struct batch *batch, const struct take *take)
 {
@@ -187,7 +187,7 @@ batch_add(struct batch *batch, struct take *take)
 	if (!run && batch->n_runs == 0)
 		return ERR_NOMEM;
 	if (!run) {
-		/* Shapes mix in the last run; batch_format() cuts it where they change. */
+		/* The last run mixes shapes; batch_format() cuts it where they change. */
 		run = &batch->runs[batch->n_runs - 1];
 		run->mixed = true;
 	}
@@ -214,7 +214,7 @@ unlink_take(struct batch *batch, struct take *take)
 
 /* --- the call ----------------------------------------------------------------- */
 
-/* Puts those of the run that are the same behind their leaders. */
+/* Puts the run's twins behind their leaders. */
 static void
 join_twins(struct batch *batch, struct run *run)
 {
@@ -237,8 +237,8 @@ join_twins(struct batch *batch, struct run *run)
 	}
 }
 
-/* Those of a run that are the very same become one entry, where they are enough: the
- * script needs a part of its own for that. */
+/* Makes the twins of a run one entry if there are enough of them: the script needs a part
+ * of its own for such entries. */
 static void
 find_twins(struct batch *batch, struct run *run)
 {
@@ -255,7 +255,7 @@ find_twins(struct batch *batch, struct run *run)
 		join_twins(batch, run);
 }
 
-/* How many takes from `take` on, in its list, have its shape. */
+/* How many takes in a row, beginning with `take`, have its shape. */
 static size_t
 run_length(const struct take *take)
 {
@@ -275,7 +275,7 @@ add_run_args(
 		ledger_add_front(out, first);
 	if (first->n_twins > 0)
 		form_add_bulk(out, slice_str("times"));
-	/* Below zero: a run that only looks. */
+	/* Negative: a run that only looks. */
 	form_add_number(out, first->look ? -(int64_t)n : (int64_t)n);
 	form_add_number(out, (int64_t)first->n);
 	for (size_t j = 0; j < first->n; j++) {
@@ -337,7 +337,7 @@ each_of_list(const struct batch *batch, struct buf *out, const struct list *list
 	return args;
 }
 
-/* Walks every stretch of one shape in the order of the call. */
+/* Walks all stretches of one shape, in the order of the call. */
 static size_t
 each_stretch(const struct batch *batch, struct buf *out, stretch_fn *fn)
 {
@@ -391,8 +391,8 @@ fill_entries(struct batch *batch)
 	}
 }
 
-/* A call that was refused before it ran charged nothing: those that left are gone, the
- * others are gathered anew. */
+/* A call that was refused before it ran has charged nothing: takes that left are
+ * forgotten, the others gather again. */
 void
 batch_regather(struct batch *batch)
 {
@@ -406,8 +406,8 @@ batch_regather(struct batch *batch)
 	for (size_t i = 0; i < n; i++)
 		for (struct take *t = batch->entries[i].take; t; t = next) {
 			next = t->next;
-			/* Cannot fail: the entries are there already. Writing entries
-			 * only happens later, in fill_entries(). */
+			/* Cannot fail: the memory is there already. The entries are only
+			 * written later, in fill_entries(). */
 			if (batch_add(batch, t) < 0)
 				return;
 		}
@@ -472,8 +472,8 @@ expire_entry(struct batch *batch, struct entry *e, int64_t now_us,
 			continue;
 		}
 		*at = take->next;
-		/* Out of memory: what it took stays taken, which admits less, not more.
-		 * A look took nothing. */
+		/* Out of memory, what it took stays taken, which admits less, not more. A
+		 * look takes nothing. */
 		if (!take->look && !e->late)
 			e->late = late_new(take, batch->around_us);
 		e->n_late += e->late != NULL;

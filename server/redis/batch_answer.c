@@ -9,17 +9,17 @@
 #include "redis/ledger.h"
 #include "redis/redirect.h"
 
-/* How often a take may be asked again with other dates. Once is the rule. */
+/* How often a take may be asked again with other dates. Usually once is enough. */
 #define ASK_MAX 3
 
-/* Nothing was charged: the first count without room for its cost refuses. */
+/* A look charged nothing: the first limit without room for its cost refuses it. */
 static void
 weigh_look(struct take *take)
 {
 	for (size_t j = take->n; j > 0; j--) {
 		const struct charge *c = &take->charges[j - 1];
 
-		/* Whether a shadow one lacks room the script has said. */
+		/* For a shadow charge the script has said whether it lacks room. */
 		if (c->shadow || limit_fits(c->limit, c->count, c->cost, take->now_us))
 			continue;
 		take->status = TAKE_REFUSED;
@@ -61,7 +61,7 @@ apply_one(struct batch *batch, struct take *take, const struct reply_value *v,
 	take->done(take);
 }
 
-/* Of a replay all numbers are of a check that was admitted. */
+/* Reads a replay, whose numbers are those of a check that was admitted. */
 static void
 apply_replay(struct take *take, const struct reply_value *v)
 {
@@ -80,7 +80,7 @@ apply_conflict(struct take *take, int64_t now_us)
 	take->done(take);
 }
 
-/* The reply holds what the batch asked: the time, and the elements of each check. */
+/* Whether the reply has what the batch asked for: the time, and each check's elements. */
 static bool
 reply_fits(const struct batch *batch, const struct reply *reply)
 {
@@ -116,7 +116,7 @@ fail_one(struct take *take, struct store *store, struct slice text,
 	store_fail(store, take, fault, detail);
 }
 
-/* The script knew no window for the server's time: the take is asked again. */
+/* None of the windows that were sent holds the server's time: the take is asked again. */
 static void
 ask_again(struct take *take, struct store *store, struct batch_outcome *out)
 {
@@ -144,7 +144,7 @@ apply_error(struct take *take, struct store *store, struct slice text,
 	}
 }
 
-/* The same with a ledger, whose element stands in front. */
+/* The same for a take with a ledger, whose answer begins with one more element. */
 static void
 apply_ledger(struct batch *batch, struct take *take, const struct reply *reply,
     size_t at, struct store *store, struct batch_outcome *out)
@@ -167,9 +167,8 @@ apply_ledger(struct batch *batch, struct take *take, const struct reply *reply,
 	}
 }
 
-/* The answer of many takes that are the same: how many of them were granted, and the
- * counts after that. Those that wait come first; of those that left the rest is given
- * back. */
+/* The answer to twins: how many of them were granted, and the counts after that. Takes that
+ * still wait come first; what was granted beyond them is given back for those that left. */
 static void
 apply_many(struct batch *batch, const struct entry *e, const struct reply_value *v,
     struct give_back *gb, struct batch_outcome *out)
@@ -193,7 +192,7 @@ apply_many(struct batch *batch, const struct entry *e, const struct reply_value 
 	out->late += e->n_late;
 	for (size_t i = 0; i < e->n_late && n < granted; i++) {
 		n++;
-		/* They are the same: those whose calls went ahead come first. */
+		/* Twins are alike, so what is granted goes first to calls that went ahead. */
 		if (i < late_standing(e->late)) {
 			out->stood++;
 			continue;
@@ -203,7 +202,7 @@ apply_many(struct batch *batch, const struct entry *e, const struct reply_value 
 	}
 }
 
-/* The answer of one take that left. */
+/* The answer to a take that has left. */
 static void
 apply_late(const struct entry *e, const struct reply *reply, size_t at,
     struct give_back *gb, struct batch_outcome *out)
@@ -215,7 +214,7 @@ apply_late(const struct entry *e, const struct reply *reply, size_t at,
 		out->admitted += late_give_back(gb, e->late, reply, at);
 }
 
-/* The elements of one entry begin at `at`. */
+/* Applies one entry's answer, whose elements begin at `at`. */
 static void
 apply_entry(struct batch *batch, const struct entry *e, const struct reply *reply,
     size_t at, struct store *store, struct give_back *gb, struct batch_outcome *out)
@@ -242,7 +241,7 @@ apply_entry(struct batch *batch, const struct entry *e, const struct reply *repl
 	}
 }
 
-/* The server's clock showed now_us between the call and its reply. */
+/* The server's clock showed now_us at some moment between the call and its reply. */
 static void
 read_clock(struct batch *batch, struct batch_outcome *out)
 {
@@ -256,7 +255,7 @@ read_clock(struct batch *batch, struct batch_outcome *out)
 	batch->moment.decided_us = out->now_us - out->ahead_us;
 }
 
-/* Of a Cluster each check's is told apart: of the keys of many some may have moved. */
+/* In a Cluster each check's charges are given back apart: some of many keys may have moved. */
 static void
 tell_late(struct give_back *gb, struct batch_outcome *out)
 {

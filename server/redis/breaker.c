@@ -27,8 +27,8 @@ breaker_on_success(struct breaker *b)
 {
 	bool was_closed = b->state == BREAKER_CLOSED;
 
-	/* Calls that were sent before it opened say nothing of now, but after a silence
-	 * they do. */
+	/* Calls that were sent before it opened say nothing about now; but an answer after
+	 * a silence does. */
 	if (b->state == BREAKER_OPEN || b->state == BREAKER_HALF_OPEN)
 		return false;
 	breaker_close(b);

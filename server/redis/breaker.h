@@ -3,15 +3,16 @@
  * A circuit breaker: whether a store that keeps failing is asked at all. Pure.
  *
  *	closed     every call goes. After BREAKER_FAILURES failures in a row: open.
- *	open       none goes for a pause, half to the whole of pause_us, which doubles
+ *	open       none goes during a pause of half to the whole of pause_us, which doubles
  *	           from BREAKER_PAUSE_FIRST_US to BREAKER_PAUSE_MAX_US. Then: half-open.
- *	half-open  what is asked now is gathered for one call, the probe. Where nothing is
- *	           asked for BREAKER_IDLE_US after the pause: closed, but for one failure.
- *	           So whoever sends nothing to what seems to fail learns that it may not.
- *	probing    the probe is under way and none else goes. A success closes the
+ *	half-open  what is asked now is gathered into one call, the probe. If nothing is
+ *	           asked for BREAKER_IDLE_US after the pause, the breaker closes, one
+ *	           failure short of opening again: a load balancer that avoids a failing
+ *	           daemon would otherwise never see it recover.
+ *	probing    the probe is under way and nothing else goes. A success closes the
  *	           breaker, a failure opens it again.
- *	silent     calls are owed an answer for too long. None goes; the first answer
- *	           decides, as that of a probe.
+ *	silent     answers are overdue. Nothing goes; the first answer decides, as that of
+ *	           a probe does.
  */
 #ifndef REDIS_BREAKER_H
 #define REDIS_BREAKER_H
@@ -39,29 +40,29 @@ struct breaker {
 	int64_t until_us; /* BREAKER_OPEN: the end of the pause */
 };
 
-/* Closed, as at birth (all zero is the same). */
+/* Closed, as at the beginning (all zero is the same). */
 void breaker_close(struct breaker *b);
 
 /* Whether something may be asked now. */
 bool breaker_admits(struct breaker *b, int64_t now_us);
-/* Whether breaker_admits() would say so without asking the time; the common case. */
+/* Whether breaker_admits() is true whatever the time is; the common case. */
 static inline bool
 breaker_is_closed(const struct breaker *b)
 {
 	return b->state == BREAKER_CLOSED;
 }
 
-/* A call left. */
+/* A call was sent. */
 void breaker_on_sent(struct breaker *b);
 
-/* A call was answered. True: the breaker has opened, or closed, by that. */
+/* A call was answered, or failed. True: that has closed, or opened, the breaker. `random`
+ * is any number, 0 ... UINT32_MAX; it jitters the pause. */
 bool breaker_on_success(struct breaker *b);
-/* `random` is any number of 0 ... UINT32_MAX, for the pause. */
 bool breaker_on_failure(struct breaker *b, int64_t now_us, uint32_t random);
 
-/* When breaker_rest() is to be called; INT64_MAX: not at all. */
+/* When to call breaker_rest(); INT64_MAX: never. */
 int64_t breaker_rest_us(const struct breaker *b);
-/* Nothing was asked for long? Then it closes. */
+/* Closes it if nothing was asked for BREAKER_IDLE_US. */
 void breaker_rest(struct breaker *b, int64_t now_us);
 
 /* Answers are overdue. True: the breaker was not silent before. */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
-/* Whether the masters of a Cluster serve, also while nobody asks for anything. That they
- * are connected to says little: one that knows the Cluster to be down, or is cut off from
- * the other masters, refuses only what has keys, and one that is frozen refuses nothing.
- * So each is asked how it is (CLUSTER INFO), on the connection that its checks take. */
+/* Whether the masters of a Cluster serve, found out even while nobody asks for anything. A
+ * connection says little: a master that knows the Cluster to be down, or is cut off from
+ * the others, refuses only commands with keys, and a frozen one refuses nothing. So each
+ * is asked how it is (CLUSTER INFO), on the connection that its checks use. */
 #include <inttypes.h>
 #include <stdio.h>
 
@@ -14,10 +14,10 @@
 #include "redis/fault.h"
 
 #define LOOK_US INT64_C(1000000)
-#define LOOK_SOON_US INT64_C(250000) /* while anything is amiss, or overdue */
+#define LOOK_SOON_US INT64_C(250000) /* while anything is wrong or overdue */
 #define PATIENCE_US INT64_C(1000000)
-/* So many looks find an answer overdue before anybody is accused: the first look of a daemon
- * that was itself frozen would accuse everybody. */
+/* How many looks must find an answer overdue before the node is blamed: the first look of a
+ * daemon that was itself frozen would blame everybody. */
 #define LOOKS_MIN 2
 
 static bool
@@ -26,7 +26,7 @@ serves(const struct member *member)
 	return member->health == MEMBER_SERVES && node_ready(member->node);
 }
 
-/* --- what a node says ----------------------------------------------------------- */
+/* --- what a node answers -------------------------------------------------------- */
 
 static int64_t
 info_number(struct slice info, const char *name)
@@ -59,7 +59,7 @@ explain_fail(struct slice info, char *to, size_t size)
 		    "just begun to");
 }
 
-/* What whoever may not ask is told once: from then on it is taken to serve. */
+/* If our user may not ask, that is logged once, and the node is taken to serve. */
 static void
 tell_unasked(struct cluster *cluster, struct slice text)
 {
@@ -174,7 +174,7 @@ cluster_on_look(void *arg)
 		look_at(members->at[i]);
 		soon |= members->at[i]->looks > 0 || !serves(members->at[i]);
 	}
-	/* Not all daemons at once. */
+	/* So that not all daemons ask at once. */
 	arm(cluster,
 	    soon ? LOOK_SOON_US : LOOK_US / 2 + hash_random((uint32_t)LOOK_US / 2));
 }
@@ -203,7 +203,7 @@ cluster_greet_new(struct cluster *cluster)
 			ask(members->at[i]);
 }
 
-/* --- what is said of it --------------------------------------------------------- */
+/* --- what is reported ----------------------------------------------------------- */
 
 static void
 add_reason(struct buf *out, const struct member *member)
@@ -217,7 +217,7 @@ add_reason(struct buf *out, const struct member *member)
 	buf_printf(out, "; %s: %s", node_address(member->node)->text, text);
 }
 
-/* The first that cannot be asked, and the first that says why it does not serve: the one
+/* The first node that cannot be asked, and the first that says why it does not serve: one
  * is often the cause of the other. */
 static void
 add_reasons(struct buf *out, const struct members *members)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* A store over a Cluster from within. */
+/* The inside of a store over a Cluster: what cluster_*.c, errand.c and span*.c share. */
 #ifndef REDIS_CLUSTER_INNER_H
 #define REDIS_CLUSTER_INNER_H
 
@@ -10,7 +10,7 @@
 
 struct cluster;
 
-/* What waits to be asked for again. */
+/* Something that waits to be sent again. */
 enum parked_kind { PARKED_TAKE, PARKED_SETTLE, PARKED_RESET, PARKED_ERRAND };
 
 struct parked {
@@ -19,12 +19,13 @@ struct parked {
 	int64_t due_us;
 };
 
-/* A command for one slot that is to be carried out in the end, whoever waits. */
+/* A command for one slot for which nobody waits, but which has to be carried out in the
+ * end: it gives charges back. */
 struct errand {
 	struct cluster *cluster;
 	unsigned slot;
-	unsigned moves;
-	int64_t give_up_us;
+	unsigned moves;     /* how often it was sent elsewhere */
+	int64_t give_up_us; /* clock_mono_us() */
 	struct buf command;
 };
 
@@ -36,29 +37,31 @@ struct cluster {
 	struct scout *scout;
 	struct parked *parked;
 	size_t n_parked, parked_cap;
-	struct loop_timer *timer; /* the first that is due */
+	struct loop_timer *timer; /* for the first of `parked` that is due */
 	int64_t timer_us;         /* when it fires; INT64_MAX: not armed */
 	size_t n_errands;
 	bool closing;
-	struct loop_timer *look_timer; /* at the masters' health */
+	struct loop_timer *look_timer; /* for the next look at the masters' health */
 	int64_t look_us;               /* when it fires */
-	bool told_unasked;             /* that a node does not tell of its health */
-	bool troubled;          /* nobody could say where the slots are, so far */
-	enum store_fault fault; /* why the slots are not known */
+	bool
+	    told_unasked; /* it was logged that a node does not tell about its health */
+	bool troubled;    /* nobody has been able to say where the slots are */
+	enum store_fault fault; /* with `why`: why the slots are not known */
 	char why[TAKE_DETAIL_MAX];
 };
 
-/* Asks for it at the node that serves the slot. */
+/* Send it to the node that serves its slot. */
 void cluster_send_take(struct cluster *cluster, struct take *take);
 void cluster_send_settle(struct cluster *cluster, struct settle *settle);
 void cluster_send_reset(struct cluster *cluster, struct reset *reset);
 
-/* Why what waited for this slot has not got there in time. */
+/* Why something that waited for this slot did not get there in time. */
 enum store_fault cluster_late_fault(
     const struct cluster *cluster, unsigned slot, const char **why);
 
-/* Where a redirected command goes, and by which lane; what it says of the slot is
- * remembered. NULL: after a pause to whoever serves the slot then. */
+/* Where a redirected command is to go, and by which lane; remembers what the redirect
+ * says about the slot. NULL: it should be parked, and then go to whoever serves the slot
+ * by that time. */
 struct member *cluster_follow(struct cluster *cluster, const struct redirect *where,
     unsigned slot, unsigned moves, uint32_t *lane) MUST_CHECK;
 
@@ -66,37 +69,36 @@ unsigned cluster_take_slot(const struct take *take);
 
 /* --- waiting: redis/cluster_park.c --- */
 
-/* Asks for it once more, after a pause that grows with `moves`, or when its deadline
- * has come: then it fails. False: out of memory. */
+/* Sends it again after a pause that grows with `moves`; if its deadline comes first, it
+ * fails. False: out of memory. */
 bool cluster_park(struct cluster *cluster, enum parked_kind kind, void *what,
     unsigned moves, int64_t deadline_us) MUST_CHECK;
 
-/* A loop timer's, of the cluster. */
+/* For cluster->timer; `arg` is the cluster. */
 void cluster_on_timer(void *arg);
-/* Ends all, with closing set, and frees the list. */
+/* For the end, with `closing` set: fails everything that is parked, frees the list. */
 void cluster_wake_all(struct cluster *cluster);
 
 /* --- whether the masters serve: redis/cluster_health.c --- */
 
-/* A loop timer's, of the cluster. */
+/* For cluster->look_timer; `arg` is the cluster. */
 void cluster_on_look(void *arg);
-/* Something seems amiss. */
+/* Something seems wrong: looks earlier than planned. */
 void cluster_look_soon(struct cluster *cluster);
-/* Asks those that have not said yet whether they serve. */
+/* Asks the masters that have not yet said whether they serve. */
 void cluster_greet_new(struct cluster *cluster);
-/* As `ready` of struct store_ops: with one master there are checks that it can answer. */
+/* The `ready` of struct store_ops: one master that serves is enough for some checks. */
 bool cluster_serves(const struct cluster *cluster, struct errinfo *why);
 
 /* --- errands: redis/errand.c --- */
 
-/* Copies the command. */
+/* Sends a command to the slot's node, again and again if need be. Copies it. */
 void errand_start(struct cluster *cluster, unsigned slot, struct slice command);
 void errand_send(struct errand *errand);
-void errand_free(struct errand *errand);
 
 /* --- resets of keys in many slots: redis/cluster_reset.c --- */
 
-/* Each slot's keys, or with `alone` each key, are a reset of its own. */
+/* Splits a reset into one for each slot, or with `alone` for each key. */
 void cluster_split_reset(struct cluster *cluster, struct reset *reset, bool alone);
 
 #endif

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: ISC */
-/* What waits to be asked for again: its slot is half moved, its node is new,
- * or no node has said yet which slots are where. */
+/* What waits to be sent again: because its slot is half moved, its node is new, or no node
+ * has said yet which slots are where. */
 #include <stdlib.h>
 
 #include "base/clock.h"
 #include "base/hash.h"
 #include "redis/cluster_inner.h"
 
-/* The pause before something is asked for again, which doubles. */
+/* The pause before something is sent again; it doubles each time. */
 #define PAUSE_FIRST_US INT64_C(2000)
 #define PAUSE_DOUBLINGS 4
 
@@ -129,7 +129,7 @@ wake(struct cluster *cluster, const struct parked *parked, int64_t now_us)
 	}
 }
 
-/* Wakes all that is due by then. What they lead to may park others. */
+/* Wakes everything that is due by then. What that leads to may park more. */
 static void
 wake_due(struct cluster *cluster, int64_t now_us)
 {
@@ -154,7 +154,7 @@ cluster_on_timer(void *arg)
 	wake_due(arg, clock_mono_us());
 }
 
-/* The Cluster is closing: nothing is parked any more. */
+/* The store is closing: nothing new is parked. */
 void
 cluster_wake_all(struct cluster *cluster)
 {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* A reset of keys that one command may not name together: one for each slot or key. */
+/* A reset of keys that one command may not name together, split into one for each slot, or
+ * for each key. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -28,7 +29,7 @@ finish(struct split *split)
 	whole->done(whole);
 }
 
-/* The first fault is that of all. */
+/* The first part's fault is the fault of the whole. */
 static void
 on_part(struct reset *reset)
 {
@@ -54,7 +55,7 @@ compare_slots(const void *a, const void *b)
 	return (s > t) - (s < t);
 }
 
-/* How many of the sorted keys from `at` on are of one part. */
+/* How many of the sorted keys, from `at` on, make up one part. */
 static size_t
 part_length(const struct split *split, size_t at, bool alone)
 {
@@ -109,7 +110,8 @@ cluster_split_reset(struct cluster *cluster, struct reset *whole, bool alone)
 			.done = on_part };
 		at += part->reset.n;
 	}
-	split->pending = parts + 1; /* none ends all while others are to begin */
+	split->pending =
+	    parts + 1; /* so that no part ends the whole before all began */
 	for (size_t i = 0; i < parts; i++)
 		cluster_send_reset(cluster, &split->parts[i].reset);
 	if (--split->pending == 0)

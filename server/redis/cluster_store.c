@@ -9,9 +9,9 @@
 #include "base/log.h"
 #include "redis/span.h"
 
-/* So often it follows a redirection at once. */
+/* How many redirections of one command are followed without a pause. */
 #define MOVES_AT_ONCE 4
-/* A node that was never up is waited for so long. */
+/* How long a node that was never up is waited for. */
 #define NEW_NODE_US INT64_C(1000000)
 
 static struct cluster *
@@ -42,7 +42,7 @@ cluster_take_slot(const struct take *take)
 	return slot_of(ledger->id_key.len > 0 ? ledger->id_key : ledger->held_key);
 }
 
-/* Something changed, or will. */
+/* Something has changed, or is about to: learns it soon. */
 static void
 on_change(void *arg)
 {
@@ -52,7 +52,7 @@ on_change(void *arg)
 		scout_hurry(cluster->scout);
 }
 
-/* The same, of a node. */
+/* The same, as an event of a node. */
 static void
 on_trouble(void *arg)
 {
@@ -66,8 +66,8 @@ on_up(void *arg)
 	cluster_greet_new(arg);
 }
 
-/* The node to ask. NULL, with the reason: nobody, or not yet (then *later): what is asked
- * for in the first moments waits for them to pass. */
+/* The node to ask. NULL, with the reason, if there is none, or (then *later) none yet: in
+ * its first moments a store lets its callers wait. */
 static struct member *
 member_for(struct cluster *cluster, unsigned slot, const char **why, bool *later)
 {
@@ -172,7 +172,8 @@ cluster_send_reset(struct cluster *cluster, struct reset *reset)
 
 /* --- redirections --------------------------------------------------------------- */
 
-/* What a node's answer says of a slot. The member that it names, if any. */
+/* Remembers what a node's answer says about a slot. Returns the member that it names, if
+ * any. */
 static struct member *
 learn(struct cluster *cluster, const struct redirect *where, unsigned slot)
 {
@@ -204,7 +205,7 @@ cluster_follow(struct cluster *cluster, const struct redirect *where, unsigned s
 	return member;
 }
 
-/* One key is never half here and half there: alone, the take is answered. */
+/* A single key is in one place or the other: a call with only this take is answered. */
 static bool
 has_one_key(const struct take *take)
 {
@@ -304,7 +305,7 @@ static const struct node_ops node_events = {
 
 /* --- the scout ------------------------------------------------------------------ */
 
-/* One of those that are connected to, in turn; NULL without one. */
+/* One of the nodes that are connected, in turn; NULL when none is. */
 static const struct member *
 ready_member(const struct members *members, unsigned turn)
 {
@@ -318,8 +319,8 @@ ready_member(const struct members *members, unsigned turn)
 	return NULL;
 }
 
-/* The nodes that are known, and those that the URL names: many of them may be gone, so
- * every other one is of those that are there for sure. */
+/* Goes through the known nodes and those of the URL. Many of them may be gone, so every
+ * other address is one that is connected. */
 static const struct address *
 scout_address(void *arg, unsigned turn)
 {
@@ -410,7 +411,7 @@ cluster_take(struct store *store, struct take *take)
 		span_take(cluster, take);
 }
 
-/* Of a take with parts nothing stands: those that were made are given back by then. */
+/* A take with parts cannot stand: the parts that were taken have been given back by now. */
 static void
 cluster_stand(struct store *store, struct take *take)
 {
@@ -433,7 +434,7 @@ cluster_reset(struct store *store, struct reset *reset)
 	cluster_split_reset(self(store), reset, false);
 }
 
-/* Not where a node would wait with a large call for another's small one. */
+/* Not if one node's large call would have to wait for another's small one. */
 static bool
 cluster_wants_more(struct store *store)
 {

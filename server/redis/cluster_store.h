@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * The store contract over a Redis Cluster. Each take goes to the node that serves its
- * keys' slot; a node has its own batches (redis/node). What a node refuses unread, since
- * the slot is elsewhere or on its way, is asked for where it belongs, until the deadline.
+ * keys' slot; each node has batches of its own (redis/node). What a node refuses unread,
+ * because the slot is elsewhere or is moving, is sent on to where it belongs until its
+ * deadline.
  */
 #ifndef REDIS_CLUSTER_STORE_H
 #define REDIS_CLUSTER_STORE_H

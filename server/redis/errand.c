@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* Giving back what late checks of a Cluster were charged: a command that follows its
- * slot. Sent again only after a node refused it unread. */
+/* Gives back what late checks of a Cluster were charged, by a command that follows its
+ * slot. It is sent again only after a node refused it unread. */
 #include <stdlib.h>
 
 #include "base/clock.h"
@@ -8,11 +8,12 @@
 #include "redis/cluster_inner.h"
 #include "redis/fault.h"
 
-/* Longer than a slot is on its way, as a rule; and how many there may be. */
+/* How long it is tried, which is usually longer than a slot takes to move; and how many
+ * there may be. */
 #define GIVE_UP_US INT64_C(60000000)
 #define ERRANDS_MAX 16384
 
-void
+static void
 errand_free(struct errand *errand)
 {
 	errand->cluster->n_errands--;
@@ -83,7 +84,7 @@ on_done(void *arg, const struct reply *reply)
 	if (reply && reply->kind == REPLY_INT)
 		metric_add(cluster->store.cells, METRIC_STORE_GIVEN_BACK,
 		    reply->values[0].number);
-	errand_free(errand); /* lost: its fate is not known */
+	errand_free(errand); /* a lost one may have run: it is not sent again */
 }
 
 void

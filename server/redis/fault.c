@@ -35,7 +35,7 @@ static const struct {
 	{ "ERR increment or decrement would overflow", FAULT_WRONGTYPE },
 };
 
-/* Whether the word stands at the front, or behind a space or a '-'. */
+/* Whether the word is at the beginning, or after a space or a '-'. */
 static bool
 has_word(struct slice text, const char *word)
 {

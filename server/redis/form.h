@@ -10,25 +10,25 @@
 #include "base/buf.h"
 #include "store/store.h"
 
-/* Words of a command. */
+/* Append a word of a command, as a RESP bulk string. */
 void form_add_bulk(struct buf *out, struct slice value);
-/* The head of a word whose bytes, and a line's end, the caller appends. */
+/* Its head alone; the caller appends the `len` bytes and CR LF. */
 void form_add_start(struct buf *out, size_t len);
 void form_add_number(struct buf *out, int64_t value);
 
 /* What lua/take.lua expects of an algorithm. */
 struct form {
-	const char *word; /* behind max and cost; NULL: none */
-	void (*add)(struct buf *out, const struct limit *l,
-	    int64_t around_us); /* what stands behind the word; NULL: nothing */
-	size_t n_args;          /* in all */
-	size_t n_numbers;       /* in the reply, of an enforced limit */
+	const char *word; /* follows max and cost; NULL: none */
+	/* Appends what follows the word; NULL: nothing does. */
+	void (*add)(struct buf *out, const struct limit *l, int64_t around_us);
+	size_t n_args;    /* arguments in all */
+	size_t n_numbers; /* numbers in the reply, of an enforced limit */
 };
 
 /* Never NULL. */
 const struct form *form_of(const struct limit *l);
 
-/* How many numbers of the reply are of this limit. A shadow limit has one more, the
+/* How many numbers of the reply belong to this limit. A shadow limit has one more, the
  * last: how much of its cost was charged. */
 static inline size_t
 form_numbers(const struct limit *l, bool shadow)
@@ -36,15 +36,15 @@ form_numbers(const struct limit *l, bool shadow)
 	return form_of(l)->n_numbers + shadow;
 }
 
-/* How much `used` of a count grows when `cost` is charged. */
+/* By how much the `used` of a struct limit_count grows when `cost` is charged. */
 static inline int64_t
 form_step(const struct limit *l, int64_t cost)
 {
 	return l->algorithm == ALGORITHM_TOKEN_BUCKET ? cost * l->interval_us : cost;
 }
 
-/* Appends the n_args arguments of one limit. around_us is what the server's clock
- * shows, about: limits that follow the calendar are sent with the windows around it. */
+/* Appends the n_args arguments of one limit. around_us is roughly what the server's clock
+ * shows: limits that follow the calendar are sent with the windows around it. */
 void form_add_limit(struct buf *out, const struct charge *c, int64_t around_us);
 
 #endif

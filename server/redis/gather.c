@@ -5,7 +5,8 @@
 
 #include "redis/batch_inner.h"
 
-/* Small batches are cheap to keep and many; a few large ones are enough. */
+/* How many spare batches are kept. Small ones are many, and cheap to keep; of large ones a
+ * few are enough. */
 #define SPARE_MAX 512
 #define SPARE_LARGE_MAX 4
 #define LARGE_ENTRIES 16
@@ -35,7 +36,7 @@ bucket_of(struct gather *gather, uint32_t lane)
 	return &gather->buckets[(lane ^ lane >> 8) % GATHER_BUCKETS];
 }
 
-/* Where the batch that may grow hangs, of that lane. */
+/* The pointer, in its bucket's chain, to the lane's batch that may still grow. */
 static struct batch **
 find(struct gather *gather, uint32_t lane)
 {
@@ -55,7 +56,7 @@ hang(struct gather *gather, struct batch *batch)
 	*bucket = batch;
 }
 
-/* It grows no more. */
+/* The batch takes no more takes. */
 static void
 unhang(struct gather *gather, struct batch *batch)
 {

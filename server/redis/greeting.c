@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* What a link says and asks before it may be used: who we are, which server that is, and
- * the scripts. */
+/* The greeting: what a link sends before it may be used. It logs in, asks which server that
+ * is, and loads the scripts. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -13,10 +13,10 @@
 
 #define VERSION_MAJOR_MIN 6
 #define VERSION_MINOR_MIN 2
-/* Of maxmemory; from there on it is said. */
+/* The part of maxmemory from which on its use is logged. */
 #define MEMORY_SHORT_PERCENT 90
 
-/* Drops the link when a reply of the introduction is an error. */
+/* Drops the link when a reply to the greeting is an error. */
 static bool
 greeting_failed(struct link *link, const struct reply *reply, const char *step)
 {
@@ -63,7 +63,8 @@ version_is_old(struct slice version)
 	    (major == VERSION_MAJOR_MIN && minor < VERSION_MINOR_MIN);
 }
 
-/* A node of a Cluster refuses most keys, which belong to others. */
+/* A node of a Cluster, used as a single server, refuses most keys: they belong to other
+ * nodes. */
 static bool
 check_mode(struct link *link, struct slice info)
 {
@@ -112,8 +113,8 @@ on_info_replication(void *arg, const struct reply *reply)
 		    "master");
 }
 
-/* A counter that Redis throws away admits too much; one that it has no room for is
- * refused. */
+/* If Redis evicts a counter, too much is admitted. Without eviction a new counter that has
+ * no room is refused. */
 static void
 on_info_memory(void *arg, const struct reply *reply)
 {
@@ -168,7 +169,7 @@ on_settle_loaded(void *arg, const struct reply *reply)
 	(void)keep_sha(link, reply, link->settle_sha);
 }
 
-/* The last of the introduction. */
+/* The last reply of the greeting. */
 static void
 on_take_loaded(void *arg, const struct reply *reply)
 {
@@ -238,7 +239,7 @@ send_info(struct link *link, const char *section, link_reply_fn *fn)
 void
 link_greet(struct link *link)
 {
-	/* On ERR_NOMEM the link was dropped, and the next attempt follows. */
+	/* On ERR_NOMEM the link was dropped, and another attempt follows. */
 	if (send_auth(link) < 0 || send_select(link) < 0 ||
 	    send_info(link, "server", on_info_server) < 0 || link->options.asks_only ||
 	    send_info(link, "replication", on_info_replication) < 0 ||

@@ -12,17 +12,17 @@
 #include "redis/script.h"
 #include "store/record.h"
 
-/* What must be known of a charge after its take is gone. */
+/* What has to be known of a charge once its take is gone. */
 struct late_charge {
-	size_t key_at; /* in late.keys */
+	size_t key_at; /* offset in late.keys */
 	size_t key_len;
 	int64_t cost;
 	bool shadow;
-	struct limit limit; /* without its zone, which is the policy's */
+	struct limit limit; /* without its zone, which belongs to the policy */
 	int64_t cuts_ms[WINDOW_CUTS];
 };
 
-/* A take that left after it was sent. */
+/* A take that left its batch after it was sent. */
 struct late {
 	unsigned refs;
 	size_t standing;
@@ -30,7 +30,7 @@ struct late {
 	struct slice id_key, print, held_key; /* as in its ledger, if any */
 	struct slice holder;                  /* with held_key */
 	size_t n;
-	char *keys; /* behind the charges, and then what the slices point to */
+	char *keys; /* in the same block: all keys, then the bytes of the slices */
 	struct late_charge charges[];
 };
 
@@ -111,7 +111,7 @@ late_unref(struct late *late)
 		free(late);
 }
 
-/* The batch may go while done runs, and the take is its owner's again by its end. */
+/* The batch may be freed while `done` runs, and the take is its owner's again afterwards. */
 void
 late_tell(struct store *store, struct take *take, enum store_fault fault)
 {
@@ -133,7 +133,7 @@ late_standing(const struct late *late)
 	return late->standing;
 }
 
-/* The window that was charged and the end of the next one, as the script chose it. */
+/* The window that was charged, and the end of the next one, as the script chose them. */
 static void
 charged_window(const struct late_charge *c, int64_t now_us, int64_t bounds_ms[3])
 {
@@ -149,8 +149,8 @@ charged_window(const struct late_charge *c, int64_t now_us, int64_t bounds_ms[3]
 	bounds_ms[2] = bounds_ms[1] + c->limit.window.len_ms;
 }
 
-/* The end of the window that was charged, and how long it is or where the next one
- * ends: A and B of a reservation's record. */
+/* A and B of a reservation's record: the end of the charged window, and its length or the
+ * end of the next one. */
 static void
 window_args(struct buf *out, const struct late_charge *c, int64_t now_us)
 {
@@ -162,7 +162,7 @@ window_args(struct buf *out, const struct late_charge *c, int64_t now_us)
 	form_add_number(out, slides ? bounds_ms[2] : bounds_ms[1] - bounds_ms[0]);
 }
 
-/* How much was charged, and what the script answered. */
+/* What was charged, as the script's answer tells. */
 struct late_count {
 	int64_t held, used, before;
 };
@@ -199,7 +199,7 @@ was_admitted(const struct late *late, const struct reply_value *v)
 	return true;
 }
 
-/* How much was charged. One slot is taken whatever the cost is. */
+/* How much was charged; of slots, one is taken whatever the cost is. */
 static int64_t
 held_of(const struct late_charge *c, const struct reply_value *v)
 {
@@ -215,7 +215,7 @@ read_counts(const struct late *late, const struct reply_value *v, int64_t later,
 	for (size_t j = 0; j < late->n; j++) {
 		const struct late_charge *c = &late->charges[j];
 
-		/* Of a shadow limit it says too whether there was room. */
+		/* For a shadow limit the sign says whether there was room. */
 		counts[j].used = v->number < 0 ? -1 - v->number : v->number;
 		counts[j].used -= later * form_step(&c->limit, c->cost);
 		counts[j].before = form_of(&c->limit)->n_numbers > 1 ? v[1].number : 0;
@@ -243,7 +243,7 @@ add_charges(struct give_back *gb, const struct late *late,
 	return n;
 }
 
-/* What the record of the id says, but for how many were told of it. */
+/* What the record of the id says, except how many were given the answer. */
 static void
 add_id_start(struct buf *out, const struct late *late, const struct ledger_replay *told)
 {
@@ -256,8 +256,8 @@ add_id_start(struct buf *out, const struct late *late, const struct ledger_repla
 	form_add_bulk(out, slice_str(text));
 }
 
-/* The reservation that was told: of a retry that is the first one's, whose key differs
- * in the holder at its end alone. */
+/* The reservation that was answered. For a retry that is the first one's, whose key differs
+ * only in the holder at its end. */
 static void
 add_held_key(
     struct give_back *gb, const struct late *late, const struct ledger_replay *told)
@@ -273,8 +273,8 @@ add_held_key(
 	buf_fini(&key);
 }
 
-/* What stands in front of the numbers. False: it neither was charged nor was a retry of
- * what was. */
+/* Reads what comes before the numbers. False: it was neither charged, nor a retry of
+ * something that was. */
 static bool
 read_told(const struct late *late, const struct reply *reply, size_t at,
     struct ledger_replay *told)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * What the ledger of a take adds to the call of lua/take.lua and to its answer. All
- * functions but ledger_alike() are for takes that have one. Pure.
+ * What a take's ledger adds to the call of lua/take.lua, and to the answer. All functions
+ * but ledger_alike() are for takes that have one. Pure.
  */
 #ifndef REDIS_LEDGER_H
 #define REDIS_LEDGER_H
@@ -14,12 +14,13 @@
 #include "redis/reply.h"
 #include "store/store.h"
 
-#define LEDGER_ARGS 4 /* in front of a run */
+#define LEDGER_ARGS 4 /* arguments before a run */
 
-/* Whether two takes of the same charges may share a run, as far as their ledgers go. */
+/* Whether two takes with the same charges may share a run, as far as their ledgers are
+ * concerned. */
 bool ledger_alike(const struct take *a, const struct take *b);
 
-/* Keys, and arguments behind the run, of each check; the two are as many. */
+/* How many keys a check has for its ledger; as many arguments follow the run. */
 size_t ledger_count(const struct ledger *ledger);
 
 void ledger_add_front(struct buf *out, const struct take *take);
@@ -27,23 +28,23 @@ void ledger_add_keys(struct buf *out, const struct ledger *ledger);
 void ledger_add_back(struct buf *out, const struct ledger *ledger);
 
 enum ledger_answer {
-	LEDGER_FRESH,    /* the numbers behind it are of this take */
-	LEDGER_REPLAYED, /* they are of the first; the ledger and take->now_us are set */
+	LEDGER_FRESH,    /* the numbers that follow are this take's */
+	LEDGER_REPLAYED, /* they are the first one's; sets the ledger and take->now_us */
 	LEDGER_CONFLICT,
-	LEDGER_ERROR /* the text is what went wrong */
+	LEDGER_ERROR /* the text says what went wrong */
 };
 
-/* What a retry is told beside the numbers: when the first one was admitted, and its
+/* What a retry is told besides the numbers: when the first one was admitted, and its
  * holder, len 0 without a reservation. */
 struct ledger_replay {
 	int64_t now_us;
 	struct slice holder; /* a view */
 };
 
-/* Whether the element in front of a check's numbers says that it was a retry. */
+/* Whether the element before a check's numbers says that it was a retry; reads it. */
 bool ledger_read_replay(struct slice text, struct ledger_replay *out) MUST_CHECK;
 
-/* Reads the element in front of a check's numbers. */
+/* Reads the element before a check's numbers; `at` is its index. */
 enum ledger_answer ledger_read(
     struct take *take, const struct reply *reply, size_t at) MUST_CHECK;
 

@@ -9,9 +9,9 @@
 #include "base/hash.h"
 #include "base/log.h"
 
-#define CONNECT_TIMEOUT_US INT64_C(2000000) /* to connect and introduce itself */
-/* The longest reply that is waited for; those of scripts, and the map of a large Cluster,
- * are under a tenth of it. */
+#define CONNECT_TIMEOUT_US INT64_C(2000000) /* for connecting and greeting */
+/* The longest reply that is accepted; those of scripts, and the map of a large Cluster, are
+ * under a tenth of it. */
 #define REPLY_BYTES_MAX ((size_t)16 << 20)
 #define PAUSE_MAX_US INT64_C(1000000)
 
@@ -64,7 +64,7 @@ owed_pop(struct link *link)
 static void
 owed_void(struct link *link)
 {
-	/* Only those owed now: callbacks cannot add more while the link is down. */
+	/* Only the replies owed now: while the link is down, callbacks cannot add more. */
 	while (link->owed_n > 0) {
 		struct expected e = owed_pop(link);
 
@@ -84,7 +84,7 @@ close_conn(struct link *link)
 	link->reader = NULL;
 }
 
-/* Half to the whole of the pause, so that many daemons do not come at once. */
+/* Half to the whole of the pause, so that many daemons do not reconnect at once. */
 static void
 wait_then_retry(struct link *link)
 {
@@ -98,7 +98,7 @@ wait_then_retry(struct link *link)
 		link->pause_us = PAUSE_MAX_US;
 }
 
-/* One line per trouble, not one per attempt. */
+/* Logs one line for each trouble, not for each attempt. */
 static void
 tell_trouble(struct link *link, enum store_fault fault, const char *why)
 {
@@ -148,7 +148,7 @@ link_add_command(struct buf *out, const struct slice *words, size_t n)
 	}
 }
 
-/* The trouble there was is over; the next one is told again. */
+/* The trouble is over; the next one will be logged again. */
 static void
 tell_connected(struct link *link)
 {
@@ -196,7 +196,7 @@ on_open(void *arg)
 	link_greet(link);
 }
 
-/* How a server that speaks TLS refuses what is none: an alert, of TLS 1.0 to 1.3. */
+/* How a TLS server refuses plain text: by an alert, of TLS 1.0 to 1.3. */
 static bool
 is_tls_alert(const char *data, size_t len)
 {
@@ -251,7 +251,7 @@ on_end(void *arg, enum conn_end end, const struct errinfo *why)
 	bool refused = why && why->code == ERR_UNTRUSTED;
 
 	link->conn = NULL;
-	/* Redis closes a TLS port so to whoever does not begin with TLS. */
+	/* This is how a TLS port of Redis treats a client that does not speak TLS. */
 	if (end == CONN_END_PEER && link->state == LINK_GREETING && !link->heard &&
 	    !link->options.tls && !link->served)
 		text = "it closed the connection without a word; a port with TLS does "
@@ -308,7 +308,7 @@ on_timer(void *arg)
 
 /* --- birth and death ---------------------------------------------------------- */
 
-/* What is logged: the URL of the one server there is, or this server's address. */
+/* What logs show: the URL if it names a single server, else this server's address. */
 static void
 set_address(struct link *link, const struct address *address)
 {

@@ -7,7 +7,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 
-/* So long after it was last named an idle node is freed. */
+/* How long after it was last named an idle node is freed. */
 #define FORGET_US INT64_C(3000000)
 
 static void
@@ -20,7 +20,8 @@ member_free(struct member *member)
 void
 members_fini(struct members *members)
 {
-	/* What ends with a node may ask for others: they are there until all ended. */
+	/* What ends with one node may turn to others: so they are freed only after all have
+	 * ended. */
 	memset(members->table, 0, sizeof(members->table));
 	while (members->n > 0)
 		member_free(members->at[--members->n]);
@@ -86,7 +87,7 @@ members_set_moving(struct members *members, unsigned slot, bool moving)
 		members->moving[slot / 8] &= (uint8_t)~bit;
 }
 
-/* Nobody sends anything there any more, and nothing is under way. */
+/* Whether nobody sends anything there any more, and nothing is under way. */
 static void
 forget(struct members *members)
 {

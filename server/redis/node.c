@@ -7,7 +7,7 @@
 #include "base/clock.h"
 #include "redis/late.h"
 
-/* Counters were changed by other than charges. */
+/* Counters were changed by something other than charges. */
 void
 node_forget_denials(struct node *node)
 {
@@ -38,7 +38,7 @@ node_fault(const struct node *node, const char **text)
 	return FAULT_BREAKER;
 }
 
-/* Whether something can be asked now. */
+/* Whether Redis can be asked now. */
 static inline bool
 is_open_to(struct node *node)
 {
@@ -274,7 +274,7 @@ node_free(struct node *node)
 	if (!node)
 		return;
 	node_drop_relief(node);
-	/* Done may start takes: none is let in, by the breaker and then by the link. */
+	/* `done` may start takes: first the breaker, then the link keeps them out. */
 	(void)breaker_on_silence(&node->breaker);
 	snprintf(node->trouble, sizeof(node->trouble), "shutting down");
 	node_fail_all(node, FAULT_DISCONNECTED, node->trouble);

@@ -11,7 +11,7 @@
 #include "redis/node_inner.h"
 #include "redis/script.h"
 
-/* The same fault of script calls is logged so often at most. */
+/* The same fault of script calls is logged at most this often. */
 #define TELL_AGAIN_US INT64_C(60000000)
 
 struct batch *
@@ -24,7 +24,7 @@ node_ring_pop(struct node *node)
 	return batch;
 }
 
-/* What is being given back: kept until the server has done it. */
+/* An EVAL that gives back, kept until the server has answered it. */
 struct returning {
 	struct node *node;
 	struct buf eval;
@@ -46,8 +46,8 @@ is_noscript(const struct reply *reply)
 	    redis_fault_is_noscript(reply_text(reply, 0));
 }
 
-/* The first of a server has to be told the script. Only a link that is dropped, and says
- * so, fails. */
+/* The server may not have the script yet, so it may have to be sent in full. Fails only if
+ * the link was dropped, which the link reports by itself. */
 static void
 give_back(struct returning *r, bool by_sha)
 {
@@ -107,7 +107,7 @@ node_on_late(void *arg, struct slice command)
 	node->ops->on_late(node->arg, node->lane, command);
 }
 
-/* Says what went wrong with a call, for those who can mend it. */
+/* Logs what went wrong with a call, for people who can mend it. */
 void
 node_tell_fault(struct node *node, enum store_fault fault, const char *detail)
 {
@@ -144,16 +144,16 @@ note_success(struct node *node)
 		log_info("redis", "%s: answers again", link_shown(node->link));
 }
 
-/* The script is not there (SCRIPT FLUSH, a restart behind a proxy): nothing ran, so
- * the call is made again, behind a SCRIPT LOAD; many calls of a flight behind one. */
+/* The script is not there (SCRIPT FLUSH, a restart behind a proxy). Nothing ran, so the
+ * call is made again after a SCRIPT LOAD, one for all calls of a flight. */
 static void
 send_again(struct node *node, struct batch *batch)
 {
 	bool load = batch_moment(batch)->sent_us >= node->loaded_us;
 	struct admission_note *note = batch_note(batch);
 
-	note_success(node); /* or, if all its takes left, nothing more would be asked */
-	batch_regather(batch); /* or a take that joins it now would be lost */
+	note_success(node);    /* else nothing more is asked if all its takes left */
+	batch_regather(batch); /* else a take that joins it now would be lost */
 	admission_leave(&node->admission, note, (size_t)note->own - batch_live(batch));
 	gather_push(&node->gather, batch);
 	if (load) {
@@ -178,12 +178,12 @@ fail_batch(struct node *node, struct batch *batch, struct slice text)
 	note_failure(node, detail);
 	if (fault == FAULT_CLUSTER && node->ops->on_cluster_down)
 		node->ops->on_cluster_down(node->arg);
-	/* A master that became a replica: the introduction finds out, and waits. */
+	/* A master that became a replica: the greeting finds out, and waits. */
 	if (fault == FAULT_READONLY)
 		link_drop(node->link, fault, detail);
 }
 
-/* By now it is known what Redis's clock shows. */
+/* These are asked again, now that it is known what Redis's clock shows. */
 static void
 gather_again(struct node *node, struct take *again)
 {
@@ -195,8 +195,8 @@ gather_again(struct node *node, struct take *again)
 	}
 }
 
-/* Whether the call was refused since its keys are on another node; then its takes are
- * the owner's. */
+/* Whether the call was refused because its keys are on another node; if so, its takes go
+ * back to the owner. */
 static bool
 redirected(struct node *node, struct batch *batch, struct slice text)
 {
@@ -205,7 +205,7 @@ redirected(struct node *node, struct batch *batch, struct slice text)
 
 	if (!node->ops->on_refused || !redirect_parse(text, node_address(node), &where))
 		return false;
-	note_success(node); /* it is alive, and knows better */
+	note_success(node); /* it is alive */
 	node->shared->waiting -= batch_live(batch);
 	refused.takes = batch_take_back(batch);
 	gather_put(&node->gather, batch);

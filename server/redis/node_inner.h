@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * A node from within. node.c has its birth, its death and what a store asks of it;
- * node_send.c what gathers and leaves, node_answer.c what comes back, node_watch.c what
- * time and the connection bring.
+ * The inside of a node. node.c creates and frees it and has what a store asks of it;
+ * node_send.c gathers and sends, node_answer.c deals with replies, node_watch.c with
+ * deadlines and the connection.
  */
 #ifndef REDIS_NODE_INNER_H
 #define REDIS_NODE_INNER_H
@@ -20,10 +20,10 @@ struct node {
 	const struct node_ops *ops;
 	void *arg;
 	struct link *link;
-	/* Where the link owes replies for long nobody can tell a frozen server, which
-	 * will give them, from a lost connection, which never will. So another one is
-	 * made beside it, and takes its place if it gets through first. */
-	struct link *relief; /* NULL: none is wanted */
+	/* When the link has owed replies for long, there is no telling whether the server
+	 * is frozen, and will give them, or the connection is lost, and never will. So
+	 * another one is made beside it, which takes its place if it gets through first. */
+	struct link *relief; /* NULL: none is needed */
 	struct trips *trips; /* settlements and resets */
 	struct pace pace;
 	struct admission admission;
@@ -32,15 +32,15 @@ struct node {
 	struct gather gather;
 	struct batch **ring; /* calls in flight, in the order of sending */
 	size_t head, n, cap;
-	int64_t loaded_us;        /* when the script was last sent again */
-	struct loop_timer *timer; /* the earliest deadline */
+	int64_t loaded_us;        /* when the script was last loaded again */
+	struct loop_timer *timer; /* for the earliest deadline */
 	int64_t timer_us;         /* when it will fire; INT64_MAX: not armed */
-	uint64_t answered_turn;   /* of the loop: in which a reply last came */
-	size_t answered;          /* how many takes the replies of that turn told */
-	int64_t progress_us;      /* when a reply last came, or the first call went */
+	uint64_t answered_turn;   /* the turn of the loop in which a reply last came */
+	size_t answered;          /* how many takes that turn's replies answered */
+	int64_t progress_us; /* when a reply last came, or the first call was sent */
 	struct batch_outcome outcome;
 	uint32_t lane;        /* of the reply that is being read */
-	struct take *expired; /* takes that left, before they are told */
+	struct take *expired; /* takes that have left and are still to be told */
 };
 
 static inline struct metric_cells *
@@ -61,37 +61,38 @@ lane_is_asking(uint32_t lane)
 	return lane & LANE_ASKING;
 }
 
-/* node_send.c: a take that is in no batch joins the one that gathers. */
+/* node_send.c: adds a take that is in no batch to the one that gathers. */
 void node_gather(struct node *node, struct take *take, uint32_t lane);
-/* Says that the next command is for a slot that is on its way to this node. False when
+/* Sends ASKING: the next command is for a slot that is moving to this node. False when
  * the link was dropped. */
 bool node_send_asking(struct node *node);
 /* Sends what may leave now. */
 void node_send(struct node *node);
 
-/* node_answer.c: the eldest call in flight, which is no more. */
+/* node_answer.c: takes the oldest call in flight out of the ring. */
 struct batch *node_ring_pop(struct node *node);
+/* The link_reply_fn of a script call; `arg` is the node. */
 void node_on_reply(void *arg, const struct reply *reply);
-/* Of a batch: late charges are to be given back by this command. */
+/* The on_late of struct batch_outcome; `arg` is the node. */
 void node_on_late(void *arg, struct slice command);
-/* Says what went wrong with a call, for those who can mend it. */
+/* Logs what went wrong with a call, for people who can mend it. */
 void node_tell_fault(struct node *node, enum store_fault fault, const char *detail);
 
-/* node_watch.c: somebody's deadline. */
+/* node_watch.c: makes sure that node_on_deadline() runs by then; clock_mono_us(). */
 void node_arm(struct node *node, int64_t deadline_us);
 void node_on_deadline(void *arg);
-/* Those of a batch whose deadline is at or before until_us leave it; node_tell_expired()
- * tells them, once all batches were gone through: done may start other takes. Returns
- * the earliest deadline that is left. */
+/* Takes out of the batch whatever has its deadline at or before until_us. Call
+ * node_tell_expired() only after all batches were gone through, since `done` may start
+ * other takes. Returns the earliest deadline that is left. */
 int64_t node_expire(struct node *node, struct batch *batch, int64_t until_us);
 void node_tell_expired(struct node *node, enum store_fault fault);
 void node_link_options(
     struct node *node, struct link_options *options, const struct address *address);
 void node_log_breaker(struct node *node, const char *state);
-/* Replies are owed for long: another connection is made. */
+/* Replies have been owed for long: makes another connection. */
 void node_seek_relief(struct node *node);
 void node_drop_relief(struct node *node);
-/* Ends all that gathers and is in flight. */
+/* Fails everything that gathers or is in flight. */
 void node_fail_all(struct node *node, enum store_fault fault, const char *why);
 
 #endif

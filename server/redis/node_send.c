@@ -6,7 +6,7 @@
 #include "redis/node_inner.h"
 
 /* A flight is what leaves in one write: one call, or, over a Cluster, many small ones of
- * as many slots. It has no more than one call where that has so many keys. */
+ * different slots. A call with this many keys is a flight of its own. */
 #define FLIGHT_KEYS_MAX BATCH_CHECKS_MAX
 
 static bool
@@ -49,7 +49,7 @@ node_send_asking(struct node *node)
 	return link_expect(node->link, on_asking, NULL) == 0;
 }
 
-/* Sends the batch that gathers longest. On failure the link is dropped, and on_down()
+/* Sends the batch that has gathered longest. On failure the link was dropped, and on_down()
  * has failed all batches. */
 static bool
 send_batch(struct node *node)
@@ -80,7 +80,7 @@ send_batch(struct node *node)
 	return link_expect(node->link, node_on_reply, node) == 0;
 }
 
-/* What the next flight has for Redis to do, in counters. */
+/* The work that the next flight is for Redis, in counters. */
 static size_t
 flight_keys(const struct node *node)
 {
@@ -128,7 +128,7 @@ node_may_send(const struct node *node)
 		&node->admission, batch_note(gather_first(&node->gather)));
 }
 
-/* Not where there are many answers to write: Redis would idle for as long. */
+/* Not if there are many answers to write, for which Redis would have to idle. */
 bool
 node_wants_more(const struct node *node)
 {
@@ -137,8 +137,8 @@ node_wants_more(const struct node *node)
 	    flight_keys(node) < PACE_CALL_KEYS;
 }
 
-/* Waits turned out to be too long: those that gather and would be answered too late are
- * told so now. */
+/* Waits have become too long: takes that gather, and would be answered too late, are
+ * refused now. */
 static void
 refuse_hopeless(struct node *node)
 {
@@ -168,7 +168,7 @@ node_send(struct node *node)
 			return;
 }
 
-/* So many counters a batch may have: a take has one at least. */
+/* How many counters a batch may have: at least enough for one take. */
 static size_t
 keys_max(const struct node *node)
 {

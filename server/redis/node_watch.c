@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* What becomes of a node in time: deadlines that pass, a server that is silent, a
- * connection that comes and goes. */
+/* What time does to a node: deadlines pass, a server falls silent, the connection comes and
+ * goes. */
 #include <stdio.h>
 
 #include "base/clock.h"
@@ -8,9 +8,10 @@
 #include "redis/late.h"
 #include "redis/node_inner.h"
 
-/* So often it is looked whether a relief is to take over, or is needed no more. */
+/* How often to look whether a relief has to take over, or is no longer needed. */
 #define RELIEF_AGAIN_US INT64_C(250000)
-/* Calls that nobody waits for any more, unanswered for so long: the server is silent. */
+/* The server is silent when calls that nobody waits for any more are unanswered this
+ * long. */
 #define SILENCE_US INT64_C(250000)
 
 void
@@ -40,7 +41,7 @@ node_expire(struct node *node, struct batch *batch, int64_t until_us)
 	size_t before = batch_live(batch);
 	int64_t earliest = batch_expire(batch, until_us, keep_expired, node);
 
-	/* Of what is under way the server has the work, whoever left. */
+	/* The server still has the work of takes under way, even of those that left. */
 	if (!batch_is_sent(batch))
 		admission_leave(
 		    &node->admission, batch_note(batch), before - batch_live(batch));
@@ -59,16 +60,16 @@ node_tell_expired(struct node *node, enum store_fault fault)
 	}
 }
 
-/* Nothing comes for longer than the patience with a connection lasts, though somebody may
- * have more. */
+/* Whether nothing has come for longer than a connection is given, even if some callers
+ * would wait longer. */
 static bool
 is_stalled(const struct node *node, int64_t now_us)
 {
 	return node->n > 0 && now_us - node->progress_us > LINK_STALL_US;
 }
 
-/* When to look whether the server is silent, and then whether it is stalled: there may be
- * no deadline then, since all that is asked meanwhile is refused, or nothing is. */
+/* When to look whether the server is silent, and after that whether it is stalled. There
+ * may be no deadline to wake us, because everything is refused or nothing is asked. */
 static int64_t
 next_look_us(const struct node *node, int64_t now_us)
 {
@@ -111,7 +112,7 @@ node_log_breaker(struct node *node, const char *state)
 	log_warn("redis", "%s: %s (%s)", link_shown(node->link), state, node->trouble);
 }
 
-/* Not every late answer is a silence: what is asked meanwhile may still be in time. */
+/* Not every late answer is a silence: later calls may still be answered in time. */
 static void
 tell_silence(struct node *node, int64_t now_us)
 {
@@ -133,7 +134,8 @@ open_up(struct node *node)
 		node->ops->on_up(node->arg);
 }
 
-/* What the link owes has not come, and on the relief it would: it never will. */
+/* The link's replies have not come although a new connection got through: they never
+ * will. */
 static void
 relieve(struct node *node)
 {
@@ -148,7 +150,7 @@ relieve(struct node *node)
 	open_up(node);
 }
 
-/* The link may have been heard of meanwhile, with a part of a reply; then it waits. */
+/* If the link was heard from meanwhile, with a part of a reply, it may go on waiting. */
 static bool
 may_relieve(const struct node *node)
 {
@@ -169,7 +171,7 @@ node_seek_relief(struct node *node)
 		log_warn("redis", "%s: no reply for 3 s; trying another connection",
 		    link_shown(node->link));
 		node_link_options(node, &options, link_address(node->link));
-		node->relief = link_new(&options); /* without memory the next time */
+		node->relief = link_new(&options); /* if out of memory: next time */
 	}
 	node_arm(node, clock_mono_us() + RELIEF_AGAIN_US);
 }
@@ -211,7 +213,7 @@ node_on_deadline(void *arg)
 		    &node->admission, batch_note(node_ring_at(node, 0)), now_us);
 	tell_silence(node, now_us);
 	if (node->relief && node_is_idle(node))
-		node_drop_relief(node); /* what was owed has come */
+		node_drop_relief(node); /* the replies owed have come */
 	if (node->relief || is_stalled(node, now_us))
 		node_seek_relief(node);
 	if (earliest != INT64_MAX)
@@ -250,7 +252,7 @@ fail_and_put(
 	gather_put(&node->gather, batch);
 }
 
-/* Done may start takes: they fail at once, since the link is not ready. */
+/* `done` may start takes: they fail at once, because the link is not ready. */
 void
 node_fail_all(struct node *node, enum store_fault fault, const char *why)
 {
@@ -268,12 +270,12 @@ on_down(void *arg)
 	enum store_fault fault = link_fault(node->link, &why);
 
 	if (link_ready(node->link))
-		return; /* it is the relief that waited */
+		return; /* it was the relief */
 	node_drop_relief(node);
 	for (size_t i = 0; i < node->n; i++)
 		metric_add(node_cells(node), METRIC_STORE_LOST,
 		    (int64_t)batch_asked(node_ring_at(node, i)));
-	node_forget_denials(node); /* who knows what it will hold when it is back */
+	node_forget_denials(node); /* counters may be different when it is back */
 	pace_init(&node->pace);
 	node->admission = (struct admission){ 0 };
 	node_fail_all(node, fault, why);

@@ -3,7 +3,7 @@
 
 #include "base/attr.h"
 
-/* What is news is followed by this part of it at every reply. */
+/* Each reply moves what is believed by one part in FOLLOW towards what was seen. */
 #define FOLLOW 8
 
 static const struct pace_span nothing = { .key_ns = INT64_MAX, .reply_us = INT64_MAX };
@@ -16,7 +16,7 @@ pace_init(struct pace *pace)
 	};
 }
 
-/* What is worked on beside and for that many counters, in counters. */
+/* The work of so many calls with so many counters in all, in counters. */
 static int64_t
 units(size_t calls, size_t keys)
 {
@@ -31,7 +31,8 @@ trip_of(const struct pace *pace, int64_t reply_us, size_t keys)
 	return trip_us > 0 ? trip_us : 0;
 }
 
-/* 0 while it is not known: then only what is large enough goes beside another call. */
+/* 0 while the trip is not known: then only a large call is sent while another is under
+ * way. */
 static int64_t
 trip_us(const struct pace *pace)
 {
@@ -86,7 +87,7 @@ pace_on_send(struct pace *pace, struct pace_call *call, size_t keys, int64_t now
 	pace->keys += keys;
 }
 
-/* The call before took Redis gap_us at most. */
+/* The call before this one took Redis at most gap_us. */
 static void
 learn_work(struct pace *pace, int64_t gap_us, bool behind)
 {

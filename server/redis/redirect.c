@@ -21,7 +21,7 @@ redirect_set_address(struct address *out, struct slice host, int64_t port)
 	return address_parse(text, out, &ei) == 0;
 }
 
-/* The word in front of the next space, which is taken off. */
+/* Takes off the word before the next space. */
 static struct slice
 next_word(struct slice *text)
 {
@@ -34,7 +34,7 @@ next_word(struct slice *text)
 	return word;
 }
 
-/* "HOST:PORT", the last colon ends the host. */
+/* "HOST:PORT"; the last colon ends the host. */
 static bool
 read_place(struct slice place, const struct address *asked, struct address *out)
 {

@@ -15,7 +15,7 @@ struct redis_store {
 	struct node_shared shared;
 	struct node *node;
 	struct pulse *pulse; /* of the node, while nobody asks it for anything */
-	struct sentinels *sentinels; /* who say where it is; else NULL */
+	struct sentinels *sentinels; /* they say where the server is; else NULL */
 };
 
 static struct redis_store *

@@ -17,16 +17,16 @@ struct redis_store_options {
 	struct tls_source *tls; /* borrowed; needed where the URL says TLS, else NULL */
 	size_t waiting_max;     /* takes gathered or in flight; more is FAULT_OVERLOAD.
 	                       0: REDIS_WAITING_DEFAULT */
-	int64_t deny_cache_ms;  /* how long a refusal is remembered; 0: not at all */
+	int64_t deny_cache_ms;  /* how long refusals are remembered; 0: not at all */
 	struct deny_epoch *denials; /* borrowed, shared by all stores of the process;
 	                               with deny_cache_ms */
 };
 
 #define REDIS_WAITING_DEFAULT 16384
 
-/* Starts connecting and goes on trying for ever. NULL when out of memory. While the
- * store is ready, done runs before store_take() returns only for what is known to be
- * refused. */
+/* Starts connecting, and tries for ever. NULL when out of memory. While the store is
+ * ready, `done` runs before store_take() returns only when the take is known to be
+ * refused, or there are too many. */
 struct store *redis_store_new(struct loop *loop,
     const struct redis_store_options *options, struct metric_cells *cells) MUST_CHECK;
 

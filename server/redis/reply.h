@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Replies of Redis, read by hiredis's reader into one flat struct that is used again
- * and again: no tree, no malloc in the steady state. Pure: bytes in, replies out.
- * An array inside an array is an element of that kind, with its own elements behind it.
+ * Replies of Redis, read by hiredis's reader into one flat struct that is re-used: no
+ * tree, no malloc in the steady state. Pure: bytes in, replies out.
+ * An array within an array is an element of that kind, followed by its own elements.
  */
 #ifndef REDIS_REPLY_H
 #define REDIS_REPLY_H
@@ -25,8 +25,8 @@ struct reply_value {
 	int64_t number; /* REPLY_INT; REPLY_ARRAY: how many elements it has */
 };
 
-/* An array's elements, flat, and theirs; a scalar is values[0]. Valid until the next
- * read. */
+/* An array is all its elements and, flat, theirs; a scalar is values[0]. Valid until the
+ * next read. */
 struct reply {
 	enum reply_kind kind;
 	struct reply_value *values;
@@ -36,10 +36,11 @@ struct reply {
 	bool failed; /* out of memory */
 };
 
+/* A view of the text of values[i]. */
 struct slice reply_text(const struct reply *reply, size_t i);
 
-/* The value behind "name:" at the start of a line of what INFO or CLUSTER INFO says; absent
- * when it is not there. */
+/* In the text of INFO or CLUSTER INFO: the value of the line that begins with "name:", a
+ * view; absent when there is none. */
 struct slice reply_info_value(struct slice info, const char *name);
 
 struct reply_reader;
@@ -52,7 +53,7 @@ int reply_reader_feed(
     struct reply_reader *reader, const char *data, size_t len) MUST_CHECK;
 
 /* 1: *out is the next reply (a view, until the next call); 0: more bytes are needed;
- * ERR_SYNTAX: what came is not the protocol. */
+ * ERR_SYNTAX: the bytes break the protocol. */
 int reply_reader_next(struct reply_reader *reader, const struct reply **out) MUST_CHECK;
 
 #endif

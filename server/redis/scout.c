@@ -7,9 +7,9 @@
 #include "base/hash.h"
 
 #define REFRESH_US INT64_C(5000000) /* when nothing seems to change */
-#define HURRY_US INT64_C(200000)    /* between two answers at least */
-#define HURRY_SPREAD_US 50000       /* many daemons learn of a move at once */
-#define ANSWER_US INT64_C(1000000)  /* the patience with one node */
+#define HURRY_US INT64_C(200000)    /* at least, between two answers */
+#define HURRY_SPREAD_US 50000       /* jitter: many daemons learn of a move at once */
+#define ANSWER_US INT64_C(1000000)  /* how long one node is waited for */
 #define HOP_FIRST_US INT64_C(100000)
 #define HOP_MAX_US INT64_C(1000000)
 
@@ -22,10 +22,10 @@ struct scout {
 	int64_t timer_us;    /* when it fires; INT64_MAX: not armed */
 	int64_t due_us;      /* when to ask */
 	int64_t asked_us;    /* 0: no answer is owed */
-	int64_t answered_us; /* the last one of use */
-	int64_t hop_us;      /* when to try another node; INT64_MAX: not at all */
-	int64_t pause_us;    /* before that */
-	bool hurried;        /* due earlier than usual */
+	int64_t answered_us; /* when the last useful answer came */
+	int64_t hop_us;      /* when to try another node; INT64_MAX: never */
+	int64_t pause_us;    /* the pause before that */
+	bool hurried;        /* it is due earlier than usual */
 	bool hopping;
 };
 
@@ -52,7 +52,7 @@ jittered(int64_t us)
 	return us / 2 + hash_random((uint32_t)(us / 2 + 1));
 }
 
-/* Another node soon. */
+/* Tries another node soon. */
 static void
 hop_later(struct scout *scout)
 {
@@ -90,7 +90,7 @@ ask(struct scout *scout)
 
 	link_add_command(link_out(scout->link), words, ARRAY_LEN(words));
 	scout->asked_us = clock_mono_us();
-	/* Without memory the link is dropped, and on_gone() told. */
+	/* When out of memory the link is dropped, and on_gone() follows. */
 	if (link_expect(scout->link, on_answer, scout) < 0)
 		scout->asked_us = 0;
 }
@@ -129,10 +129,10 @@ hop(struct scout *scout)
 	link_move(scout->link, scout->ops->address(scout->arg, scout->turn++));
 	scout->hopping = false;
 	if (!link_ready(scout->link))
-		hop_later(scout); /* unless it is ready by then */
+		hop_later(scout); /* which does nothing if it is ready by then */
 }
 
-/* It is time to ask: another node than before, unless it is urgent. */
+/* It is time to ask; another node than before, unless it is urgent. */
 static void
 ask_one(struct scout *scout)
 {

@@ -13,7 +13,7 @@
 #include "redis/reply.h"
 #include "redis/sentinel_reply.h"
 
-#define ANSWER_TIMEOUT_US INT64_C(2000000) /* to connect, and of each round of asking */
+#define ANSWER_TIMEOUT_US INT64_C(2000000) /* for connecting, and for each round */
 #define ASK_EVERY_US INT64_C(10000000)
 #define PAUSE_FIRST_US INT64_C(100000)
 #define PAUSE_MAX_US INT64_C(5000000)
@@ -21,14 +21,14 @@
 #define OWED_MAX 16
 #define NO_SUCH_MASTER "ERR No such master"
 
-/* The last of them ends a failover. The others are said by the Sentinel that leads it:
- * when it has told a replica to become the master, and when it has seen it be one. */
+/* The last one ends a failover. The others are announced by the Sentinel that leads it:
+ * when it has told a replica to become the master, and when it has seen it become one. */
 #define CHANNEL_PROMOTION "+failover-state-wait-promotion"
 #define CHANNELS CHANNEL_PROMOTION, "+promoted-slave", "+switch-master"
 #define N_CHANNELS 3
 
 enum sentinel_state {
-	SENTINEL_WAITING, /* for the pause before the next attempt */
+	SENTINEL_WAITING, /* in the pause before the next attempt */
 	SENTINEL_CONNECTING,
 	SENTINEL_ASKING,
 	SENTINEL_LISTENING,
@@ -51,7 +51,7 @@ enum step {
 
 struct sentinel {
 	enum sentinel_state state;
-	struct sentinel_options options; /* its address is the one below */
+	struct sentinel_options options; /* options.address points to the one below */
 	struct address address;
 	struct conn *conn;
 	struct reply_reader *reader;
@@ -60,17 +60,17 @@ struct sentinel {
 	int64_t pause_us;
 	enum step owed[OWED_MAX]; /* replies to come */
 	size_t n_owed;
-	bool again; /* another round when this one is through */
-	bool knows; /* the master's name, by this round */
+	bool again; /* another round is to follow this one */
+	bool knows; /* it knows the master's name, as this round showed */
 	char names[256];
-	int64_t epoch; /* by this round */
+	int64_t epoch; /* as this round showed */
 	bool has_answer;
 	struct sentinel_answer answer;
 	char id[SENTINEL_ID_LEN + 1]; /* "": not known */
 	enum store_fault fault;
 	char why[512];
-	bool told;  /* this trouble was logged */
-	bool heard; /* and this, that it answers */
+	bool told;  /* the present trouble was logged */
+	bool heard; /* that it answers was logged */
 };
 
 static void
@@ -83,7 +83,7 @@ set_state(struct sentinel *s, enum sentinel_state state)
 
 /* --- trouble ------------------------------------------------------------------- */
 
-/* One line per trouble, not one per attempt. */
+/* Logs one line for each trouble, not for each attempt. */
 static void
 tell_trouble(struct sentinel *s, enum store_fault fault, const char *why)
 {
@@ -180,7 +180,7 @@ on_address(struct sentinel *s, const struct reply *reply)
 	int rc = sentinel_reply_master(reply, &master);
 
 	if (rc == ERR_NOTFOUND)
-		return; /* it does not know the name, as it said before */
+		return; /* it does not know the name, and has said so before */
 	if (rc < 0) {
 		s->has_answer = false;
 		tell_trouble(s, FAULT_OTHER, "the master it names has no address");
@@ -214,9 +214,9 @@ on_names(struct sentinel *s, const struct reply *reply)
 /* --- asking -------------------------------------------------------------------- */
 
 static const struct {
-	const char *words[5]; /* those of AUTH are made when it is sent */
-	bool named;           /* the master's name follows */
-	bool optional;        /* where it is refused, we go on without */
+	const char *words[5]; /* AUTH's are put together when it is sent */
+	bool named;           /* the master's name follows the words */
+	bool optional;        /* if it is refused, we go on without */
 	void (*on_reply)(struct sentinel *s, const struct reply *reply);
 } steps[] = {
 	[STEP_AUTH] = { { NULL }, false, false, on_authenticated },
@@ -260,7 +260,8 @@ send_step(struct sentinel *s, enum step step)
 	s->owed[s->n_owed++] = step;
 }
 
-/* All in one write, so that nothing is announced between the answer and the listening. */
+/* All in one write, so that nothing can be announced after the answer but before we
+ * listen. */
 static void
 send_all(struct sentinel *s, const enum step *list, size_t n)
 {
@@ -289,7 +290,7 @@ sentinel_ask(struct sentinel *s)
 		s->again = true;
 }
 
-/* It knows no master of this name: others it does know help to find the mistake. */
+/* It knows no master of this name: the names that it does know help to find the mistake. */
 static void
 tell_unknown(struct sentinel *s)
 {
@@ -320,7 +321,7 @@ tell_heard(struct sentinel *s)
 		log_debug("redis", "listening to sentinel %s", s->address.text);
 }
 
-/* A round is through. */
+/* A round is done. */
 static void
 end_round(struct sentinel *s)
 {
@@ -379,8 +380,8 @@ pop_owed(struct sentinel *s)
 	return step;
 }
 
-/* Whether this is of the channels: an announcement, or that one is listened to, or not
- * any more, of which the last counts as the step's reply. */
+/* Whether this comes from the channels: an announcement, or that we listen to one, or no
+ * longer do. The last of these counts as the step's reply. */
 static bool
 of_channels(struct sentinel *s, const struct reply *reply)
 {
@@ -448,7 +449,7 @@ on_data(void *arg, const char *data, size_t len)
 		drop(s, FAULT_OTHER, "out of memory");
 		return len;
 	}
-	/* What comes of a reply may drop the connection, and the reader with it. */
+	/* What a reply leads to may drop the connection, and the reader with it. */
 	while (s->reader && (rc = reply_reader_next(s->reader, &reply)) != 0) {
 		s->unread = 0;
 		if (rc > 0)

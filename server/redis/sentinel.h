@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * One Sentinel: a connection to it that asks which server is the master, listens for
- * failovers, and asks again whenever it announces one, and every ten seconds. When it is
- * lost, it is connected to again with growing, jittered pauses, for ever. An answer takes
- * two seconds at most, or the connection is given up.
+ * failovers, and asks again whenever one is announced, and every ten seconds. When it is
+ * lost, it connects again, for ever, after growing, jittered pauses. A connection whose
+ * answer takes longer than two seconds is given up.
  *
- * What it says counts only while it is connected: a Sentinel that is gone knows nothing.
+ * What a Sentinel said counts only while it is connected.
  *
  * Threads: belongs to its loop's thread. No callback may free the Sentinel that calls it.
  */
@@ -27,10 +27,10 @@
 
 struct sentinel;
 
-/* What it says of the master. */
+/* What it says about the master. */
 struct sentinel_answer {
 	struct address master;
-	int64_t epoch; /* of its configuration; grows with every failover */
+	int64_t epoch; /* of the configuration; grows with every failover */
 };
 
 struct sentinel_ops {
@@ -39,18 +39,18 @@ struct sentinel_ops {
 	/* It knows another Sentinel of this master; `id` may be absent. */
 	void (*on_other)(void *arg, const struct address *address, struct slice id);
 	/* It has just told this replica to become the master. Until it has seen that
-	 * done, which takes it up to a second, it goes on naming the old one, and what
+	 * happen, which takes up to a second, it goes on naming the old master, and what
 	 * is charged there meanwhile is lost. */
 	void (*on_promotion)(void *arg, const struct address *to);
-	/* It has told its own id. */
+	/* Its own id is now known. */
 	void (*on_id)(void *arg, struct sentinel *from);
-	/* It is lost, refuses us or does not know the master: sentinel_fault(). */
+	/* It is lost, refuses us or does not know the master; sentinel_fault() says. */
 	void (*on_trouble)(void *arg, struct sentinel *from);
 };
 
 struct sentinel_options {
 	struct loop *loop;
-	const struct redis_url *url;   /* borrowed: the master's name, who we are */
+	const struct redis_url *url;   /* borrowed: the master's name, user, password */
 	struct tls_source *tls;        /* borrowed; NULL without TLS */
 	const struct address *address; /* copied */
 	bool listed;                   /* in the URL: its troubles are logged */
@@ -63,11 +63,11 @@ struct sentinel *sentinel_new(const struct sentinel_options *options) MUST_CHECK
 /* NULL is fine. */
 void sentinel_free(struct sentinel *s);
 
-/* Asks now, or as soon as the answer that is awaited has come; nothing while it is not
- * connected, since it is asked when it is. */
+/* Asks now, or as soon as the answer to the last question has come. Does nothing while it
+ * is not connected: it asks as soon as it is. */
 void sentinel_ask(struct sentinel *s);
 
-/* What it said last, a view; NULL while nothing. */
+/* What it said last, a view; NULL while it has said nothing. */
 const struct sentinel_answer *sentinel_answer(const struct sentinel *s);
 
 /* The last fault and its text; FAULT_NONE when there is none. */

@@ -6,7 +6,7 @@
 
 #include "base/num.h"
 
-/* "host:port", with the brackets that IPv6 needs. */
+/* Makes an address of host and port, with the brackets that IPv6 needs. */
 static int
 make_address(struct slice host, struct slice port, struct address *out)
 {
@@ -20,7 +20,7 @@ make_address(struct slice host, struct slice port, struct address *out)
 	return address_parse(text, out, NULL);
 }
 
-/* The next name and its value, in a list of these or in lists in a list. */
+/* The next name and its value, in a flat list of them or in a list of lists. */
 static bool
 next_pair(
     const struct reply *reply, size_t *at, struct slice *name, struct slice *value)

@@ -19,8 +19,8 @@ int64_t sentinel_reply_epoch(const struct reply *reply);
  * when that is no address. */
 int sentinel_reply_master(const struct reply *reply, struct address *out) MUST_CHECK;
 
-/* Of SENTINEL SENTINELS: the next one from *at on, which begins at 0. False: that was
- * all. `id` is a view, maybe absent. */
+/* Of SENTINEL SENTINELS: the next Sentinel, and moves *at on, which begins at 0. False:
+ * there are no more. `id` is a view, possibly absent. */
 bool sentinel_reply_next(
     const struct reply *reply, size_t *at, struct address *out, struct slice *id);
 
@@ -28,7 +28,7 @@ bool sentinel_reply_next(
 void sentinel_reply_names(const struct reply *reply, char *out, size_t size);
 
 /* Of an announcement "slave NAME HOST PORT @ MASTER HOST PORT": the replica's address.
- * 0, ERR_NOTFOUND when it is of another master than `master`, or ERR_INVALID. */
+ * 0; ERR_NOTFOUND when it is about a master other than `master`; ERR_INVALID. */
 int sentinel_reply_promotion(
     struct slice text, const char *master, struct address *out) MUST_CHECK;
 

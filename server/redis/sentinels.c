@@ -10,8 +10,8 @@
 #include "base/log.h"
 #include "redis/sentinel.h"
 
-/* A doubt is looked into after a moment, so that a thousand daemons do not ask at once,
- * and again after so long at the earliest. */
+/* A doubt is looked into after a moment, so that a thousand daemons do not ask at once; and
+ * another one not earlier than this. */
 #define DOUBT_SPREAD_US 20000
 #define DOUBT_AGAIN_US INT64_C(500000)
 /* A Sentinel looks every second whether the one it promotes is the master. */
@@ -19,25 +19,25 @@
 
 struct member {
 	struct sentinel *sentinel;
-	bool listed; /* in the URL; others are forgotten when they are lost */
-	bool gone;   /* to be freed outside its callbacks */
+	bool listed; /* in the URL; other Sentinels are forgotten when they are lost */
+	bool gone;   /* to be freed, outside its callbacks */
 };
 
 struct sentinels {
 	struct sentinels_options options;
 	struct member members[SENTINELS_MAX];
 	size_t n;
-	struct loop_timer *sweep; /* of those that are gone */
-	struct loop_timer *timer; /* of a doubt */
-	struct loop_timer *ahead; /* the end of believing in a promotion */
+	struct loop_timer *sweep; /* frees those that are gone */
+	struct loop_timer *timer; /* for a doubt */
+	struct loop_timer *ahead; /* ends the belief in a promotion */
 	bool doubted;
 	int64_t asked_us; /* when a doubt last made us ask */
 	bool known;
 	struct address master; /* in use, once known */
 	int64_t epoch;         /* of the configuration that named it */
-	bool is_ahead;         /* it is being promoted; that one named another */
-	size_t n_heard;        /* that have an answer */
-	bool deaf;             /* it was logged that none has */
+	bool is_ahead;  /* `master` is being promoted; `epoch` named another one */
+	size_t n_heard; /* how many have answered */
+	bool deaf;      /* it was logged that none has */
 };
 
 /* --- which is the master --------------------------------------------------------- */
@@ -48,7 +48,7 @@ is_master(const struct sentinels *all, const struct sentinel_answer *answer)
 	return all->known && strcmp(all->master.text, answer->master.text) == 0;
 }
 
-/* The newest configuration; of the same age, the one that names the master in use. */
+/* The newest configuration; among equals, the one that names the master in use. */
 static const struct sentinel_answer *
 newest(const struct sentinels *all)
 {
@@ -130,7 +130,7 @@ on_ahead_over(void *arg)
 
 /* --- whether any of them answers -------------------------------------------------- */
 
-/* What needs somebody's hand is told before all else. */
+/* Troubles that somebody has to mend are reported before all others. */
 static bool
 is_mistake(enum store_fault fault)
 {
@@ -218,7 +218,7 @@ on_other(void *arg, const struct address *address, struct slice id)
 {
 	struct sentinels *all = arg;
 
-	/* Without memory it is learned of the next time. */
+	/* If out of memory, we learn of it the next time. */
 	if (!is_known(all, address, id))
 		(void)add(all, address, false);
 }

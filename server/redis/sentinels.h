@@ -1,18 +1,19 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * All Sentinels that watch one master, and which server is that master by what they say.
+ * All Sentinels that watch one master, and which server is the master according to them.
  * It begins with those of the URL and learns of the others from them.
  *
- * Each is listened to, since one that is cut off from the others goes on naming a master
- * that they have replaced. Believed is the newest configuration (the highest epoch). An
- * older one than that of the master in use is believed only when most of the Sentinels
- * have it (they were set up anew). When none can be reached, the master stays.
+ * It listens to each of them, since one that is cut off from the others goes on naming a
+ * master that they have replaced. The newest configuration (the highest epoch) is
+ * believed. One that is older than that of the master in use is believed only when most
+ * of the Sentinels have it (they were set up again). When none can be reached, the master
+ * stays.
  *
  * A replica that is told to become the master is taken for it at once, before the
- * Sentinels name it: what the old one is charged from then on is lost. If they do not
- * name it within seconds, they are believed again.
+ * Sentinels name it: whatever the old master is charged from then on is lost. If they do
+ * not name the new one within seconds, they are believed again.
  *
- * Whether a server really is a master is seen by who connects to it (redis/link).
+ * Whether a server really is a master is checked by whoever connects to it (redis/link).
  *
  * Threads: belongs to its loop's thread. Callbacks may call sentinels_doubt() only.
  */
@@ -27,7 +28,7 @@
 #include "redis/url.h"
 #include "store/store.h"
 
-#define SENTINELS_MAX 16 /* that are listened to; further ones are not needed */
+#define SENTINELS_MAX 16 /* how many are listened to; there is no need for more */
 
 struct sentinels;
 
@@ -51,8 +52,8 @@ struct sentinels_options {
 struct sentinels *sentinels_new(const struct sentinels_options *options) MUST_CHECK;
 void sentinels_free(struct sentinels *all); /* NULL is fine */
 
-/* The master in use cannot be reached, or is a replica: all are asked soon, at most
- * about once a second. */
+/* The master in use cannot be reached, or is a replica: asks all of them soon, but at
+ * most about once a second. */
 void sentinels_doubt(struct sentinels *all);
 
 #endif

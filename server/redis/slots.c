@@ -42,7 +42,7 @@ slot_of(struct slice key)
 	return crc16(hash_tag(key)) % SLOTS;
 }
 
-/* The index behind the value at `at` and all that is inside of it. */
+/* The index after the value at `at` and everything inside it. */
 static size_t
 skip(const struct reply *reply, size_t at)
 {
@@ -63,7 +63,7 @@ is_kind(const struct reply *reply, size_t at, enum reply_kind kind)
 	return at < reply->n && reply->values[at].kind == kind;
 }
 
-/* Of a node's metadata, names and values by turns, the IP address. */
+/* The IP address in a node's metadata, which is names and values by turns. */
 static struct slice
 find_ip(const struct reply *reply, size_t at)
 {
@@ -81,8 +81,8 @@ find_ip(const struct reply *reply, size_t at)
 	return slice_make(NULL, 0);
 }
 
-/* A node is [host, port, id, metadata]; up to 6.2 without metadata. A host that is not
- * known is nil, empty or "?". */
+/* A node is [host, port, id, metadata]; up to 6.2 without metadata. An unknown host is nil,
+ * empty or "?". */
 static bool
 read_node(const struct reply *reply, size_t at, const struct address *asked,
     struct address *out)

@@ -18,15 +18,15 @@
 
 #define SLOTS 16384
 
-/* CRC16/XMODEM of the key's hash tag – what stands between its first '{' and the next
- * '}', if anything does – or else of all of it, modulo SLOTS. */
+/* The slot of a key: CRC16/XMODEM modulo SLOTS of its hash tag (what is between its first
+ * '{' and the next '}', unless that is empty), or else of the whole key. */
 unsigned slot_of(struct slice key);
 
 /*
  * Reads the answer to CLUSTER SLOTS, as Redis from 6.2 to 8 and Valkey give it, and calls
- * fn for each range with the address of its master. Where a node is told without a host
- * it is that of `asked`. Ranges without a usable address are left out. False: the answer
- * is none; fn may have been called for a part of it.
+ * fn for each range with the address of its master. A node that is listed without a host
+ * has that of `asked`. Ranges without a usable address are left out. False: it is no such
+ * answer; fn may have been called for a part of it.
  */
 typedef void slots_fn(
     void *arg, unsigned first, unsigned last, const struct address *master);

@@ -8,7 +8,7 @@
 #include "redis/late.h"
 
 #define ID_DIGITS 32
-/* Of a try that is answered, the last record is this much younger than its first at most. */
+/* In a try that is answered, the last record is at most this much younger than the first. */
 #define EXPIRING_US INT64_C(5000000)
 
 /* What is taken in one slot. */
@@ -17,20 +17,20 @@ struct part {
 	struct span *span;
 	unsigned slot;
 	struct ledger ledger;
-	size_t id_at, held_at; /* of its keys in span.text */
+	size_t id_at, held_at; /* offsets of its keys in span.text */
 };
 
 struct span {
 	struct cluster *cluster;
 	struct take *whole;
 	size_t n_parts;
-	size_t at;      /* the part under way; those before it are taken */
-	size_t pending; /* looks under way */
+	size_t at;      /* index of the part under way; those before it are taken */
+	size_t pending; /* how many looks are under way */
 	size_t
 	    refused; /* of the whole's charges, the first that lacked room; n: none */
 	struct buf text;
 	char holder[LEDGER_HOLDER_LEN + 1];
-	bool adopted; /* the holder is of an earlier try */
+	bool adopted; /* the holder is an earlier try's */
 	size_t
 	    *origin; /* of each charge, in the order of the parts: which of the whole */
 	struct charge *charges;
@@ -62,8 +62,8 @@ tag_of(struct slice key)
 	return close ? slice_make(open, (size_t)(close + 1 - open)) : slice_make("", 0);
 }
 
-/* Of a key PREFIX:POLICY:{SCOPE}REST the same with another scope. Returns where REST
- * begins in the key. */
+/* Writes a key PREFIX:POLICY:{SCOPE}REST with another scope. Returns where REST begins in
+ * the original key. */
 static size_t
 add_front(struct buf *out, struct slice key, struct slice tag)
 {
@@ -75,8 +75,8 @@ add_front(struct buf *out, struct slice key, struct slice tag)
 	return front + own.len;
 }
 
-/* An id is one within its policy and grant: in a slot that others share it stands with
- * those, as a digest of its own key. */
+/* A request id is unique only within its policy and grant. In another scope's slot, which
+ * others share, a digest of its original key stands for it. */
 static void
 add_id_key(struct buf *out, struct slice key, struct slice tag)
 {
@@ -88,7 +88,7 @@ add_id_key(struct buf *out, struct slice key, struct slice tag)
 	buf_add_str(out, digits);
 }
 
-/* The holder at its end is the span's. */
+/* A key that ends with the span's holder. */
 static void
 add_held_key(struct span *span, struct slice key, struct slice tag)
 {
@@ -129,8 +129,9 @@ point_part(struct part *part, size_t end)
 		ledger->holder = slice_make(part->span->holder, LEDGER_HOLDER_LEN);
 }
 
-/* Writes the keys of all parts, and for the last one the names of the others'. Done anew
- * with another holder the text keeps its length and its place. False: out of memory. */
+/* Writes the keys of all parts, and for the last one the names of the others' records. With
+ * another holder it can be done again: the text keeps its length and its place. False: out
+ * of memory. */
 static bool
 write_keys(struct span *span)
 {
@@ -196,7 +197,7 @@ fail(struct span *span, enum store_fault fault, const char *detail)
 	store_fail(&cluster->store, whole, fault, text);
 }
 
-/* The part's own failure was counted already. */
+/* The failure was counted already, as the part's. */
 static void
 fail_as(struct span *span, const struct take *take)
 {
@@ -227,8 +228,8 @@ give_back(struct part *part)
 	buf_fini(&command);
 }
 
-/* Those before `end`; those of an earlier try are told that this retry was not
- * answered. */
+/* Gives back the parts before `end`. For those of an earlier try this only takes back that
+ * the retry was answered. */
 static void
 undo(struct span *span, size_t end)
 {
@@ -238,7 +239,7 @@ undo(struct span *span, size_t end)
 
 /* --- what the parts say ------------------------------------------------------------- */
 
-/* The part's charges as they are, in their places. */
+/* Copies the part's charges, as they stand, to their places in the whole. */
 static void
 copy_counts(struct part *part)
 {
@@ -282,7 +283,7 @@ look_over(struct span *span)
 	    span, replayed || span->refused == whole->n ? TAKE_ADMITTED : TAKE_REFUSED);
 }
 
-/* A look that is a part of a check that is decided, or of a look. */
+/* A look at one part is done: of a check that is already refused, or of a look. */
 static void
 on_looked(struct take *take)
 {
@@ -327,7 +328,8 @@ set_take(struct part *part, bool look, void (*done)(struct take *take))
 		part->take.ledger = &part->ledger;
 }
 
-/* Looks at all parts but one; without a ledger those without charges say nothing. */
+/* Looks at all parts but one. A part without charges has something to say only if there is
+ * a ledger. */
 static void
 look_at_others(struct span *span, const struct part *but)
 {
@@ -349,8 +351,9 @@ look_at_others(struct span *span, const struct part *but)
 
 static void send_next(struct span *span);
 
-/* Whether the records of an earlier try that was whole have expired before its last one,
- * which has so little time left. Else that try had failed, and they were given back. */
+/* Whether an earlier try was complete, and its other records have just expired before the
+ * last one, which has so little time left. If not, that try failed and they were given
+ * back. */
 static bool
 is_expiring(const struct part *part, const struct part *home)
 {
@@ -360,8 +363,8 @@ is_expiring(const struct part *part, const struct part *home)
 	return left_us < (dedup_us < 2 * EXPIRING_US ? dedup_us / 2 : EXPIRING_US);
 }
 
-/* The last part was taken by an earlier try: what this one took again stands no more if
- * that was whole. If it was late, and its other parts given back, it does. */
+/* The last part was taken by an earlier try. If that was complete, what this try took again
+ * must not stand. If it was late, and its other parts were given back, it stands. */
 static void
 undo_again(struct span *span)
 {
@@ -391,7 +394,8 @@ all_taken(struct span *span)
 	finish(span, TAKE_ADMITTED);
 }
 
-/* Whether all that this try took anew before the last part goes again in undo_again(). */
+/* Whether undo_again() would give back everything that this try took before the last
+ * part. */
 static bool
 is_whole(const struct span *span)
 {
@@ -403,8 +407,9 @@ is_whole(const struct span *span)
 	return true;
 }
 
-/* What an earlier try reserved goes on under its holder. False: this one has begun under
- * another, since the records of that are about to expire, or are being given back. */
+/* Goes on under the holder of an earlier try that reserved. False: this try has already
+ * begun under its own, because the other's records are about to expire, or are being given
+ * back. */
 static bool
 adopt(struct span *span, const struct part *part)
 {
@@ -473,7 +478,7 @@ home_slot(const struct ledger *ledger)
 	return slot_of(ledger->id_key.len > 0 ? ledger->id_key : ledger->held_key);
 }
 
-/* Where a slot's part stands: by its number, but the ledger's last. */
+/* Where a slot's part comes in the order: by its number, but the ledger's slot last. */
 static unsigned
 rank_of(const struct take *take, unsigned slot)
 {

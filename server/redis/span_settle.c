@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* A reservation with records in several slots: the one that its id names comes last, so
- * that whoever settles it again finds what is left to do. */
+/* Settles a reservation with records in several slots. The one that its id names comes last,
+ * so that whoever settles it again finds what is left to do. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -37,8 +37,8 @@ next_part(struct settling *settling)
 	cluster_send_settle(cluster, &settling->part);
 }
 
-/* A part that is not there any more has ended by itself: what it charged stands. A slot
- * that is not held any more cannot be prolonged. */
+/* A part that is gone has expired: what it charged stands. But a slot that is no longer
+ * held cannot be prolonged. */
 static void
 on_part(struct settle *part)
 {

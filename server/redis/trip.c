@@ -11,20 +11,20 @@
 #include "redis/script.h"
 #include "store/record.h"
 
-/* How often a record is read again because it was another by the time of the call. Only
- * a settlement of the same reservation changes it, and then at most once. */
+/* How often a record is read again because it had changed by the time of the call. Only a
+ * settlement of the same reservation changes it, and then at most once. */
 #define READ_MAX 4
 
-/* One settlement or reset; exactly one of the two is set until it was told. */
+/* One settlement or reset: exactly one of the two is set until it is told its outcome. */
 struct trip {
 	struct trips *trips;
 	struct trip *prev, *next;
 	struct settle *settle;
 	struct reset *reset;
 	int64_t sent_us;   /* when the command under way was sent */
-	unsigned reads;    /* of the record */
-	bool asking;       /* of a node that the slot is on its way to */
-	struct buf record; /* of a settlement, as it was read */
+	unsigned reads;    /* how often the record was read */
+	bool asking;       /* the node is the one that the slot is moving to */
+	struct buf record; /* a settlement's, as it was read */
 };
 
 struct trips {
@@ -72,7 +72,7 @@ trip_free(struct trip *trip)
 	free(trip);
 }
 
-/* Tells whoever waits, if anybody still does; the trip may go on without. */
+/* Tells whoever waits, if anybody still does; the trip may go on without it. */
 static void
 trip_fail(struct trip *trip, enum store_fault fault, const char *detail)
 {
@@ -123,8 +123,8 @@ arm(struct trips *trips, int64_t at_us)
 	loop_timer_set(trips->timer, delay > 0 ? delay : 0);
 }
 
-/* When the trip is to be looked after: its deadline, or, when nobody waits for it any
- * more, the end of the patience with the connection. */
+/* When to look at the trip again: at its deadline, or, if nobody waits for it any more, when
+ * the connection counts as stalled. */
 static int64_t
 trip_due_us(const struct trip *trip)
 {
@@ -135,8 +135,8 @@ trip_due_us(const struct trip *trip)
 	return trip->sent_us + LINK_STALL_US;
 }
 
-/* Settlements and resets whose deadline passed, chained by their owner, before they are
- * told: done may start others, or drop the link and so end any trip. */
+/* Settlements and resets whose deadline has passed, chained by their owner until they are
+ * told: `done` may start others, or drop the link and so end any trip. */
 struct overdue {
 	struct settle *settle;
 	struct reset *reset;
@@ -200,7 +200,7 @@ on_timer(void *arg)
 
 /* --- replies -------------------------------------------------------------------- */
 
-/* Whether the owner begins anew, elsewhere; then the trip is over. */
+/* Whether the owner starts over elsewhere; then the trip has ended. */
 static bool
 trip_refused(struct trip *trip, struct slice text)
 {
@@ -215,7 +215,7 @@ trip_refused(struct trip *trip, struct slice text)
 	return true;
 }
 
-/* Whether the reply says that the trip is over, and then it is. */
+/* Ends the trip if the reply says so; returns whether it did. */
 static bool
 trip_failed(struct trip *trip, const struct reply *reply)
 {
@@ -268,7 +268,7 @@ trip_expect(struct trip *trip, link_reply_fn *fn)
 
 	trip->sent_us = clock_mono_us();
 	arm(trip->trips, trip_due_us(trip));
-	/* Without memory the link is dropped, but this reply is not owed. */
+	/* When out of memory the link is dropped, but this reply was not owed yet. */
 	if ((trip->asking && link_expect(link, on_asking, NULL) < 0) ||
 	    link_expect(link, fn, trip) < 0)
 		trip_end_failed(trip, FAULT_OTHER, "out of memory");
@@ -338,7 +338,7 @@ hand_parts(struct trip *trip, const struct record *record)
 	return true;
 }
 
-/* `whole`: with the script's text, where Redis does not know it. */
+/* `whole`: with the script's text, because Redis does not have it. */
 static void
 call_script(struct trip *trip, bool whole)
 {
@@ -458,7 +458,7 @@ send_reset(struct trip *trip)
 
 /* --- the contract --------------------------------------------------------------- */
 
-/* NULL, with why in *fault and *detail, when none can begin. */
+/* NULL, with the reason in *fault and *detail, when no trip can begin. */
 static struct trip *
 trip_begin(struct trips *trips, enum store_fault *fault, const char **detail)
 {

@@ -5,8 +5,8 @@
 
 #include "redis/form.h"
 
-/* How many slots are looked at: whoever picks names may pick collisions, which then
- * cost a bounded time, and their takes lead themselves. */
+/* How many slots of the table are looked at. Whoever chooses names may choose collisions;
+ * those then cost bounded time, and their takes lead themselves. */
 #define PROBES 8
 
 bool

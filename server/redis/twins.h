@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Takes of one batch that ask for the very same: same counters, same limits, same costs.
- * The first of them leads the others, which wait in a list behind it, and the call has
- * one entry for all. The script grants as many as fit, in the order of the list.
+ * Identical takes of one batch: same counters, same limits, same costs. The first of them
+ * leads the others, which wait in a list behind it, and the call has one entry for all of
+ * them. The script grants as many as fit, in the order of the list.
  */
 #ifndef REDIS_TWINS_H
 #define REDIS_TWINS_H
@@ -13,9 +13,9 @@
 
 #include "store/store.h"
 
-/* So many that are led are worth it: in all, and one in so many takes. Below that they
- * are charged one by one (measured with scripts/bench: a few of 512 cost Redis more
- * together than apart). */
+/* Twins are worth the trouble from this many takes that are led, and when they are at
+ * least one in so many of the batch. Otherwise all are charged one by one (measured with
+ * scripts/bench: a few twins among 512 cost Redis more together than apart). */
 #define TWINS_MIN 4
 #define TWINS_SHARE 8
 
@@ -33,18 +33,18 @@ struct twins {
 /* Whether such takes may be led: they charge enforced limits, and leave no record. */
 bool twins_allow(const struct take *take);
 
-/* Before the first of n takes, all of one shape. */
+/* Call before the first of n takes, all of one shape. */
 void twins_start(struct twins *twins, size_t n);
 
-/* The leader of a take, which only differs from it in what it asks for; NULL when it
- * leads itself. A few that are hard to place lead themselves, too. */
+/* The leader of a take that twins_allow(), one identical to it; NULL: it leads itself, as
+ * do a few that are hard to place in the table. */
 struct take *twins_find(struct twins *twins, struct take *take);
 
-/* The take is of no list; from now on it is one of the leader's. */
+/* Adds a take, which must be in no list, to those that the leader leads. */
 void twins_join(struct take *leader, struct take *take);
 
-/* Makes of a granted take, whose counts are those after the last grant, what it was
- * answered when `later` grants of the same were still to come. */
+/* Turns the counts of a granted take, which are those after the last grant, into those
+ * after its own, when `later` grants were still to come. */
 void twins_rewind(struct take *take, int64_t later);
 
 #endif

@@ -54,7 +54,7 @@ take_credentials(struct slice *rest, struct redis_url *out, struct errinfo *ei)
 	if (!at)
 		return 0;
 	user = slice_make(rest->ptr, (size_t)(at - rest->ptr));
-	/* Or a host with a user of its own would be taken for a part of a password. */
+	/* Else a host with a user of its own would be taken for a part of a password. */
 	if (out->kind != REDIS_ONE &&
 	    (memchr(user.ptr, ',', user.len) || memchr(user.ptr, '@', user.len)))
 		return bad(ei,
@@ -90,7 +90,7 @@ parse_db(struct slice text, struct redis_url *out, struct errinfo *ei)
 	return 0;
 }
 
-/* One "host" or "host:port" behind those that are there already. */
+/* Adds one "host" or "host:port" to the hosts. */
 static int
 add_host(struct slice host, struct redis_url *out, struct errinfo *ei)
 {
@@ -105,15 +105,15 @@ add_host(struct slice host, struct redis_url *out, struct errinfo *ei)
 		return bad(ei, "the host is too long");
 	if (out->n_hosts == REDIS_HOSTS_MAX)
 		return bad(ei, "there are more than 16 hosts");
-	/* A port is there when the last colon lies behind any bracket. */
+	/* There is a port if the last colon comes after any bracket. */
 	tail = memrchr(host.ptr, ']', host.len);
 	tail = tail ? tail : host.ptr;
 	if (memchr(tail, ':', host.len - (size_t)(tail - host.ptr)))
 		snprintf(text, sizeof(text), "%.*s", SLICE_ARG(host));
 	else
 		snprintf(text, sizeof(text), "%.*s:%s", SLICE_ARG(host), port);
-	/* What address_parse() would say quotes its input, which may be a password whose
-	 * host was forgotten. */
+	/* address_parse()'s own text quotes its input, which may be a password whose host
+	 * was forgotten. */
 	to = &out->hosts[out->n_hosts];
 	if (address_parse(text, to, NULL) < 0 || to->kind != ADDRESS_TCP)
 		return bad(ei, "what follows :// is not a host and port");
@@ -121,7 +121,7 @@ add_host(struct slice host, struct redis_url *out, struct errinfo *ei)
 	return 0;
 }
 
-/* Takes what stands before the first `stop`, or all; true when there was one. */
+/* Takes off everything before the first `stop`, or all of it; true when there was one. */
 static bool
 cut(struct slice *rest, char stop, struct slice *out)
 {
@@ -255,7 +255,7 @@ parse_sentinel_query(struct slice query, struct redis_url *out, struct errinfo *
 	return 0;
 }
 
-/* Appends to what is shown; what does not fit is left out. */
+/* Appends to `shown`; what does not fit is left out. */
 static void
 show(struct redis_url *out, const char *text)
 {

@@ -8,8 +8,8 @@
  *	    [&sentinel_password=P]
  *	redis+cluster://[[user]:pass@]host[:port],...
  *
- * rediss in the place of redis: over TLS. User and password are those of the servers;
- * the Sentinels' own follow the "?". Both are percent-encoded. Pure.
+ * "rediss" instead of "redis": over TLS. User and password are the servers'; those of
+ * the Sentinels follow the "?". All are percent-encoded. Pure.
  */
 #ifndef REDIS_URL_H
 #define REDIS_URL_H
@@ -29,17 +29,17 @@
 enum redis_kind {
 	REDIS_ONE,      /* one server, at hosts[0] */
 	REDIS_SENTINEL, /* the master that the Sentinels at hosts call `name` */
-	REDIS_CLUSTER   /* the Cluster of which hosts are nodes */
+	REDIS_CLUSTER   /* the Cluster that the hosts are nodes of */
 };
 
 struct redis_url {
 	enum redis_kind kind;
-	bool tls; /* to all of them */
+	bool tls; /* for all of the hosts */
 	struct address hosts[REDIS_HOSTS_MAX];
 	size_t n_hosts;              /* at least 1 */
 	char user[REDIS_SECRET_MAX]; /* "" without one */
 	char password[REDIS_SECRET_MAX];
-	char sentinel_user[REDIS_SECRET_MAX]; /* REDIS_SENTINEL, the same of them */
+	char sentinel_user[REDIS_SECRET_MAX]; /* REDIS_SENTINEL: for the Sentinels */
 	char sentinel_password[REDIS_SECRET_MAX];
 	char name[REDIS_NAME_MAX];   /* REDIS_SENTINEL */
 	int db;                      /* 0 in a Cluster */

@@ -10,13 +10,13 @@
 #define WAYS 4
 #define CHARGES_MAX 8 /* takes with more are not remembered */
 
-/* Of the counters' keys only a hash is kept, as wide as the one that stands for long
- * parts of keys: keyed, so that nobody can make two that meet. */
+/* Of the counters' keys only a hash is kept, as wide as the digest of a long part of a
+ * key; it is keyed, so that nobody can construct a collision. */
 struct entry {
 	uint64_t keys[2];
 	uint64_t epoch;
 	int64_t until_us; /* clock_mono_us(); 0: the entry is free */
-	int64_t renew_us; /* from then on one take is let through */
+	int64_t renew_us; /* the first take after that is let through */
 	bool renewing;
 	int64_t decided_us;
 	int64_t store_us; /* the store's clock at the refusal */
@@ -88,7 +88,7 @@ is_of(const struct entry *e, const struct take *take, const uint64_t keys[2])
 	    e->n == take->n;
 }
 
-/* The entry of these keys, else the one that ends first. */
+/* The entry of these keys; without one, the entry that ends first. */
 static struct entry *
 find_place(struct deny_cache *dc, const struct take *take, const uint64_t keys[2])
 {
@@ -106,7 +106,7 @@ find_place(struct deny_cache *dc, const struct take *take, const uint64_t keys[2
 
 /* --- remembering -------------------------------------------------------------- */
 
-/* A shadow charge may also have lacked a counter that can be charged. */
+/* A shadow charge that lacked may have had a key that cannot be charged at all. */
 static bool
 can_be_foretold(const struct charge *c, int64_t now_us)
 {
@@ -159,8 +159,8 @@ deny_cache_put(
 
 	if (moment->epoch != deny_epoch_now(dc->epoch) || !is_worth_it(take))
 		return;
-	/* Counted from when it was sent: the store's clock showed now_us later than
-	 * that, so the entry ends before the window does. */
+	/* Counted from when the take was sent: the store's clock showed now_us no earlier
+	 * than that, so the entry ends before the window does. */
 	left_us = windows_left_us(take);
 	if (left_us < keep_us)
 		keep_us = left_us;
@@ -234,7 +234,7 @@ fill_in(const struct entry *e, struct take *take, size_t refused, int64_t elapse
 	}
 }
 
-/* The live entry of the take; NULL when the store is to be asked. */
+/* The take's entry, if it is still good; NULL when the store has to be asked. */
 static struct entry *
 find_live(struct deny_cache *dc, const struct take *take, int64_t mono_us)
 {
@@ -272,11 +272,11 @@ deny_cache_refuse(struct deny_cache *dc, struct take *take, int64_t mono_us)
 	elapsed_us = mono_us > e->decided_us ? mono_us - e->decided_us : 0;
 	refused = find_refusal(e, take, elapsed_us);
 	if (refused == take->n) {
-		/* It may well be charged, and then the counts are others. */
+		/* It may be admitted, which would change the counts. */
 		e->until_us = 0;
 		return false;
 	}
-	/* Of other limits it is not known for sure. */
+	/* Whether another limit would refuse is not certain. */
 	if (take->charges[refused].limit->algorithm != ALGORITHM_FIXED)
 		return false;
 	fill_in(e, take, refused, elapsed_us);

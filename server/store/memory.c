@@ -8,16 +8,17 @@
 #include "base/hash.h"
 #include "store/memory_inner.h"
 
-/* Slots that a take looks at in each of its shards for dead counters: more than it can
- * fill, so that the sweep keeps up with whatever comes in. */
+/* How many slots of each of its shards a take sweeps: more than it can fill, so that the
+ * sweep keeps up with whatever comes in. */
 #define SWEEP_SLOTS 4
-/* The same when the store is full, over other shards too: a bound on what a refused
- * take may cost. */
+/* The same when the store is full, in other shards, too: a bound on what a refused take
+ * may cost. */
 #define SWEEP_SLOTS_FULL 512
-/* What tending looks at, and in one shard, whose lock it holds. */
+/* How many slots one memory_tend() looks at, and how many at a time, while it holds one
+ * shard's lock. */
 #define TEND_SLOTS 4096
 #define TEND_SLOTS_SHARD 1024
-/* It is worth going on when at least one in so many slots was dead. */
+/* Going on is worthwhile if at least one in so many slots had expired. */
 #define TEND_WORTH 16
 
 static int64_t
@@ -62,14 +63,14 @@ memory_count(struct memory *memory)
 	return atomic_load_explicit(&memory->count, memory_order_relaxed);
 }
 
-/* The table inside a shard goes by the low half of the hash. */
+/* By the high bits: the table inside a shard uses the low half of the hash. */
 static size_t
 shard_index(uint64_t hash)
 {
 	return hash >> 56;
 }
 
-struct shard *
+static struct shard *
 spot_shard(struct memory *m, const struct spot *spot)
 {
 	return &m->cells[shard_index(spot->hash)].shard;
@@ -83,7 +84,7 @@ forget(struct memory *m, size_t count)
 		    &m->count, (int64_t)count, memory_order_relaxed);
 }
 
-/* The next shard of the set from `from`, ascending, or SHARDS. */
+/* The first shard of the set at or after `from`; SHARDS when there is none. */
 static size_t
 next_shard(const struct shard_set *set, size_t from)
 {
@@ -97,7 +98,7 @@ next_shard(const struct shard_set *set, size_t from)
 	return SHARDS;
 }
 
-/* Ascending. */
+/* In ascending order, as all calls do: see struct shard_set. */
 void
 memory_lock_all(struct memory *m, const struct shard_set *set)
 {
@@ -170,7 +171,8 @@ spot_undo_all(struct memory *m, struct spot *spots, size_t n)
 			spot_drop(m, &spots[i]);
 }
 
-struct limit_count
+/* How a counter, or a limit's slots, stand. */
+static struct limit_count
 spot_count(const struct spot *spot, const struct limit *limit, int64_t now_us)
 {
 	static const struct limit_state none;
@@ -199,7 +201,8 @@ memory_prepare(struct memory *m, const struct shard_set *set, size_t n, int64_t 
 	}
 }
 
-/* Finds every counter, fills in what it holds; the first without room, or n. */
+/* Finds every counter and fills in how it stands. Returns the index of the first charge
+ * without room; n when all have it. */
 static size_t
 weigh(struct memory *m, struct take *take, struct spot *spots)
 {
@@ -253,7 +256,7 @@ spots_of(const struct take *take)
 	return take->n + (take->ledger ? LEDGER_SPOTS : 0);
 }
 
-/* False: no room for another entry, and nothing was charged. */
+/* False: there was no room for another entry, and nothing was charged. */
 static bool
 take_locked(struct memory *m, struct take *take, struct spot *spots,
     const struct shard_set *set)
@@ -301,15 +304,15 @@ memory_sweep(struct memory *m)
 }
 
 struct tending {
-	size_t looked; /* slots, and what took as long */
+	size_t looked; /* slots looked at, or other work in that unit */
 	size_t freed;
-	bool more; /* memory is left to be given back */
+	bool more; /* there is still memory to give back */
 };
 
 static void
 tend_shard(struct shard *s, int64_t now_us, struct tending *t)
 {
-	/* To give slabs back takes as long as to look at all the slots. */
+	/* Giving slabs back takes as long as looking at all the slots. */
 	bool spares = s->slabs.n_spare > 1;
 	bool small = s->table.cap < TEND_SLOTS_SHARD && !spares;
 

@@ -103,7 +103,7 @@ bool memory_sweep(struct memory *m);
 void spot_set(
     struct spot *spot, enum entry_kind kind, struct slice key, struct shard_set *set);
 
-struct shard *spot_shard(struct memory *m, const struct spot *spot);
+/* Looks for the key's entry; its shard must be locked. */
 void spot_find(struct memory *m, struct spot *spot);
 
 /* Adds an entry whose state is still that of an expired one. False when the store has no
@@ -115,10 +115,6 @@ void spot_drop(struct memory *m, struct spot *spot);
 
 /* Removes those of the n entries that this call added. */
 void spot_undo_all(struct memory *m, struct spot *spots, size_t n);
-
-/* How a counter, or a limit's slots, stand. */
-struct limit_count spot_count(
-    const struct spot *spot, const struct limit *limit, int64_t now_us);
 
 /* Stores a limit's slots after a change; the entry expires with the last lease. */
 void spot_set_slots(struct spot *spot, struct slots *slots, int64_t now_us);

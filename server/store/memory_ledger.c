@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* Takes that leave something behind: request ids, reservations, slots. */
+/* Takes that leave a record behind: request ids, reservations, slots. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -7,15 +7,16 @@
 #include "store/memory_inner.h"
 #include "store/record.h"
 
-/* What a charge adds to a record's text beside its key, at most. */
+/* The most bytes that a charge adds to a record's text, besides its key. */
 #define CHARGE_TEXT_MAX 80
 
-/* What is filled in once the take is charged. */
+/* The records, allocated before and filled in after the take is charged. */
 struct papers {
-	struct answer *answer; /* NULL: it has no request id */
-	struct buf note;       /* has the memory that it needs */
+	struct answer *answer; /* NULL: the take has no request id */
+	struct buf note;       /* all its memory is reserved */
 	struct record record;
-	int64_t counted[TAKE_CHARGES_MAX]; /* of each charge's cost */
+	int64_t
+	    counted[TAKE_CHARGES_MAX]; /* how much of each charge's cost was counted */
 };
 
 static struct spot *
@@ -85,7 +86,7 @@ ledger_answers(struct memory *m, struct take *take, struct spot *spots)
 
 /* --- an admitted take --------------------------------------------------------- */
 
-/* All memory that may lack, before anything is charged. */
+/* Allocates everything that could fail, before anything is charged. */
 static bool
 papers_init(struct papers *p, const struct take *take)
 {
@@ -141,7 +142,7 @@ take_slot(struct take *take, struct spot *spot)
 	return slots != NULL;
 }
 
-/* Takes a slot of each concurrency limit, or none. */
+/* Takes a slot of each concurrency limit, or none at all. */
 static bool
 take_slots(struct memory *m, struct take *take, struct spot *spots)
 {
@@ -163,7 +164,7 @@ take_slots(struct memory *m, struct take *take, struct spot *spots)
 	return true;
 }
 
-/* An entry for each record. One that has expired is used again. */
+/* Makes an entry for each record; one that has expired is used again. */
 static bool
 add_records(struct memory *m, const struct take *take, struct spot *spots)
 {
@@ -213,7 +214,7 @@ keep_note(struct papers *p, const struct take *take, struct spot *spots)
 	buf_add(&p->note, &head, sizeof(head));
 	buf_add(&p->note, after_ms, record->n * sizeof(after_ms[0]));
 	record_format(record, &p->note);
-	/* There was room for more than it takes. */
+	/* More was reserved than it takes. */
 	note = realloc(p->note.data, p->note.len);
 	if (!note)
 		note = (struct note *)(void *)p->note.data;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* The end of reservations, and resets. */
+/* Settlements of reservations, and resets. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -7,7 +7,7 @@
 #include "store/memory_inner.h"
 #include "store/record.h"
 
-/* A reservation under way to its end. Which shards it needs stands in its note, so that
+/* A settlement under way. Only the reservation's note tells which shards it needs, so that
  * is read first, and again once all of them are locked. */
 struct settling {
 	struct memory *memory;
@@ -23,8 +23,8 @@ struct settling {
 enum step {
 	STEP_DONE,  /* the status is known */
 	STEP_READ,  /* there is something to settle */
-	STEP_AGAIN, /* another one changed it meanwhile */
-	STEP_FULL   /* no room */
+	STEP_AGAIN, /* somebody else changed the note meanwhile */
+	STEP_FULL   /* there was no room */
 };
 
 static enum step
@@ -40,7 +40,7 @@ note_bytes(const struct note *note)
 	return sizeof(*note) + note->n * sizeof(note->after_ms[0]) + note->len;
 }
 
-/* The note as it stands; its shard is locked. */
+/* The note as it is now; its shard must be locked. */
 static enum step
 find_note(struct settling *s, struct note **out)
 {
@@ -89,7 +89,7 @@ charged_of(const struct settling *s, size_t i)
 		.after_ms = s->note->after_ms[i] };
 }
 
-/* What the charge shall have cost. */
+/* What the charge is to cost in the end. */
 static int64_t
 true_cost(const struct settling *s, size_t i)
 {
@@ -100,7 +100,7 @@ true_cost(const struct settling *s, size_t i)
 	return c->corrects && s->settle->cost >= 0 ? s->settle->cost : c->cost;
 }
 
-/* Whether the counter is gone and begins again. */
+/* Whether the counter is gone and has to be made again. */
 static bool
 begins(const struct settling *s, size_t i)
 {
@@ -114,7 +114,7 @@ begins(const struct settling *s, size_t i)
 	return !limit_expired(&state, s->now_us);
 }
 
-/* Entries for all counters that begin again, or for none of them. */
+/* Makes entries for all counters that begin again, or for none of them. */
 static bool
 add_counters(struct settling *s)
 {
@@ -136,7 +136,7 @@ free_slot(struct settling *s, struct spot *spot)
 	spot_set_slots(spot, slots, s->now_us);
 }
 
-/* Nothing that holds nothing stays. */
+/* Removes an entry that holds nothing any more. */
 static void
 drop_empty(struct settling *s, struct spot *spot)
 {
@@ -163,7 +163,7 @@ correct(struct settling *s, size_t i)
 	drop_empty(s, spot);
 }
 
-/* Of the note stays that it was settled. */
+/* What remains of the note is that it was settled. */
 static void
 keep_settled(struct settling *s, struct note *note)
 {
@@ -189,7 +189,8 @@ finish(struct settling *s, struct note *note)
 	return end_with(s->settle, SETTLE_DONE);
 }
 
-/* Asks by a renewal that changes nothing, before any of them is prolonged. */
+/* Whether all slots are still held, found out by renewals that change nothing, before any
+ * slot is prolonged. */
 static bool
 holds_all(struct settling *s)
 {
@@ -229,7 +230,7 @@ renew(struct settling *s)
 	return end_with(s->settle, SETTLE_DONE);
 }
 
-/* All shards are locked. */
+/* All shards must be locked. */
 static enum step
 settle_locked(struct settling *s)
 {

@@ -10,8 +10,8 @@ const char *const record_words[] = {
 	[ALGORITHM_CONCURRENCY] = "slots",
 };
 
-/* Takes the next word; false where there is none. What it leaves begins with the space
- * before the word after. */
+/* Takes the next word; false when there is none. The rest then begins with the space
+ * before the following word. */
 static bool
 next_word(struct slice *rest, struct slice *word)
 {
@@ -28,7 +28,7 @@ next_word(struct slice *rest, struct slice *word)
 	return word->len > 0;
 }
 
-/* A number as Lua and we write it: no sign, no leading zero. */
+/* A number as both Lua and we write it: no sign, no leading zero. */
 static bool
 next_number(struct slice *rest, int64_t *out)
 {
@@ -67,11 +67,11 @@ next_charge(struct slice *rest, struct record_charge *out)
 	    !next_number(rest, &out->b))
 		return false;
 	out->corrects = corrects == 1;
-	/* A bucket's tokens are counted by it. */
+	/* charged_correct() divides by a bucket's interval. */
 	return out->algorithm != ALGORITHM_TOKEN_BUCKET || out->b > 0;
 }
 
-/* Whether a part comes next, and then its key. */
+/* Whether a part comes next; reads its key. */
 static bool
 next_part(struct slice *rest, struct slice *key)
 {

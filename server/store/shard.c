@@ -6,21 +6,24 @@
 #include <string.h>
 
 #define SHARD_FIRST 16
-/* Not made smaller, however empty: as large as the largest take asks for, or its tables
- * would be built anew twice each time. Up to here everything is moved at once. */
+/* Tables of this size are not made smaller, however empty. It is what the largest take
+ * asks for: else each such take would have two tables built. Up to this size everything is
+ * moved at once. */
 #define SHARD_SMALL 256
 #define SHARD_CAP_MAX (UINT32_C(1) << 30)
 #define KEY_LEN_MAX ((UINT32_C(1) << 30) - 1)
-/* Slots of the old table that are emptied for each that is swept: 16 with every take, so
- * that it is empty after a take for each 16 of its slots. The new one has room for four
- * entries with each of them, or all that is left is moved at once. */
+/* How many slots of the old table are emptied for each slot that is swept. That makes 16
+ * with every take, so that the old table is empty after one take for every 16 of its slots.
+ * Until then the new one has room for four entries per take; if that does not do, all that
+ * is left is moved at once. */
 #define MOVE_PER_SWEPT 4
-/* A slab goes back to the system for so many slots that are swept, and one with any. */
+/* For every so many slots that are swept one slab goes back to the system, and one at
+ * least. */
 #define SWEPT_PER_SLAB 256
-/* Larger tables are the system's pages: what malloc gives may have to be cleared. */
+/* Larger tables are whole pages from the system: memory from malloc may need clearing. */
 #define TABLE_PAGES_BYTES 65536
 
-/* Never 0, which says that a slot is free. */
+/* Never 0, which means that a slot is free. */
 static uint32_t
 tag_of(uint64_t hash)
 {
@@ -53,7 +56,7 @@ table_bytes(uint32_t cap)
 	return cap * (sizeof(*t->entries) + sizeof(*t->tags));
 }
 
-/* Entries and tags stand in one block, the wider first. */
+/* Entries and tags share one block, the wider ones first. */
 static int
 table_init(struct shard_table *t, uint32_t cap)
 {
@@ -79,7 +82,7 @@ table_fini(struct shard_table *t)
 	memset(t, 0, sizeof(*t));
 }
 
-/* The slot of the key, or cap. */
+/* The key's slot, or cap when it has none. */
 static uint32_t
 find_slot(
     const struct shard_table *t, enum entry_kind kind, struct slice key, uint32_t tag)
@@ -98,7 +101,7 @@ find_slot(
 	return t->cap;
 }
 
-/* There is a free slot. */
+/* There must be a free slot. */
 static void
 put(struct shard_table *t, struct shard_entry *entry, uint32_t tag)
 {
@@ -112,7 +115,7 @@ put(struct shard_table *t, struct shard_entry *entry, uint32_t tag)
 	t->n++;
 }
 
-/* Empties slot i and moves up what only stands behind it because it was taken. */
+/* Empties slot i and moves up the entries that are behind it only because it was taken. */
 static void
 empty_slot(struct shard_table *t, uint32_t i)
 {
@@ -148,8 +151,8 @@ take_out(struct shard_table *t, const struct shard_entry *entry, uint32_t tag)
 /* --- two of them ------------------------------------------------------------------ */
 
 /*
- * Empties `slots` slots more of the old table, and then on to the next free one: entries
- * that stand one behind the other move together, so that a search in what is left ends
+ * Empties `slots` more slots of the old table, and then on to the next free one: entries
+ * without a gap between them have to move together, so that a search in what is left ends
  * where it should.
  */
 static void
@@ -172,7 +175,7 @@ move(struct shard *s, size_t slots)
 		table_fini(old);
 }
 
-/* Begins to move into a table of `cap` slots, which hold all entries. */
+/* Begins to move into a table of `cap` slots, enough for all entries. */
 static void
 begin_move(struct shard *s, size_t cap)
 {
@@ -190,8 +193,8 @@ begin_move(struct shard *s, size_t cap)
 }
 
 /*
- * At most five eighths full, while three quarters ask for a larger one: between two
- * moves lies work in proportion, however counters come and go.
+ * A new table is at most five eighths full, and a larger one is made at three quarters: so
+ * however counters come and go, there is work in proportion between two moves.
  */
 static size_t
 cap_for(size_t entries)

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
-/* What is not given out is poisoned where a sanitizer watches, as malloc's would be. */
+/* Under AddressSanitizer memory that is not handed out is poisoned, as malloc's is. */
 #if defined(__has_feature)
 #if __has_feature(address_sanitizer)
 #define SLAB_POISONED
@@ -23,20 +23,20 @@
 #define show(at, bytes) ((void)(at), (void)(bytes))
 #endif
 
-/* Of the spare slab that is kept. */
+/* How much of the spare slab that is kept stays resident. */
 #define KEPT_BYTES 4096
 
 struct unused {
 	struct unused *next;
 };
 
-/* At the head of its own SLAB_BYTES, to which it is aligned. */
+/* At the beginning of its SLAB_BYTES, which are aligned to their own size. */
 struct slab {
 	struct slab *prev, *next; /* among the open ones of its size */
 	struct unused *unused;    /* things that were put back */
-	uint32_t size;            /* of a thing */
-	uint32_t used;            /* things that are out */
-	uint32_t fresh;           /* where those begin that were never out */
+	uint32_t size;            /* bytes of a thing */
+	uint32_t used;            /* how many things are handed out */
+	uint32_t fresh;           /* offset of those that were never handed out */
 };
 
 _Static_assert(sizeof(struct slab) % SLAB_GRAIN == 0, "things are aligned");
@@ -55,14 +55,15 @@ pages_put(void *pages, size_t bytes)
 {
 	if (!pages)
 		return;
-	/* The addresses may be given to others, with whom they are not poisoned. */
+	/* Somebody else may get these addresses, for whom they must not be poisoned. */
 	show(pages, bytes);
-	/* Fails where the system cannot count one more hole; then only addresses go. */
+	/* munmap fails when the process has too many mappings; then it only keeps the
+	 * addresses. */
 	if (munmap(pages, bytes) < 0)
 		madvise(pages, bytes, MADV_DONTNEED);
 }
 
-/* Twice as much holds an aligned one; the ends go back. */
+/* Twice as much contains an aligned one; the ends go back. */
 static char *
 aligned_pages(void)
 {

@@ -21,9 +21,10 @@ struct check_json {
 };
 
 /*
- * Strict: unknown or double keys, wrong types, invalid UTF-8, NUL, nesting deeper than
- * jansson's 2048, names as call_validate() has them, a ttl without mode reserve. 0;
- * ERR_SYNTAX, ERR_INVALID or ERR_TOOBIG with a text for the client that names the place.
+ * Strict: refuses unknown or duplicate keys, wrong types, invalid UTF-8, NUL, JSON beyond
+ * the bounds of wire/value.h, names that call_validate() refuses, and a ttl without mode
+ * reserve. 0; ERR_SYNTAX, ERR_INVALID, ERR_TOOBIG or ERR_NOMEM, with a text for the client
+ * that names the place.
  */
 int check_json_parse(
     struct slice body, struct check_json *out, struct errinfo *ei) MUST_CHECK;

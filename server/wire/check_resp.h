@@ -23,7 +23,7 @@ struct check_resp {
 /*
  * CHECK (or EXPLAIN) tool grant [POLICY p] [SESSION s] [COST n] [ID id] [ARGS json]
  *       [ATTR name value]... [MODE m] [TTL s] [TIMEOUT ms]; options in any case and
- * order, each at most once but ATTR. Costs no malloc without ARGS.
+ * order, each at most once, except ATTR. Without ARGS it costs no malloc.
  * 0, or an enum err with a text that names the argument, for "-ERR ...".
  */
 int check_resp_parse(const struct resp_command *cmd, struct check_resp *out,

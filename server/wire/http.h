@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * HTTP/1.1 (RFC 9112), the strict half of it: requests in, responses out. Bodies with
- * Content-Length or chunked, keep-alive, pipelining; HTTP/1.0 without keep-alive.
- * What is ambiguous is refused, never guessed: both Content-Length and
+ * HTTP/1.1 (RFC 9112), strictly: requests in, responses out. Bodies with Content-Length
+ * or chunked, keep-alive, pipelining; HTTP/1.0 without keep-alive.
+ * Anything ambiguous is refused, never guessed at: both Content-Length and
  * Transfer-Encoding, folded lines, a bare CR or LF in a field, white space before a
  * colon, a bad Host. Pure; the caller owns input and output.
  */
@@ -22,8 +22,8 @@
 #define HTTP_LINE_MAX 8192  /* bytes of the request line */
 #define HTTP_FIELDS_MAX 64
 
-/* What one request may take of input at most: a head, and a chunked body whose chunks'
- * lines may take as much again as the body, and a little more. */
+/* The longest request, in bytes of input: a head, and a chunked body, whose chunk lines
+ * may take as many bytes again as the body itself, and trailers. */
 #define HTTP_INPUT_MAX(body_max) (2 * (size_t)HTTP_HEAD_MAX + 2 * (size_t)(body_max))
 
 struct http_field {
@@ -40,32 +40,32 @@ struct http_request {
 	struct slice body; /* absent without one */
 	bool keep_alive;
 	bool expect_continue; /* the client waits for "100 Continue" before its body */
-	bool trusted;         /* the front's: the caller has shown what it must */
+	bool trusted; /* set by the front: the caller has shown a token if it must */
 };
 
-/* Where an incremental read stands; zero it for every new request. */
+/* How far an incremental read has got; zero it for every new request. */
 struct http_reader {
 	size_t scanned;     /* bytes already searched for the head's end */
 	size_t head_len;    /* 0: the head is not complete */
-	size_t body_need;   /* least total length worth another try */
-	bool continue_told; /* the caller's: 100 Continue was sent */
-	/* further fields are http.c's own */
+	size_t body_need;   /* total bytes before another try is worthwhile */
+	bool continue_told; /* set by the caller: 100 Continue was sent */
+	/* the rest is private to http*.c */
 	size_t line_len; /* of the request line, 0: not complete */
 	uint64_t content_length;
 	bool chunked;
 	bool expect_continue;
 	size_t chunk_at;      /* chunked: where the next line starts */
 	uint64_t chunk_body;  /* chunked: bytes of body seen so far */
-	uint64_t chunk_lines; /* chunked: bytes of what is around the body */
+	uint64_t chunk_lines; /* chunked: bytes of chunk lines seen so far */
 	size_t trailer_at;    /* chunked: where the trailers start; 0: not there yet */
 };
 
 /*
- * Reads one request from the front of `data`, which may be moved between calls but
- * must start with the same bytes. A chunked body is joined inside `body_store`
- * (cleared first; must outlive *req).
+ * Reads one request from the beginning of `data`, which may move between calls but must
+ * begin with the same bytes. A chunked body is joined in `body_store` (cleared first; must
+ * outlive *req).
  *
- * Returns the bytes it takes (> 0) and fills *req;
+ * Returns the bytes that the request takes (> 0) and fills *req;
  * ERR_AGAIN: incomplete; req->expect_continue is valid once r->head_len > 0;
  * else a refusal: *status is the response's status (400, 413, 414, 417, 431, 501,
  *   505; 503 with ERR_NOMEM) and ei->text says why. The connection must be closed
@@ -81,11 +81,11 @@ struct slice http_field_get(const struct http_request *req, const char *name);
 size_t http_field_count(const struct http_request *req, const char *name);
 
 /* The query's next parameter, percent-decoded into `name` and `value` (cleared first),
- * '+' as a space; *rest starts as req->query and moves on. 1, 0 at the end, ERR_SYNTAX
- * for a bad escape, or ERR_NOMEM. */
+ * '+' as a space; *rest begins as req->query and moves on. 1; 0 at the end; ERR_SYNTAX
+ * for a bad escape; ERR_NOMEM. */
 int http_query_next(struct slice *rest, struct buf *name, struct buf *value) MUST_CHECK;
 
-/* One response on its way; zero it, set status, add to fields and body. */
+/* One response: zero it, set the status, append to fields and body. */
 struct http_response {
 	int status;
 	const char *content_type; /* NULL: no body */
@@ -114,13 +114,13 @@ void http_problem(struct http_response *resp, int status, const char *fmt, ...)
 
 /*
  * One row of a table of endpoints that are not checks (health, metrics, policies).
- * Declared here so that whoever serves it and whoever answers need not know each
- * other. `path` is matched whole, or, when it ends in '/', as a prefix.
+ * Declared here so that front/, which serves it, and ops/, which answers, need not know
+ * each other. `path` is matched as a whole, or, when it ends in '/', as a prefix.
  */
 struct http_endpoint {
 	const char *method; /* "GET" also serves HEAD */
 	const char *path;
-	bool open; /* answered without a token, everywhere */
+	bool open; /* needs no token, on any listener */
 	void (*answer)(
 	    void *arg, const struct http_request *req, struct http_response *resp);
 	void *arg;

@@ -10,12 +10,12 @@
 #include "wire/http.h"
 #include "wire/http_head.h"
 
-/* Goes on to look for the body's end, where `r` stands. The whole request's length
- * (> 0); ERR_AGAIN with r->body_need set; or a refusal. */
+/* Goes on looking for the end of the body from where `r` has got. Returns the length of
+ * the whole request (> 0); ERR_AGAIN, with r->body_need set; or a refusal. */
 ptrdiff_t http_chunk_scan(struct http_reader *r, const char *data, size_t len,
     size_t body_max, const struct http_fault *fault) MUST_CHECK;
 
-/* Appends the data of all chunks of a body that was scanned to its end. */
+/* Appends the data of all chunks of a body that http_chunk_scan() found the end of. */
 void http_chunk_join(const char *data, size_t head_len, struct buf *out);
 
 #endif

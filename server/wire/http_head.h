@@ -10,13 +10,13 @@
 #include "base/err.h"
 #include "wire/http.h"
 
-/* Where a refusal is written to. */
+/* Where to write a refusal. */
 struct http_fault {
 	int *status;
 	struct errinfo *ei;
 };
 
-/* Sets both and returns an enum err. */
+/* Sets both, and returns the enum err that goes with the status. */
 int http_refuse(const struct http_fault *fault, int status, const char *fmt, ...)
     PRINTF_LIKE(3, 4);
 
@@ -26,21 +26,21 @@ struct http_framing {
 	bool chunked;
 };
 
-/* Whether a byte may stand in a method or a field's name. */
+/* Whether a byte may be part of a method or a field's name. */
 bool http_token_char(char c);
 
 /* One field of `line` (without its CRLF). 0 or a refusal. */
 int http_field_parse(struct slice line, struct http_field *out,
     const struct http_fault *fault) MUST_CHECK;
 
-/* A request line by itself, without its CRLF. 0 or a refusal. */
+/* Checks a request line on its own, without its CRLF. 0 or a refusal. */
 int http_request_line_check(
     struct slice line, const struct http_fault *fault) MUST_CHECK;
 
 /*
- * A whole head, from `data` to the end of its empty line; each line is known to end in
- * CRLF. An empty line in front of it is skipped. Fills all of *req but the body.
- * 0 or a refusal.
+ * Reads a whole head, from `data` to the end of its empty line; each line must be known
+ * to end in CRLF. Skips an empty line before it. Fills in all of *req but the body. 0 or a
+ * refusal.
  */
 int http_head_parse(const char *data, size_t len, struct http_request *req,
     struct http_framing *framing, const struct http_fault *fault) MUST_CHECK;

@@ -22,21 +22,21 @@ struct resp_command {
 };
 
 /*
- * Reads one command from the front of `data`: an array of bulk strings, or one line
- * of words ("PING\r\n"; quotes as redis-cli writes them are not read there).
+ * Reads one command from the beginning of `data`: an array of bulk strings, or one line
+ * of words ("PING\r\n"; quotes have no meaning there).
  *
- * Returns the bytes it takes (> 0) and fills *cmd;
- * ERR_AGAIN: incomplete; *need is the least total length worth another try, so that
- *   a sender of single bytes costs no more than his bytes;
+ * Returns the bytes that the command takes (> 0) and fills *cmd;
+ * ERR_AGAIN: incomplete; *need is the total length before which another try is useless,
+ *   so that a sender of single bytes does not cost a parse for each;
  * ERR_SYNTAX, ERR_TOOBIG: the stream cannot be followed any further; ei->text is for
- *   the client ("Protocol error: ..."). A command longer than max_len is ERR_TOOBIG,
+ *   the client ("Protocol error: ..."). A command longer than max_len is ERR_TOOBIG
  *   as soon as its head says so.
  */
 ptrdiff_t resp_parse(const char *data, size_t len, size_t max_len,
     struct resp_command *cmd, size_t *need, struct errinfo *ei) MUST_CHECK;
 
-/* Replies. Text with CR or LF is written with spaces in their place where the type
- * has no length (simple strings and errors). */
+/* Append replies. In simple strings and errors, which have no length, CR and LF become
+ * spaces. */
 void resp_add_simple(struct buf *out, const char *text);
 /* "-CODE text": code is "ERR", "NOAUTH", ... */
 void resp_add_error(struct buf *out, const char *code, struct slice text);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * How a client's text becomes a value, in the same words for every protocol: what is
+ * How a client's text becomes a value. Every protocol gets the same error texts: what is
  * wrong, what would be right, and no more of the input than is fit to print. Pure.
  */
 #ifndef WIRE_VALUE_H
@@ -20,24 +20,26 @@
 
 #define VALUE_TIMEOUT_MAX_MS 60000
 
-/* Of one JSON text: reading more would keep the loop's other clients waiting. */
-#define VALUE_JSON_VALUES_MAX 20000 /* names of members count as values */
+/* Bounds of one JSON text: parsing more would keep the loop's other clients waiting. */
+#define VALUE_JSON_VALUES_MAX 20000 /* members' names count as values */
 #define VALUE_JSON_DEPTH_MAX 64
 
-/* Writes the first bytes of `raw` into out[VALUE_EXCERPT_MAX] with a final NUL, "..."
- * behind what was cut, and '?' for control characters, quotes and bytes that are not
+/* Writes the first bytes of `raw` into out[VALUE_EXCERPT_MAX] with a final NUL, followed by
+ * "..." if it was cut, and with '?' for control characters, quotes and bytes that are not
  * UTF-8. Returns out. */
 const char *value_excerpt(struct slice raw, char *out);
 
-/* The decimal whole number `text`, min ... max. 0, or ERR_INVALID naming `field`. */
+/* Reads `text` as a decimal whole number, min ... max. 0, or ERR_INVALID with a text that
+ * names `field`. */
 int value_parse_whole(const char *field, struct slice text, int64_t min, int64_t max,
     int64_t *out, struct errinfo *ei) MUST_CHECK;
 
-/* The same of a JSON number, whole by value: 5.0 is 5. */
+/* The same for a JSON number that is whole by its value: 5.0 is 5. */
 int value_parse_json_whole(const char *field, const json_t *value, int64_t min,
     int64_t max, int64_t *out, struct errinfo *ei) MUST_CHECK;
 
-/* A JSON string, and one that is a name (call_validate_name()); a view of `value`. */
+/* Read a JSON string, the second one that is a name (call_validate_name()); *out is a view
+ * of `value`. */
 int value_parse_json_string(const char *field, const json_t *value, struct slice *out,
     struct errinfo *ei) MUST_CHECK;
 int value_parse_json_name(const char *field, const json_t *value, struct slice *out,
@@ -48,24 +50,24 @@ int value_parse_json_name(const char *field, const json_t *value, struct slice *
 int value_parse_mode(const char *field, struct slice text, bool any_case,
     enum check_mode *out, struct errinfo *ei) MUST_CHECK;
 
-/* 1 ... max bytes of UTF-8 without NUL. 0, ERR_INVALID or ERR_TOOBIG. */
+/* Checks for 1 ... max bytes of UTF-8 without NUL. 0, ERR_INVALID or ERR_TOOBIG. */
 int value_validate_text(
     const char *field, struct slice text, size_t max, struct errinfo *ei) MUST_CHECK;
 
-/* A ttl is of a reservation only: ERR_INVALID where the request has one and is none.
- * `ttl` and `mode` are what the protocol calls them. */
+/* Only a reservation has a ttl: ERR_INVALID if the request has one and does not reserve.
+ * `ttl` and `mode` are the protocol's names for them. */
 int value_validate_ttl(const char *ttl, const char *mode,
     const struct check_request *request, struct errinfo *ei) MUST_CHECK;
 
-/* ERR_INVALID: "FIELD must be WANTED, not ..." with what was found. */
+/* Sets "FIELD must be WANTED, not ..." with what was found; returns ERR_INVALID. */
 int value_wrong_type(
     const char *field, const char *wanted, const json_t *found, struct errinfo *ei);
 
 /*
- * Any JSON text; `what` is how messages call it. Owned by the caller; NULL: ei says
- * what is wrong, with line and column. ERR_SYNTAX, ERR_INVALID (a key that stands
- * twice, a NUL), ERR_TOOBIG (nesting, numbers) or ERR_NOMEM. Whole numbers are
- * integers; in a text with one over 64 bits all of them are reals.
+ * Parses any JSON text, which messages call `what`. Returns owned. NULL: ei says what is
+ * wrong, with line and column; ERR_SYNTAX, ERR_INVALID (a duplicate key, a NUL),
+ * ERR_TOOBIG (nesting, numbers) or ERR_NOMEM. Whole numbers are integers; in
+ * a text with one over 64 bits all of them are reals.
  */
 json_t *value_parse_json(
     const char *what, struct slice text, struct errinfo *ei) MUST_CHECK;
