@@ -43,7 +43,7 @@ static const struct {
 	[FIGURE_DENY_STORE] = { "checks_deny_store", "denied, no store" },
 	[FIGURE_APPROVAL] = { "checks_require_approval", "approval required" },
 	[FIGURE_INVALID] = { "checks_invalid", "malformed" },
-	[FIGURE_CALLS] = { "store_batches", "calls of the store" },
+	[FIGURE_CALLS] = { "store_batches", "calls to the store" },
 	[FIGURE_TAKES] = { "store_takes", "checks in them" },
 	[FIGURE_LATE] = { "store_late", "answered late" },
 };
@@ -178,17 +178,22 @@ add_head(struct buf *out, const struct look *now)
 	buf_add_str(out, "\n\n");
 }
 
+/* `before` is NULL for the first look, which has no rates yet. */
 static void
 add_text(struct buf *out, const struct look *now, const struct look *before)
 {
-	double seconds = seconds_between(now, before);
-
 	add_head(out, now);
-	buf_printf(out, "%-20s %12s %16s\n", "", "per second", "in all");
-	for (size_t i = 0; i < FIGURES; i++)
-		buf_printf(out, "%-20s %12.1f %16" PRId64 "\n", figures[i].text,
-		    (double)grown(now, before, (enum figure)i) / seconds,
-		    now->figures[i]);
+	buf_printf(out, "%-20s %12s %16s\n", "", "per second", "total");
+	for (size_t i = 0; i < FIGURES; i++) {
+		buf_printf(out, "%-20s ", figures[i].text);
+		if (before)
+			buf_printf(out, "%12.1f",
+			    (double)grown(now, before, (enum figure)i) /
+				seconds_between(now, before));
+		else
+			buf_printf(out, "%12s", "-");
+		buf_printf(out, " %16" PRId64 "\n", now->figures[i]);
+	}
 }
 
 static json_t *
@@ -230,7 +235,8 @@ static void
 add_json(struct buf *out, const struct look *now, const struct look *before)
 {
 	json_t *root = make_json(now, before);
-	char *text = root ? json_dumps(root, JSON_COMPACT) : NULL;
+	char *text =
+	    root ? json_dumps(root, JSON_COMPACT | JSON_REAL_PRECISION(10)) : NULL;
 
 	buf_add_str(out, text ? text : "{}");
 	buf_add_char(out, '\n');
@@ -291,6 +297,10 @@ ask_info(void *arg, struct ration *r, int64_t left_ms, int *status)
 	int rc = take_look(r, &before, status);
 
 	(void)left_ms; /* every look has the whole timeout */
+	/* Nobody should sit before an empty screen for the first interval. */
+	if (rc == 0 && *status == CLI_OK && top->terminal && !top->daemon.json &&
+	    !show(top, &before, NULL))
+		*status = CLI_NO_ANSWER;
 	for (int64_t i = 0;
 	     rc == 0 && *status == CLI_OK && (top->count == 0 || i < top->count); i++) {
 		sleep_until(before.at_us + top->interval_s * 1000000);
@@ -321,10 +331,8 @@ set_count(void *into, const char *value)
 }
 
 static const struct cli_option options[] = {
-	{ "interval", "S", "seconds from one look to the next; default: 2",
-	    set_interval, false },
-	{ "count", "N", "end after so many; default: when it is ended", set_count,
-	    false },
+	{ "interval", "S", "seconds between updates; default: 2", set_interval, false },
+	{ "count", "N", "stop after this many; default: never", set_count, false },
 	DAEMON_OPTIONS,
 };
 
@@ -347,8 +355,9 @@ run(const struct cli_command *command, int argc, char **argv)
 const struct cli_command cli_top = {
 	.name = "top",
 	.usage = "[options]",
-	.summary = "Shows what a daemon decides, by the second, again and again.",
-	.notes = "\nWith --json every look is an object on a line of its own.\n"
+	.summary = "Watches what a daemon decides, in checks per second.",
+	.notes = "\nCtrl-C ends it. With --json every update is one object on its own "
+		 "line.\n"
 		 "Exit status: 0 shown, 2 usage, 3 no answer.\n",
 	.options = options,
 	.n_options = ARRAY_LEN(options),

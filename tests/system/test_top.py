@@ -72,7 +72,10 @@ def test_terminal_is_cleared(served):
     ours, theirs = pty.openpty()
     top = start(served, "--interval", "1", "--count", "1", stdout=theirs)
     assert top.wait(patience(10)) == 0
-    assert os.read(ours, 65536).startswith(b"\x1b[H\x1b[2Jrationd ")
+    first, second = os.read(ours, 65536).split(b"\x1b[H\x1b[2Jrationd ")[1:]
+    # The totals are there at once, the rates after the interval.
+    assert re.search(rb"\nallowed +- +0\r\n", first), first
+    assert re.search(rb"\nallowed +0\.0 +0\r\n", second), second
     top.stderr.close()
     os.close(ours)
     os.close(theirs)
