@@ -18,14 +18,15 @@ NOSCRIPT = b"-NOSCRIPT No matching script. Please use EVAL.\r\n"
 
 
 class ScriptedRedis:
-    """Speaks as Redis does, but answers EVALSHA only when the test says what. Serves one
-    connection after another."""
+    """Speaks as Redis does, but answers EVALSHA only when the test says what, and TIME
+    behind that. Serves one connection after another."""
 
     def __init__(self):
         self.calls = []  # the words of every EVALSHA
         self.came = []  # when each connection came
         self.asked = False  # for a script, on this connection
-        self.held = threading.Semaphore(0)
+        self.owed = []  # in order: None is for the test to say
+        self.lock = threading.Lock()  # of owed and what is sent
         self.connection = None
         self.server = socket.create_server(("127.0.0.1", 0))
         self.url = "redis://127.0.0.1:%d" % self.server.getsockname()[1]
@@ -38,6 +39,8 @@ class ScriptedRedis:
                 self.connection, _ = self.server.accept()
                 self.came.append(time.monotonic())
                 self.asked = False
+                with self.lock:
+                    self.owed.clear()
                 self._serve()
 
     def _serve(self):
@@ -56,8 +59,11 @@ class ScriptedRedis:
     def _answer(self, command):
         name = command[0].upper()
         if name == b"EVALSHA":
+            self._owe(None)
             self.calls.append(command)
             self.asked = True
+        elif name == b"TIME":
+            self._owe(b"*2\r\n$1\r\n1\r\n$1\r\n1\r\n")
         elif name == b"INFO":
             text = b"redis_version:7.0.0\r\nrole:master\r\n"
             self.connection.sendall(b"$%d\r\n%s\r\n" % (len(text), text))
@@ -65,13 +71,27 @@ class ScriptedRedis:
             # A SCRIPT LOAD behind a held call is answered in its turn by the test.
             if not self.asked:
                 self.connection.sendall(self.loaded())
+            else:
+                self._owe(None)
+
+    def _owe(self, answer):
+        with self.lock:
+            self.owed.append(answer)
+            self._pay()
+
+    def _pay(self):
+        while self.owed and self.owed[0]:
+            self.connection.sendall(self.owed.pop(0))
 
     @staticmethod
     def loaded():
         return b"$40\r\n" + b"a" * 40 + b"\r\n"
 
     def say(self, data):
-        self.connection.sendall(data)
+        with self.lock:
+            self.connection.sendall(data)
+            del self.owed[:1]
+            self._pay()
 
     def admit(self, call):
         """The answer that admits every check of a call with one limit each."""
