@@ -168,6 +168,25 @@ local function give_back(key, cost)
 	return left
 end
 
+-- When the counter expires, in ms, as text.
+local function expiry_of(l)
+	if not l.expire then
+		local guard = math.min(l.len / 20, GUARD_MS)
+		local late = l.stop - now_ms <= guard and math.floor(guard / 2) or 0
+		l.expire = string.format('%.0f', l.stop - 1 + late)
+	end
+	return l.expire
+end
+
+-- A counter that refuses and has no expiry, since somebody else wrote it, would refuse for
+-- ever: it ends with this window. This is only asked at a refusal, so that checks that fit
+-- cost no more.
+local function end_with_window(key, l)
+	if redis.pcall('PTTL', key) == -1 then
+		redis.pcall('PEXPIREAT', key, expiry_of(l))
+	end
+end
+
 -- A charge brought the count to `used`, which is no more than its cost: the counter was just
 -- born and needs its expiry, without which it must not stay. If it is less than the cost,
 -- the value was negative before, and so is not a count of ours.
@@ -176,12 +195,7 @@ local function begin(key, l, used)
 		call('DECRBY', key, l.cost)
 		error(NO_COUNT)
 	end
-	if not l.expire then
-		local guard = math.min(l.len / 20, GUARD_MS)
-		local late = l.stop - now_ms <= guard and math.floor(guard / 2) or 0
-		l.expire = string.format('%.0f', l.stop - 1 + late)
-	end
-	local answer = redis.pcall('SET', key, l.cost, 'PXAT', l.expire)
+	local answer = redis.pcall('SET', key, l.cost, 'PXAT', expiry_of(l))
 	if answer.err then
 		give_back(key, l.cost)
 		error(answer)
@@ -220,6 +234,7 @@ end
 -- Refuses a check: limit j, which was just charged, has no room for it.
 local function refuse(at, limits, j)
 	local used = give_back(keys[at + j - 1], limits[j].cost)
+	end_with_window(keys[at + j - 1], limits[j])
 	undo(at, limits)
 	for k = 1, #limits do
 		out[n_out + k] = k == j and -1 - used or look(keys[at + k - 1], limits[k])
@@ -291,6 +306,7 @@ local function new_general()
 		local used = call('INCRBY', key, l.cost)
 		if used > l.max then
 			l.used = give_back(key, l.cost)
+			end_with_window(key, l)
 			return false
 		end
 		if used <= l.number then

@@ -48,6 +48,9 @@
 		charged = 0
 		for j = 1, granted < times and #limits or 0 do
 			if limits[j].room == granted then
+				if limits[j].algorithm == fixed then
+					end_with_window(keys[at + j - 1], limits[j])
+				end
 				limits[j].used = -1 - limits[j].used
 				break
 			end

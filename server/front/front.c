@@ -114,14 +114,12 @@ take_one(struct front_conn *fc, const char *data, size_t len)
 	return n;
 }
 
+/* Takes requests while it may. The bytes they took; *halved: the rest is no whole one. */
 static size_t
-on_data(void *arg, const char *data, size_t len)
+take_many(struct front_conn *fc, const char *data, size_t len, bool *halved)
 {
-	struct front_conn *fc = front_conn_of(arg);
 	size_t used = 0;
 
-	begin_turn(fc);
-	fc->in_data = true;
 	while (used < len && front_wants_more(fc)) {
 		size_t n;
 
@@ -130,10 +128,39 @@ on_data(void *arg, const char *data, size_t len)
 			break;
 		}
 		n = take_one(fc, data + used, len - used);
+		*halved = n == 0;
 		if (n == 0)
 			break;
 		used += n;
 	}
+	return used;
+}
+
+/* While it drains nothing is taken that came later, or who never pauses would hold it up
+ * until it is cut off. */
+static size_t
+take_arrived(struct front_conn *fc, const char *data, size_t len, bool *halved)
+{
+	size_t most = len < fc->arrived ? len : fc->arrived;
+	size_t used = take_many(fc, data, most, halved);
+
+	fc->arrived -= used;
+	if (!fc->over && (fc->arrived == 0 || (*halved && most == fc->arrived + used)))
+		front_finish(fc);
+	return used;
+}
+
+static size_t
+on_data(void *arg, const char *data, size_t len)
+{
+	struct front_conn *fc = front_conn_of(arg);
+	bool halved = false;
+	size_t used;
+
+	begin_turn(fc);
+	fc->in_data = true;
+	used = fc->front->draining ? take_arrived(fc, data, len, &halved)
+				   : take_many(fc, data, len, &halved);
 	fc->unread = used < len;
 	front_settle(fc);
 	fc->in_data = false;
@@ -330,18 +357,21 @@ front_drain(struct front *front)
 	struct front_conn_list heard = LIST_HEAD_INITIALIZER(heard);
 	struct front_conn *fc;
 
-	front->draining = true;
+	front->draining = front->parting = true;
 	front_accept_waiting(front);
 	stop_accepting(front);
 	while ((fc = LIST_FIRST(&front->conns))) {
 		LIST_REMOVE(fc, link);
 		LIST_INSERT_HEAD(&heard, fc, link);
+		fc->arrived = conn_arrived(fc->conn);
 		conn_read_now(fc->conn);
 	}
 	while ((fc = LIST_FIRST(&heard))) {
 		LIST_REMOVE(fc, link);
 		LIST_INSERT_HEAD(&front->conns, fc, link);
-		front_finish(fc);
+		/* What is more than its share of this turn is taken in the next ones. */
+		if (fc->arrived == 0 || !conn_shows_again(fc->conn))
+			front_finish(fc);
 		front_settle(fc);
 	}
 }

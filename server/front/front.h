@@ -101,8 +101,8 @@ void front_accept_waiting(struct front *front);
  * arrived behind it; HTTP says so with "Connection: close". Goes on accepting. */
 void front_part(struct front *front);
 
-/* Stops accepting. Connections close once all their requests are answered, idle ones at
- * once; HTTP answers say "Connection: close". */
+/* Stops accepting. Connections close once all requests are answered that have arrived on
+ * them by now, idle ones at once; the last HTTP answer says "Connection: close". */
 void front_drain(struct front *front);
 /* Connections that it has now. */
 size_t front_connections(const struct front *front);

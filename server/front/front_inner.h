@@ -110,6 +110,7 @@ struct front_conn {
 	struct exchange *first, *last; /* owed, in the order of the requests */
 	size_t n_owed;
 	size_t owed_bytes; /* of owed answers that are written already */
+	size_t arrived;    /* while it drains: bytes that are still to be taken */
 	LIST_ENTRY(front_conn) link;
 	union {
 		struct resp_state resp;

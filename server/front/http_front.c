@@ -222,7 +222,7 @@ answer(struct front_conn *fc, const struct http_request *req, size_t behind)
 	struct http_turn turn = { .fc = fc, .req = req };
 
 	turn.resp = begin_response(fc->front);
-	if (!req->keep_alive || fc->front->draining || is_last(fc, behind))
+	if (!req->keep_alive || is_last(fc, behind))
 		front_finish(fc);
 	find_and_run(&turn);
 	if (turn.answered)

@@ -108,6 +108,12 @@ void conn_yield(struct conn *conn);
  * before the return, and may leave the conn closed. */
 void conn_read_now(struct conn *conn);
 
+/* Bytes that have arrived and that on_data did not consume. */
+size_t conn_arrived(const struct conn *conn) MUST_CHECK;
+
+/* Whether on_data will be called for what is there, without more arriving. */
+bool conn_shows_again(const struct conn *conn) MUST_CHECK;
+
 /* Whether bytes that on_data has not seen, or the peer's end, have arrived. */
 bool conn_has_news(const struct conn *conn) MUST_CHECK;
 

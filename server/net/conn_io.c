@@ -2,6 +2,7 @@
 /* Bytes in and out of connections, and which events they need. */
 #include <errno.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include "net/conn_inner.h"
@@ -278,6 +279,28 @@ conn_read_now(struct conn *conn)
 	size_t left = conn->options.in_max / LOOP_READ_MAX + 1;
 
 	while (conn->state == CONN_OPEN && left-- > 0 && read_once(conn)) {}
+}
+
+/* Of the kernel's, which may know none. */
+static size_t
+unread_bytes(const struct conn *conn)
+{
+	int n = 0;
+
+	return ioctl(conn->fd, FIONREAD, &n) == 0 && n > 0 ? (size_t)n : 0;
+}
+
+size_t
+conn_arrived(const struct conn *conn)
+{
+	return conn->in.len + unread_bytes(conn);
+}
+
+bool
+conn_shows_again(const struct conn *conn)
+{
+	return conn_is_held(conn) || conn->stalled || conn->is_again ||
+	    unread_bytes(conn) > 0;
 }
 
 bool

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/num.h"
 #include "redis/fault.h"
 #include "redis/form.h"
 #include "redis/ledger.h"
@@ -27,6 +28,15 @@ weigh_look(struct take *take)
 	}
 }
 
+/* What is no count of ours may be any number, and the arithmetic of limits goes so far. */
+static int64_t
+read_count(int64_t number)
+{
+	if (number < 0)
+		return 0;
+	return number < NUM_MAX ? number : NUM_MAX;
+}
+
 /* Reads one check's numbers into its take. */
 static void
 read_numbers(struct take *take, const struct reply_value *v)
@@ -35,8 +45,9 @@ read_numbers(struct take *take, const struct reply_value *v)
 		struct charge *c = &take->charges[j];
 
 		c->lacked = v->number < 0;
-		c->count.used = c->lacked ? -1 - v->number : v->number;
-		c->count.before = form_of(c->limit)->n_numbers > 1 ? v[1].number : 0;
+		c->count.used = read_count(c->lacked ? -1 - v->number : v->number);
+		c->count.before =
+		    form_of(c->limit)->n_numbers > 1 ? read_count(v[1].number) : 0;
 		if (c->lacked && !c->shadow) {
 			take->status = TAKE_REFUSED;
 			take->refused = j;

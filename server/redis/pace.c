@@ -139,11 +139,15 @@ pace_on_reply(
 {
 	pace->calls--;
 	pace->keys -= call->keys;
-	if (began_us && pace->began_us)
+	/* Between the two lies less than from when the first was sent until now, or Redis's
+	 * clock leapt. */
+	if (began_us && pace->began_us &&
+	    began_us - pace->began_us <= now_us - pace->began_sent_us)
 		learn_work(pace, began_us - pace->began_us, call->behind);
 	if (began_us)
 		learn_trip(pace, call, now_us);
 	pace->began_us = began_us;
 	pace->began_keys = call->keys;
+	pace->began_sent_us = call->sent_us;
 	end_span(pace, now_us);
 }

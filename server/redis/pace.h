@@ -67,11 +67,12 @@ struct pace_span {
 struct pace {
 	struct pace_span span, last; /* the current one, and the one before */
 	int64_t span_end_us;
-	int64_t key_ns;     /* what a counter is believed to cost Redis, in ns */
-	size_t calls, keys; /* under way */
-	int64_t began_us;   /* when the call last answered began; 0: not known */
-	size_t began_keys;  /* its counters */
-	bool drains;        /* no further call leaves until one can be alone */
+	int64_t key_ns;        /* what a counter is believed to cost Redis, in ns */
+	size_t calls, keys;    /* under way */
+	int64_t began_us;      /* when the call last answered began; 0: not known */
+	size_t began_keys;     /* its counters */
+	int64_t began_sent_us; /* when it was sent */
+	bool drains;           /* no further call leaves until one can be alone */
 };
 
 /* Nothing is known, nothing is under way. Also to be called for each new connection. */

@@ -373,6 +373,36 @@ def test_pipelines_are_answered_whole_when_parting(redis_server, rationd):
         counter_key("much", "hour", grant="h"): 3}
 
 
+@pytest.mark.parametrize("store", ["memory", "redis"])
+def test_all_that_has_arrived_is_answered(redis_server, rationd, store):
+    """Of many connections more than one turn of the loop takes of each, and half a request
+    behind it, which nobody waits for."""
+    daemon = rationd(HOUR, store=redis_server.url if store == "redis" else store,
+                     flags=PATIENT)
+    with contextlib.ExitStack() as stack:
+        socks = [stack.enter_context(daemon.connect("resp")) for _ in range(30)]
+        http = stack.enter_context(daemon.connect("http"))
+        for sock in socks:
+            sock.sendall(words("PING"))
+            assert sock.recv(100) == b"+PONG\r\n"
+        daemon.session.close()
+        daemon.signal(signal.SIGSTOP)
+        for i, sock in enumerate(socks):
+            sock.sendall((words("CHECK", "much", f"g{i}") * 401)[:-i - 1])
+        http.sendall(post(grant="h") * 40)
+        daemon.signal(signal.SIGTERM)
+        daemon.signal(signal.SIGCONT)
+        assert [len(read_answers(sock, 400)) for sock in socks] == [400] * 30
+        assert all(map(closes, socks))
+        text = read_all(http)
+        assert text.count(b"HTTP/1.1 200 ") == 40
+        # None where all were answered before the signal was looked at.
+        assert text.lower().count(b"connection: close") <= 1
+    assert ended_with(daemon) == 0
+    if store == "redis":
+        assert sorted(counts(redis_server.client()).values()) == [40] + [400] * 30
+
+
 def test_half_a_request_when_parting(rationd):
     """Who has begun to ask is let finish."""
     daemon = rationd(HOUR, flags=["--drain-delay", "1500ms"])

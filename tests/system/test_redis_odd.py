@@ -245,6 +245,51 @@ def test_a_counter_that_lost_its_expiry_ends_with_its_window(redis_server, ratio
     assert 0 < client.pttl(key) <= 1000
 
 
+FULL = [3, 1, 60000, 0]
+ROOMY = [100, 1, 60000, 0]
+
+
+@pytest.mark.parametrize("keys, args", [
+    (["k"], [1, 1, *FULL]),
+    (["j", "k"], [1, 2, *ROOMY, *FULL]),
+    (["j", "k"], [1, 2, 100, 0, 60000, 0, *FULL]),  # not the plain way
+    (["k"], ["times", 1, 1, *FULL, 2]),
+    (["j", "k"], ["times", 1, 2, *ROOMY, *FULL, 2]),
+])
+def test_a_refusal_ends_a_counter_that_does_not_expire(clocked, keys, args):
+    """Also where nobody asks in the first moments of a window, when it would be found."""
+    clocked.redis.set("k", 3)
+    assert clocked.redis.eval(script("take"), len(keys), *keys, *args)[-1] == -4
+    # Ten seconds into the minute; it lives on in the ms of its expiry.
+    assert clocked.redis.pttl("k") == 50_000 - 1
+    clocked.move(50_000 + 10_000)
+    assert clocked.redis.eval(script("take"), len(keys), *keys, *args)[-1] > 0
+
+
+def test_an_expiry_that_others_chose_is_left(clocked):
+    clocked.redis.set("k", 3, px=7_000_000)
+    assert clocked.redis.eval(script("take"), 1, "k", 1, 1, *FULL)[1] == -4
+    assert clocked.redis.pttl("k") == 7_000_000
+
+
+@pytest.mark.parametrize("count", [2**53, 2**63 - 2, 2**63 - 1])
+@pytest.mark.parametrize("many", [1, 20])
+def test_a_count_past_all_bounds_has_no_room(redis_server, rationd, count, many):
+    daemon = rationd(policy(few=[limit("few", MONTHLY, 3)]), store=redis_server.url,
+                     flags=["--deny-cache-ms", 10000])
+    client = redis_server.client()
+    client.set(counter_key("few", MONTHLY, grant="p"), count, ex=1000)
+    with daemon.connect("resp") as sock:
+        sock.sendall(words("CHECK", "few", "p", "MODE", "peek") +
+                     words("CHECK", "few", "p") * many)
+        peek, *answers = read_answers(sock, 1 + many)
+        sock.sendall(words("CHECK", "few", "p", "COST", 2))  # as the refusals taught
+        answers += read_answers(sock, 1)
+    assert (peek.verdict, peek.remaining) == (0, 0)
+    assert {a.verdict for a in answers} == {0}
+    assert int(client.get(counter_key("few", MONTHLY, grant="p"))) == count
+
+
 def test_what_cannot_be_undone_is_not_undone_twice(redis_factory, rationd):
     """A Redis user without DEL: the count never falls below what was charged."""
     server = redis_factory(

@@ -255,6 +255,8 @@ class Model:
             faulty |= limit.cost > 0 and counts[j] + limit.cost > INT_MAX
             if counts[j] + limit.cost > limit.max:
                 refused = j
+                if limit.cost > 0 and not faulty:
+                    self.end(key, counts[j], limit, now_ms)
         if faulty:
             raise Fault
         if looks:
@@ -266,6 +268,11 @@ class Model:
                 expire = self.state[key][2] if n > 0 else limit.birth(now_ms)
                 self.state[key] = ("string", str(n + limit.cost), expire)
         return [n + limit.cost for limit, n in zip(limits, counts)]
+
+    def end(self, key, count, limit, now_ms):
+        """A counter that refuses ends with its window, if it had no end."""
+        if count > 0 and self.state[key][2] is None:
+            self.state[key] = (*self.state[key][:2], limit.birth(now_ms))
 
     def take(self, runs, now_ms):
         """The answers, None for one with an error."""

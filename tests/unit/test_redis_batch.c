@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include "base/num.h"
 #include "batch_fixture.h"
 
 static void
@@ -252,6 +253,25 @@ test_many_shapes(void **state)
 	buf_fini(&text);
 }
 
+/* What is no count of ours is read as far as the arithmetic of limits goes. */
+static void
+test_counts_past_all_bounds(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < 2; i++) {
+		make(i, "k", NULL, 1);
+		here.ones[i].take.look = i == 0;
+		add(i);
+	}
+	call();
+	answer("*3\r\n:1767225601500000\r\n"
+	       ":9223372036854775807\r\n:-9223372036854775808\r\n");
+	for (size_t i = 0; i < 2; i++) {
+		assert_int_equal(here.ones[i].take.status, TAKE_REFUSED);
+		assert_int_equal(here.ones[i].charges[0].count.used, NUM_MAX);
+	}
+}
+
 int
 main(void)
 {
@@ -265,6 +285,7 @@ main(void)
 		WITH_BATCH(test_look),
 		WITH_BATCH(test_again),
 		WITH_BATCH(test_many_shapes),
+		WITH_BATCH(test_counts_past_all_bounds),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

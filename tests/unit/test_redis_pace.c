@@ -254,6 +254,31 @@ test_time_goes_back(void **state)
 	assert_in_range(pace_keys_max(&m->pace), keys - 10, keys + 10);
 }
 
+/* It was wrong by decades, or by a second, while the only call was under way that stood
+ * behind another for a long time. */
+static void
+test_time_leaps(void **state)
+{
+	static const int64_t leaps_us[] = { S, 56 * INT64_C(31556952) * S };
+
+	(void)state;
+	for (size_t i = 0; i < 2; i++) {
+		struct model *m = model(20, 1000);
+		size_t keys;
+
+		run_full(m, 512, S);
+		run_alone(m, 1, 6 * S);
+		keys = pace_keys_max(&m->pace);
+		send(m, 1);
+		send(m, PACE_SECOND_KEYS);
+		m->ring[(m->first + 1) % UNDER_WAY_MAX].began_us += leaps_us[i];
+		receive(m);
+		receive(m);
+		run_alone(m, 1, 6 * S);
+		assert_in_range(pace_keys_max(&m->pace), keys - 10, keys + 10);
+	}
+}
+
 int
 main(void)
 {
@@ -267,6 +292,7 @@ main(void)
 		cmocka_unit_test(test_pauses_teach_nothing),
 		cmocka_unit_test(test_a_reply_without_a_time),
 		cmocka_unit_test(test_time_goes_back),
+		cmocka_unit_test(test_time_leaps),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
