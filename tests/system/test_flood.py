@@ -13,10 +13,10 @@ import pytest
 
 import harness
 from harness import limit, patience, policy, run_ration, wait_for
-from load import slack_ms, words
+from load import LONG, slack_ms, words
 from pacer import Pacer
 
-POLICY = policy(**{name: [limit(name, "day", 10**12)]
+POLICY = policy(**{name: [limit(name, LONG, 10**12)]
                    for name in ("polite", "flood", "deaf")})
 DEADLINE_MS = 50
 DEAF = 20

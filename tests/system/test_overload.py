@@ -22,7 +22,7 @@ import pytest
 
 import harness
 from harness import limit, patience, policy, run_ration, wait_for
-from load import counter_key, read_answers, slack_ms, words
+from load import LONG, LONG_KEY, counter_key, read_answers, slack_ms, words
 from pacer import Pacer
 
 SECONDS = 30 if os.environ.get("RATION_FULL") else 6
@@ -39,7 +39,7 @@ TOO_MANY = "too many checks are waiting for the store"
 TOO_LATE = "the store did not answer in time"
 
 TOOLS = ("normal", "flood", "greedy", "probe")
-POLICY = policy(**{name: [limit(name, "day", PLENTY)] for name in TOOLS})
+POLICY = policy(**{name: [limit(name, LONG, PLENTY)] for name in TOOLS})
 # So many that checks which wait at one time are not of the same grant.
 GRANTS = [f"g{i:04}" for i in range(2000)]
 
@@ -129,7 +129,7 @@ def told(samples):
 
 def assert_counted(client, tool, allowed):
     """Redis holds what was allowed, once late charges are given back."""
-    keys = [counter_key(tool, "day", grant=g) for g in allowed]
+    keys = [counter_key(tool, LONG_KEY, grant=g) for g in allowed]
 
     def held():
         return {g: int(n or 0) for g, n in zip(allowed, client.mget(keys))}

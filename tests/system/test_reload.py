@@ -13,7 +13,7 @@ import pytest
 import redis
 
 from harness import limit, patience, policy, wait_for, write_policies
-from load import read_answers, slack_ms, words
+from load import LONG, read_answers, slack_ms, words
 
 RELOADS = 'ration_policy_reloads_total{result="%s"}'
 LONG = "30d"
@@ -391,7 +391,7 @@ def test_under_load(rationd, tmp_path, store):
 def test_a_large_one_does_not_stall(rationd, tmp_path):
     """10,000 tools are read in a helper thread: answers go on meanwhile."""
     tools = {f"tool{i}": [limit(f"c{i}", "hour", 9)] for i in range(10000)}
-    large = policy(t=[limit("c", "hour", 10**9)], **tools)
+    large = policy(t=[limit("c", LONG, 10**9)], **tools)
     path, = write_policies(tmp_path, {"default": large})
     daemon = rationd([path], flags=["--watch=false"])
     longest_us = []
