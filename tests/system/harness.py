@@ -107,6 +107,14 @@ def bound_socket(host="127.0.0.1", port=0):
     return sock
 
 
+@contextlib.contextmanager
+def closed_port():
+    """A port of 127.0.0.1 where nobody listens, nor can."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        yield sock.getsockname()[1]
+
+
 def tied(argv):
     """The command, so that it ends with the tests should these be killed themselves."""
     tie = ["setpriv", "--pdeathsig", "KILL"] if shutil.which("setpriv") else []
