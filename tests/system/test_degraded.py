@@ -150,7 +150,10 @@ def test_redis_frozen(redis_server, rationd):
     assert_at_the_deadline(answer)
     answer = ask(daemon, "watched")
     assert answer.status == 200 and answer.body["degraded"] is True
-    assert_at_the_deadline(answer)
+    # Silent for a quarter of a second, it is not asked any more: on a busy machine this
+    # one may come after that.
+    if not daemon.metric('ration_store_faults_total{class="breaker"}'):
+        assert_at_the_deadline(answer)
     redis_server.resume()
     # The shadow charge with the others; what had not been sent yet never is.
     wait_for(lambda: daemon.metric("ration_store_given_back_total") == 4, 10,
