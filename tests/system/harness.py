@@ -366,7 +366,7 @@ class Rationd(Process):
                              *worker_flags(flags), *map(str, flags)]
             # Of a daemon of which nothing is said of deadlines none is tested: a busy
             # machine may take its time.
-            patience = {"RATION_DEADLINE_MS": "1000", **(env or {})}
+            patience = {"RATION_DEADLINE_MS": "10000", **(env or {})}
             self.spawn(self.command, env=clean_env(patience),
                        inside=self.space.inside if self.space else (),
                        pass_fds=(http.fileno(), resp.fileno()))
