@@ -167,7 +167,7 @@ def checks(daemon, *asked):
 
 def test_a_key_that_holds_no_count_harms_only_its_own_checks(redis_server, rationd):
     """Also where it is only looked at, because another limit refuses."""
-    daemon = rationd(PAIR, store=redis_server.url, flags=["--deadline-ms", 1000])
+    daemon = rationd(PAIR, store=redis_server.url, flags=["--deadline-ms", 20000])
     client = redis_server.client()
     for value in ("abc", "1.5", "-7", ""):
         grant = f"bad{value}"
@@ -222,7 +222,7 @@ def test_a_counter_that_lost_its_expiry_ends_with_its_window(redis_server, ratio
                 break
         else:
             raise AssertionError("denied for ever")
-    assert 0 < client.pttl(key) <= 1000
+    assert client.pttl(key) in {-2, *range(1001)}  # and not -1: it would stay for ever
 
 
 def test_what_cannot_be_undone_is_not_undone_twice(redis_factory, rationd):
