@@ -152,7 +152,7 @@ def test_frozen_for_long(redis_server, rationd):
 
 def test_late_by_the_callers_deadline(redis_server, rationd):
     """TIMEOUT is the caller's own deadline; what it makes late is given back too."""
-    daemon = rationd(POLICY, store=redis_server.url, flags=["--deadline-ms", 2000])
+    daemon = rationd(POLICY, store=redis_server.url, flags=["--deadline-ms", 20000])
     with daemon.connect("resp") as sock:
         redis_server.pause()
         with Pauses(daemon) as pauses:
@@ -336,7 +336,7 @@ def test_busy_with_a_script(redis_factory, rationd):
                  id="overflow"),
 ])
 def test_key_of_another_type(redis_server, rationd, spoil):
-    daemon = rationd(POLICY, store=redis_server.url, flags=["--deadline-ms", 2000])
+    daemon = rationd(POLICY, store=redis_server.url, flags=["--deadline-ms", 20000])
     client = redis_server.client()
     spoil(client, counter_key("much", LONG_KEY, grant="bad"))
     spoil(client, counter_key("second", LONG_KEY, grant="bad"))
