@@ -113,16 +113,17 @@ class Pauses:
         self._look()
 
     def _measure(self):
-        looked = begun = time.monotonic()
+        look_at = begun = time.monotonic()
         while not self._over.is_set():
             time.sleep(0.001)
             now = time.monotonic()
             over = now - begun - 0.001
             if over > USUAL_S:
                 self.stalls.append((begun, over * 1000))
-            if now - looked > LOOK_S:
+            if now > look_at:
                 self._look()
-                looked = now
+                # Of many threads not so often that it would be a load itself.
+                look_at = now + max(LOOK_S, 20 * (time.monotonic() - now))
             begun = time.monotonic()
 
     def _look(self):
