@@ -15,7 +15,7 @@ import pytest
 import harness
 from harness import limit, patience, policy
 from load import assert_all_expire, read_answers, words
-from pauses import Pauses
+from pauses import Pauses, met
 
 TURNS = 200 if os.environ.get("RATION_FULL") else 12
 TAKE_LUA = harness.script("take")
@@ -89,7 +89,8 @@ class Ledger:
 
     The script is safe while Redis is not held up for a twentieth of a window (at most
     250 ms) between a script's start and its reading of the clock. A policy's windows
-    are of 1 s at least: no row of those may break. The shorter ones are here to turn
+    are of 1 s at least: no row of those may break, unless the machine was measured to
+    have held Redis up for so long at the window's turn. The shorter ones are here to turn
     often, and a few of theirs may: one window in five hundred, and as large a share of
     them as the machine took of Redis's time.
     """
@@ -133,12 +134,20 @@ class Ledger:
                 self.broken[length, window] = (what, counts)
             assert len(counts) <= maximum, what
 
-    def assert_whole(self, share):
-        strict = [what for (length, _), what in self.broken.items() if length >= 1000]
+    def assert_whole(self, pauses, share):
+        strict = [what for (length, window), what in self.broken.items()
+                  if length >= 1000 and not held_up(pauses, window * length, length / 20)]
         assert not strict, strict[:3]
         windows = sum(map(len, self.windows.values()))
         most = max(2, windows // 500) + windows * share
         assert len(self.broken) <= most, list(self.broken.values())[:3]
+
+
+def held_up(pauses, at_ms, for_ms):
+    """Whether Redis was held up for so long around this moment of its clock, about which
+    its pauses are known to some ms."""
+    at = at_ms / 1000 - time.time() + time.monotonic()
+    return any(took_ms >= for_ms for took_ms in met(pauses.waits, at - 0.05, at + 0.05))
 
 
 def edge_runs(number):
@@ -189,7 +198,7 @@ def test_script_at_the_edge(redis_server, script):
         Hammers(turns + 0.5, take, take, expiry_watch(redis_server)).run()
         took = time.monotonic() - begun
     ledger.settle()
-    ledger.assert_whole(sum(took_ms for _, took_ms in pauses.waits) / 1000 / took)
+    ledger.assert_whole(pauses, sum(took_ms for _, took_ms in pauses.waits) / 1000 / took)
     assert ledger.admitted > 1000 and ledger.refused > 1000
     assert len(ledger.windows[1000]) >= turns
     assert len(ledger.windows[50]) > 15 * turns
