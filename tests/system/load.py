@@ -195,7 +195,10 @@ class Load(Samples):
 
     def noise_of(self, sample):
         end = sample.begun + sample.took_ms / 1000
-        return sample.lost_ms + self.pauses.lost_s(sample.begun, end) * 1000
+        # Another caller may have held Python's own lock for as long as anybody did.
+        longest = max((took_ms for _, took_ms in self.pauses.stalls), default=0.0)
+        return (sample.lost_ms + longest +
+                self.pauses.lost_s(sample.begun, end) * 1000)
 
 
 def counter_key(tool_counter, window, prefix="ration:default", **scope):
