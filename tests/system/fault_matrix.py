@@ -140,10 +140,13 @@ def assert_counted(site):
     allowed = site.allowed(site.since)
     wanted = {key: site.kept.get(key, 0) + allowed.get(key, 0)
               for key in {**site.kept, **allowed}}
-    if site.row.exact:
+    # A store that refuses to take a late charge back keeps it, and that is said.
+    if site.row.exact and "could not give back" not in site.daemon.log:
         with contextlib.suppress(AssertionError):
             wait_for(lambda: site.counts() == wanted, 2, "settled counters")
-        assert site.counts() == wanted
+        found = site.counts()
+        assert found == wanted, {k: (found.get(k), n) for k, n in wanted.items()
+                                 if found.get(k) != n}
     found = site.counts()
     short = {k: (found.get(k), n) for k, n in wanted.items() if found.get(k, 0) < n}
     assert not short, f"counted less than allowed: {short}"
@@ -160,7 +163,8 @@ def run_row(row, rationd, redis_factory, proxy_factory):
     daemon = rationd(POLICY, store=topology.url,
                      flags=["--deadline-ms", row.deadline_ms])
     pid, fds = daemon.pid, daemon.fds
-    with Pacer([daemon], CALLS, rate=row.rate) as load:
+    beside = [topology.redis] if hasattr(topology, "redis") else topology.cluster.masters
+    with Pacer([daemon], CALLS, rate=row.rate, beside=beside) as load:
         site = Site(row, topology, daemon, load)
         load.wait_for_one("allow", 0)
         wait_for(lambda: load.count("allow", "few") >= 10, 5, "ten of the few")

@@ -107,6 +107,14 @@ def bound_socket(host="127.0.0.1", port=0):
     return sock
 
 
+@contextlib.contextmanager
+def closed_port():
+    """A port of 127.0.0.1 where nobody listens, nor can."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        yield sock.getsockname()[1]
+
+
 def tied(argv):
     """The command, so that it ends with the tests should these be killed themselves."""
     tie = ["setpriv", "--pdeathsig", "KILL"] if shutil.which("setpriv") else []
@@ -358,7 +366,7 @@ class Rationd(Process):
                              *worker_flags(flags), *map(str, flags)]
             # Of a daemon of which nothing is said of deadlines none is tested: a busy
             # machine may take its time.
-            patience = {"RATION_DEADLINE_MS": "1000", **(env or {})}
+            patience = {"RATION_DEADLINE_MS": "10000", **(env or {})}
             self.spawn(self.command, env=clean_env(patience),
                        inside=self.space.inside if self.space else (),
                        pass_fds=(http.fileno(), resp.fileno()))

@@ -14,7 +14,6 @@ tests/pacer, which is built beside rationd.
 An open loop: checks are sent when it is their time, whatever became of those before. So
 a daemon that stalls is seen to; a closed loop would just ask less.
 """
-import bisect
 import collections
 import pathlib
 import subprocess
@@ -22,6 +21,7 @@ import threading
 
 from harness import RATIOND, built, patience, tied, wait_for
 from load import Sample, Samples, slack_ms
+from pauses import Pauses, met
 
 # Of a Sample. "store": refused since the store was unavailable, "open": allowed all the
 # same; both are degraded. The last four are no verdicts; the last three no answers.
@@ -31,7 +31,6 @@ KINDS = {("a", 0): "allow", ("d", 0): "deny", ("p", 0): "approval",
 FAILED = {"error", "lost", "refused", "silent"}
 DEGRADED = {"store", "open"}
 SLOTS = 3               # of 0.1 s, that make service
-LONGEST_S = 5           # that anything kept a process from running
 
 
 def addresses(daemons, protocol):
@@ -39,18 +38,14 @@ def addresses(daemons, protocol):
     return ",".join(f"{host}:{port}" for host, port in pairs)
 
 
-def ended(span):
-    start, took_ms = span
-    return start + took_ms / 1000
-
-
 class Pacer(Samples):
     """See the top of this file. daemons: harness.Rationd, or anything else that has
-    http_address and resp_address."""
+    http_address and resp_address. beside: processes without which there is no service."""
 
     def __init__(self, daemons, calls, rate=1000, resp=True, http=True, pipeline=64,
-                 conns=4, timeout_ms=5000):
+                 conns=4, timeout_ms=5000, beside=()):
         self.calls = calls
+        self.pauses = Pauses(*beside)
         self.samples, self.stalls, self.waits = [], [], []
         self.messages = {}
         words = ["--rate", rate, "--pipeline", pipeline, "--conns", conns,
@@ -69,12 +64,14 @@ class Pacer(Samples):
         self._thread = threading.Thread(target=self._read)
 
     def __enter__(self):
+        self.pauses.__enter__()
         self._thread.start()
         return self
 
     def __exit__(self, *fault):
         self.process.stdin.close()
         self._thread.join()
+        self.pauses.__exit__(*fault)
         code = self.process.wait(patience(10))
         self.process.stdout.close()
         if not any(fault):
@@ -119,20 +116,8 @@ class Pacer(Samples):
         an answer; the daemon by the kernel: its waits for a processor add up, since a
         busy machine makes it wait again and again."""
         end = sample.begun + sample.took_ms / 1000
-
-        def met(times):     # they were told in the order of their ends
-            first = bisect.bisect_right(times, sample.begun, key=ended)
-            last = bisect.bisect_left(times, end + LONGEST_S, key=ended)
-            return [took for start, took in times[first:last] if start < end]
-        return max(met(self.stalls), default=0.0) + sum(met(self.waits))
-
-    def assert_in_time(self, deadline_ms=50):
-        """Every check was answered within the deadline and 20 ms."""
-        most = deadline_ms + 20 + slack_ms()
-        late = [s for s in self.samples if s.took_ms > most and
-                s.took_ms > most + self.noise_of(s)]
-        assert not late, (f"{len(late)} of {len(self.samples)} answers took more than "
-                          f"{most:.0f} ms: {late[:3]}")
+        return (max(met(self.stalls, sample.begun, end), default=0.0) +
+                sum(met(self.waits, sample.begun, end)))
 
     def assert_all_answered(self):
         """Every check has a verdict."""
@@ -170,10 +155,19 @@ class Pacer(Samples):
         wait_for(lambda: self.recovery_ms(healed) is not None, seconds,
                  "undegraded checks", every=0.1)
 
+    def assert_recovered(self, healed, within_ms):
+        """Service was back so soon, but for what the machine took."""
+        back_ms = self.recovery_ms(healed)
+        assert back_ms is not None, self.story()
+        most_ms = (within_ms + slack_ms() +
+                   self.stalled_ms(healed, healed + back_ms / 1000))
+        assert 0 <= back_ms < most_ms, (
+            f"recovery took {back_ms:.0f} ms of {most_ms:.0f}; {self.story()}")
+
     def stalled_ms(self, since, until):
-        """How long pacer or the daemon did not get to run in that time."""
+        """How long pacer, the daemon or who is `beside` did not get to run in that time."""
         return sum(took for start, took in self.stalls + self.waits
-                   if since <= start < until)
+                   if since <= start < until) + self.pauses.lost_s(since, until) * 1000
 
     def story(self):
         """One line for the log of a test."""

@@ -36,7 +36,7 @@ def used(daemon, tool):
 
 
 def test_late_charges_are_given_back(redis_server, rationd):
-    daemon = rationd(MIX, store=redis_server.url, flags=["--deadline-ms", 2000])
+    daemon = rationd(MIX, store=redis_server.url, flags=["--deadline-ms", 20000])
     with daemon.connect("resp") as sock:
         sock.sendall(words("CHECK", "mix", "g"))
         assert [a.verdict for a in read_answers(sock, 1)] == [1]
@@ -51,7 +51,7 @@ def test_late_charges_are_given_back(redis_server, rationd):
 
 def test_late_charges_of_calendar_windows(redis_server, rationd):
     """Given back by the dates that were sent, since policy and zone may be gone."""
-    daemon = rationd(DATES, store=redis_server.url, flags=["--deadline-ms", 2000])
+    daemon = rationd(DATES, store=redis_server.url, flags=["--deadline-ms", 20000])
     with daemon.connect("resp") as sock:
         sock.sendall(words("CHECK", "cal", "g"))
         assert [a.verdict for a in read_answers(sock, 1)] == [1]
@@ -76,7 +76,7 @@ SHADOW = policy(t=[limit("f", "30d", 9, mode="shadow"),
 
 def test_late_shadow_charges(redis_server, rationd):
     """Of a bucket that can owe no more only that is given back which was charged."""
-    daemon = rationd(SHADOW, store=redis_server.url, flags=["--deadline-ms", 2000])
+    daemon = rationd(SHADOW, store=redis_server.url, flags=["--deadline-ms", 20000])
     with daemon.connect("resp") as sock:
         sock.sendall(words("CHECK", "t", "g", "COST", 16))
         assert [a.verdict for a in read_answers(sock, 1)] == [1]

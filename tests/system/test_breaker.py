@@ -8,13 +8,14 @@ import time
 import pytest
 
 from fault_proxy import FaultProxy
-from harness import limit, policy, wait_for
-from load import counter_key, slack_ms
+from harness import limit, patience, policy, wait_for
+from load import LONG, LONG_KEY, counter_key, slack_ms
 from pacer import Pacer
+from pauses import Pauses, met
 from test_redis_odd import ScriptedRedis
 
 DEADLINE_MS = 50
-HOUR = policy(much=[limit("much", "hour", 10**9)])
+POLICY = policy(much=[limit("much", LONG, 10**9)])
 OPENED = "ration_store_breaker_opened_total"
 
 
@@ -24,8 +25,8 @@ def fault(daemon, name):
 
 def test_a_silent_one_is_not_waited_for(redis_server, rationd):
     """After a quarter of a second without a reply nobody waits for the deadline."""
-    daemon = rationd(HOUR, store=redis_server.url, flags=["--deadline-ms", DEADLINE_MS])
-    with Pacer([daemon], [("much", "a")], rate=1000) as load:
+    daemon = rationd(POLICY, store=redis_server.url, flags=["--deadline-ms", DEADLINE_MS])
+    with Pacer([daemon], [("much", "a")], rate=1000, beside=[redis_server]) as load:
         load.wait_for_one("allow", 0)
         for _ in range(3):
             redis_server.pause()
@@ -41,10 +42,10 @@ def test_a_silent_one_is_not_waited_for(redis_server, rationd):
                      if silent < s.begun and s.begun + s.took_ms / 1000 < thawed]
             assert len(quick) > 100
             assert sorted(quick)[len(quick) // 2] < 10 + slack_ms()
-            assert load.recovery_ms(thawed) < 1000 + slack_ms()
+            load.assert_recovered(thawed, 1000)
     load.assert_all_answered()
     load.assert_in_time(DEADLINE_MS)
-    key = counter_key("much", "hour", grant="a")
+    key = counter_key("much", LONG_KEY, grant="a")
     assert int(redis_server.client().get(key)) == load.count("allow")
     assert fault(daemon, "breaker") > 500
     assert daemon.metric("ration_store_late_total") > 0
@@ -87,7 +88,7 @@ BUSY = b"-BUSY Redis is busy running a script. You can only call SCRIPT KILL.\r\
 def test_one_that_fails_is_asked_now_and_then(rationd, said, word, name):
     """Each class by its name, and after five failures in a row few calls more."""
     server = FailingRedis()
-    daemon = rationd(HOUR, store=server.url, flags=["--deadline-ms", 1000])
+    daemon = rationd(POLICY, store=server.url, flags=["--deadline-ms", 1000])
     daemon.wait("ready")
     assert daemon.check("much", "g")[0] == 200
     server.said = said
@@ -96,13 +97,15 @@ def test_one_that_fails_is_asked_now_and_then(rationd, said, word, name):
         assert status == 503 and word in body["message"], body
     assert fault(daemon, name) == 5 and daemon.metric(OPENED) == 1
     begun, calls, refused = time.monotonic(), len(server.calls), 0
-    while time.monotonic() < begun + 1:
+    while (time.monotonic() < begun + 1 or refused <= 20 or
+           len(server.calls) < calls + 2):
         status, body, _ = daemon.check("much", "g")
         assert status == 503, body
         refused += "not asked" in body["message"]
-    # Probes after 25 ... 50 ms, 50 ... 100, 100 ... 200, ...
-    assert 2 <= len(server.calls) - calls <= 6
-    assert refused > 20 and fault(daemon, "breaker") == refused
+        assert time.monotonic() < begun + patience(10), refused
+    # Probes after 25 ... 50 ms, 50 ... 100, 100 ... 200, ..., 500 ... 1000.
+    assert len(server.calls) - calls <= 6 + (time.monotonic() - begun - 1) / 0.5
+    assert fault(daemon, "breaker") == refused
     assert daemon.get("/readyz").status_code == 503
     assert daemon.log.count("keep failing") == 1
     server.said = None
@@ -116,7 +119,7 @@ def test_without_checks_it_gets_ready_by_itself(rationd):
     """A balancer sends nothing to who is not ready: no check is there to be the probe."""
     server = FailingRedis()
     server.said = BUSY
-    daemon = rationd(HOUR, store=server.url)
+    daemon = rationd(POLICY, store=server.url)
     daemon.wait("ready")
     for _ in range(5):
         assert daemon.check("much", "g")[0] == 503
@@ -136,36 +139,39 @@ def test_one_that_calls_itself_a_master_and_takes_no_writes(rationd):
     fine each time, and so cannot be what ends the pauses between the attempts."""
     server = FailingRedis()
     server.said = READONLY
-    daemon = rationd(HOUR, store=server.url)
+    daemon = rationd(POLICY, store=server.url)
     daemon.wait("ready")
     begun, refused = time.monotonic(), 0
-    while time.monotonic() < begun + 2:
+    while time.monotonic() < begun + 2 or refused <= 50 or len(server.came) < 6:
         status, body, _ = daemon.check("much", "g")
         assert status == 503 and "takes no writes" in body["message"], body
         refused += 1
+        assert time.monotonic() < begun + patience(10), (refused, server.came)
     # After 10 ms at most, 20, 40, ... 1000, or half as much.
-    assert refused > 50 and 6 <= len(server.came) <= 12, server.came
+    assert len(server.came) <= 12 + (time.monotonic() - begun - 2) / 0.5, server.came
     assert "READONLY" in daemon.get("/readyz").json()["why"]
     assert daemon.log.count("connected to") == 1, daemon.log
     assert daemon.log.count("not ready any more") == 1, daemon.log
-    server.said, healed = None, time.monotonic()
-    wait_for(lambda: daemon.check("much", "g")[0] == 200, 3, "an answer")
-    assert time.monotonic() - healed < 1 + slack_ms() / 1000
+    with Pauses(daemon) as pauses:
+        server.said, healed = None, time.monotonic()
+        wait_for(lambda: daemon.check("much", "g")[0] == 200, 3, "an answer")
+        pauses.assert_within(healed, 1 + slack_ms() / 1000, what="an answer")
     daemon.wait("ready")
     assert daemon.log.count("connected to") == 2, daemon.log
     # That was the end of the trouble: the next one begins with a short pause.
-    lost = time.monotonic()
-    server.connection.shutdown(socket.SHUT_RDWR)
-    wait_for(lambda: daemon.check("much", "g")[0] == 200, 3, "a new connection")
-    assert server.came[-1] - lost < 0.1 + slack_ms() / 1000
+    with Pauses(daemon) as pauses:
+        lost = time.monotonic()
+        server.connection.shutdown(socket.SHUT_RDWR)
+        wait_for(lambda: daemon.check("much", "g")[0] == 200, 3, "a new connection")
+        pauses.assert_within(lost, 0.1 + slack_ms() / 1000, server.came[-1])
     server.close()
 
 
 def test_a_connection_that_is_lost_without_a_word(redis_server, rationd):
     """What went into the hole is gone; another connection takes its place."""
     with FaultProxy((redis_server.host, redis_server.port)) as proxy:
-        daemon = rationd(HOUR, store=proxy.url, flags=["--deadline-ms", DEADLINE_MS])
-        with Pacer([daemon], [("much", "a")], rate=500) as load:
+        daemon = rationd(POLICY, store=proxy.url, flags=["--deadline-ms", DEADLINE_MS])
+        with Pacer([daemon], [("much", "a")], rate=500, beside=[redis_server]) as load:
             load.wait_for_one("allow", 0)
             proxy.half_open(up=True, down=True)
             wait_for(lambda: daemon.metric(OPENED) == 1, 5, "the breaker")
@@ -173,10 +179,10 @@ def test_a_connection_that_is_lost_without_a_word(redis_server, rationd):
             healed = time.monotonic()
             load.wait_for_recovery(healed, seconds=8)
             # Silent for 3 s: then another one is made.
-            assert load.recovery_ms(healed) < 4000 + slack_ms()
+            load.assert_recovered(healed, 4000)
         load.assert_all_answered()
         load.assert_in_time(DEADLINE_MS)
-        key = counter_key("much", "hour", grant="a")
+        key = counter_key("much", LONG_KEY, grant="a")
         assert int(redis_server.client().get(key)) >= load.count("allow")
         assert daemon.metric("ration_store_lost_total") > 0
         assert "but on a new connection" in daemon.log
@@ -190,15 +196,24 @@ def test_many_do_not_come_at_once(rationd):
     came = []
     with socket.create_server(("127.0.0.1", 0), backlog=1024) as listener:
         url = "redis://127.0.0.1:%d" % listener.getsockname()[1]
-        rationd(HOUR, store=url, flags=["--workers", LINKS], wait="live")
-        listener.settimeout(1)
-        end = time.monotonic() + 6
-        while time.monotonic() < end:
-            sock, _ = listener.accept()
-            came.append(time.monotonic())
-            sock.close()
+        daemon = rationd(POLICY, store=url, flags=["--workers", LINKS], wait="live")
+        listener.settimeout(patience(1))
+        with Pauses(daemon) as pauses:
+            end = time.monotonic() + 6
+            while time.monotonic() < end:
+                sock, _ = listener.accept()
+                came.append(time.monotonic())
+                sock.close()
+
+    def lost(begun, until):
+        """Of one link: by how much it, and who notes that it came, may have been late."""
+        return (sum(met(pauses.stalls, begun, until)) +
+                sum(met(pauses.waits, begun, until)) / LINKS) / 1000
     last = [t for t in came if t > end - 3]
     # Each waits 0.5 ... 1 s: 1.33 attempts a second, 4 in three.
-    assert 2.5 * LINKS < len(last) < 6.5 * LINKS, len(last)
-    buckets = collections.Counter(int((t - end) * 10) for t in last)
-    assert max(buckets.values()) < 0.5 * LINKS, sorted(buckets.items())
+    assert 2.5 * LINKS / (1 + lost(end - 3, end)) < len(last) < 6.5 * LINKS, len(last)
+    buckets = collections.Counter(int((end - t) * 10) for t in last)
+    for slot, n in buckets.items():
+        # What was due while the machine was busy comes all at once behind it.
+        due = 2 * LINKS * lost(end - slot / 10 - 1.1, end - slot / 10)
+        assert n < 0.5 * LINKS + due, (slot, due, sorted(buckets.items()))

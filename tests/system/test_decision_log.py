@@ -88,7 +88,8 @@ def test_what_is_malformed_is_no_decision(rationd, path):
 
 
 def test_store_away(rationd, path, redis_server):
-    daemon = rationd(PLENTY, store=redis_server.url, flags=["--decision-log", path])
+    daemon = rationd(PLENTY, store=redis_server.url,
+                     flags=["--decision-log", path, "--deadline-ms", 100])
     redis_server.pause()
     assert daemon.check("t", "g")[0] == 503
     redis_server.resume()

@@ -8,6 +8,7 @@ import pytest
 
 from harness import is_sanitized, limit, policy, run_ration, wait_for
 from load import counter_key
+from pauses import Pauses
 
 DEADLINE_MS = 200
 # Of a busy machine's, beside the deadline.
@@ -46,14 +47,23 @@ AWAY = {
 }
 
 
-Answer = collections.namedtuple("Answer", "status body headers took_ms")
+Answer = collections.namedtuple("Answer", "status body headers took_ms lost_ms")
+# For a check that has to succeed where the daemon's own deadline is short.
+PATIENT = {"X-Ration-Timeout-Ms": "30000"}
 
 
 def ask(daemon, tool, grant="alice", **more):
-    """One check over HTTP."""
-    begun = time.monotonic()
-    status, body, headers = daemon.check(tool, grant, **more)
-    return Answer(status, body, headers, (time.monotonic() - begun) * 1000)
+    """One check over HTTP; how long it took, and what of that was the machine's."""
+    with Pauses(daemon) as pauses:
+        begun = time.monotonic()
+        status, body, headers = daemon.check(tool, grant, **more)
+        end = time.monotonic()
+        lost_ms = pauses.lost_s(begun, end) * 1000
+    return Answer(status, body, headers, (end - begun) * 1000, lost_ms)
+
+
+def assert_at_the_deadline(answer):
+    assert DEADLINE_MS - 5 < answer.took_ms < DEADLINE_MS + SLACK_MS + answer.lost_ms, answer
 
 
 def assert_away(daemon, table=None):
@@ -61,7 +71,7 @@ def assert_away(daemon, table=None):
         for tool, (status, verdict, rule, asked) in (table or AWAY).items():
             answer = ask(daemon, tool)
             decision = answer.body
-            assert answer.took_ms < DEADLINE_MS + SLACK_MS, tool
+            assert answer.took_ms < DEADLINE_MS + SLACK_MS + answer.lost_ms, tool
             assert answer.status == status, (tool, decision)
             assert decision["verdict"] == ("allow" if verdict else "deny")
             assert decision["rule"] == rule and decision["limits"] == []
@@ -82,7 +92,7 @@ def wait_up(daemon):
 def test_redis_killed_and_back(redis_server, rationd):
     daemon = rationd(DOCUMENT, store=redis_server.url,
                      flags=["--deadline-ms", DEADLINE_MS])
-    answer = ask(daemon, "opened")
+    answer = ask(daemon, "opened", headers=PATIENT)
     assert answer.status == 200 and answer.body["degraded"] is False
     redis_server.kill()
     assert_away(daemon)
@@ -97,7 +107,7 @@ def test_redis_killed_and_back(redis_server, rationd):
     assert daemon.metric('ration_checks_total{verdict="deny_store"}') == 5
     redis_server.start()
     wait_up(daemon)
-    decision = ask(daemon, "opened").body
+    decision = ask(daemon, "opened", headers=PATIENT).body
     assert decision["degraded"] is False and decision["limits"][0]["used"] == 1
     assert daemon.metric('ration_degraded_total{decision="allow"}') == 7
 
@@ -133,14 +143,17 @@ def test_redis_frozen(redis_server, rationd):
     daemon = rationd(DOCUMENT, store=redis_server.url,
                      flags=["--deadline-ms", DEADLINE_MS])
     client = redis_server.client()
-    assert ask(daemon, "mixed").status == 200
+    assert ask(daemon, "mixed", headers=PATIENT).status == 200
     redis_server.pause()
     answer = ask(daemon, "mixed")
     assert answer.status == 503 and "in time" in answer.body["message"]
-    assert DEADLINE_MS - 5 < answer.took_ms < DEADLINE_MS + SLACK_MS
+    assert_at_the_deadline(answer)
     answer = ask(daemon, "watched")
     assert answer.status == 200 and answer.body["degraded"] is True
-    assert DEADLINE_MS - 5 < answer.took_ms < DEADLINE_MS + SLACK_MS
+    # Silent for a quarter of a second, it is not asked any more: on a busy machine this
+    # one may come after that.
+    if not daemon.metric('ration_store_faults_total{class="breaker"}'):
+        assert_at_the_deadline(answer)
     redis_server.resume()
     # The shadow charge with the others; what had not been sent yet never is.
     wait_for(lambda: daemon.metric("ration_store_given_back_total") == 4, 10,

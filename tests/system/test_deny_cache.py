@@ -8,9 +8,11 @@ import time
 
 from harness import limit, patience, policy, wait_for, write_policies
 from load import read_answers, words
+from pauses import Pauses
 
 CONNECTIONS, PIPELINE = 50, 16
 KEEP_S = 0.25
+RENEW_S = KEEP_S / 5    # before the end of which one is let through
 WEEKS = policy(t=[limit("c", "30d", 3)])
 
 
@@ -69,13 +71,23 @@ def loop(daemon, seconds):
 def test_a_loop_on_a_full_limit(redis_server, rationd):
     daemon = rationd(WEEKS, store=redis_server.url, flags=["--deadline-ms", 5000])
     fill(daemon)
-    before = calls(redis_server)
-    denied, seconds = loop(daemon, 3)
+    before, known = calls(redis_server), hits(daemon)
+    with Pauses(daemon, redis_server) as pauses:
+        begun = time.monotonic()
+        denied, seconds = loop(daemon, 3)
+        lost = pauses.lost_s(begun)
     asked = calls(redis_server) - before
-    assert denied > 100 * asked
-    assert asked <= 6 * seconds + 1, f"{asked} calls in {seconds:.1f} s"
-    assert asked >= 2 * seconds - 1, "another daemon's give-back would not be seen"
-    assert hits(daemon) > denied * 0.9
+    known = hits(daemon) - known
+    print(f"{denied} denied, {known} of them by the cache, {asked} calls in "
+          f"{seconds:.1f} s, of which {lost:.1f} s lost")
+    # Each time that its answer comes so late that what was known is forgotten before, all
+    # come: who comes while that call is under way is one more, and so two times again.
+    late = min(lost / RENEW_S, seconds / (KEEP_S - RENEW_S))
+    assert asked <= 6 * seconds + 1 + 3 * late
+    assert asked >= 2 * (seconds - lost) - 1, "another daemon's give-back would not be seen"
+    # Who is not answered by the cache is in a call, with all others at most.
+    assert denied - known <= asked * CONNECTIONS * PIPELINE
+    assert known > 10 * CONNECTIONS * PIPELINE
 
 
 def test_off(redis_server, rationd):
@@ -169,9 +181,10 @@ def test_another_daemon(redis_server, rationd):
     fill(one)
     assert one.check("t", "g")[0] == 429
     reset(other)
-    begun = time.monotonic()
-    wait_for(lambda: one.check("t", "g")[0] == 200, 2, every=0.001)
-    assert time.monotonic() - begun <= KEEP_S + patience(0.1)
+    with Pauses(one, redis_server) as pauses:
+        begun = time.monotonic()
+        wait_for(lambda: one.check("t", "g")[0] == 200, 2, every=0.001)
+        pauses.assert_within(begun, KEEP_S + patience(0.1))
 
 
 def test_late_charges_come_back(redis_server, rationd):

@@ -8,10 +8,11 @@ import time
 import pytest
 
 import harness
-from faulty import (HOUR, PLENTY, SMALLEST, assert_unavailable_at_once, back_s, check,
+from faulty import (PLENTY, POLICY, SMALLEST, assert_unavailable_at_once, back_s, check,
                     wait_allowed, wait_not_ready)
-from harness import limit, policy, wait_for
-from load import counter_key, counts
+from harness import limit, patience, policy, wait_for
+from load import LONG, LONG_KEY, counter_key, counts
+from pauses import Pauses
 
 # --- who may connect ------------------------------------------------------------------
 
@@ -37,13 +38,13 @@ WITH_PASSWORD = {"options": {"requirepass": f'"{SECRET}"'},
 ])
 def test_let_in(redis_factory, rationd, kw, user, password):
     server = redis_factory(**kw)
-    daemon = rationd(HOUR, store=server.url_as(user, password))
+    daemon = rationd(POLICY, store=server.url_as(user, password))
     assert check(daemon, "both") == ("allow", "")
     assert SECRET not in daemon.log and QUOTED not in daemon.log
 
 
 def test_database(redis_server, rationd):
-    daemon = rationd(HOUR, store=redis_server.url_as(None, None) + "/3")
+    daemon = rationd(POLICY, store=redis_server.url_as(None, None) + "/3")
     assert check(daemon, "both") == ("allow", "")
     assert counts(redis_server.client()) == {}
     assert len(counts(redis_server.client(db=3))) == 2
@@ -63,7 +64,7 @@ def test_database(redis_server, rationd):
 ])
 def test_kept_out(redis_factory, rationd, kw, user, password, word):
     server = redis_factory(**kw)
-    daemon = rationd(HOUR, store=server.url_as(user, password), wait="live")
+    daemon = rationd(POLICY, store=server.url_as(user, password), wait="live")
     reason = wait_not_ready(daemon, word)
     assert_unavailable_at_once(daemon, word)
     tries = daemon.metric("ration_store_reconnects_total")
@@ -79,7 +80,7 @@ def test_kept_out(redis_factory, rationd, kw, user, password, word):
 
 
 def test_password_that_comes_later(redis_server, rationd):
-    daemon = rationd(HOUR, store=redis_server.url_as(None, "later"), wait="live")
+    daemon = rationd(POLICY, store=redis_server.url_as(None, "later"), wait="live")
     wait_not_ready(daemon, "AUTH")
     redis_server.client().config_set("requirepass", "later")
     daemon.wait()
@@ -91,7 +92,7 @@ def test_permission_taken_while_serving(redis_factory, rationd, command):
     """NOPERM is a matter of configuration, said once and clearly, also when it comes
     with the first check."""
     server = redis_factory(**acl_with(SMALLEST))
-    daemon = rationd(HOUR, store=server.url_as("ration", QUOTED))
+    daemon = rationd(POLICY, store=server.url_as("ration", QUOTED))
     assert check(daemon, "much")[0] == "allow"
     admin = server.client()
     admin.execute_command("ACL", "SETUSER", "ration", f"-{command}")
@@ -111,15 +112,17 @@ def test_smallest_user_suffices_for_everything(redis_factory, rationd):
     server = redis_factory(**acl_with(SMALLEST))
     daemon = rationd(policy(
         turn=[limit("turn", "second", 2)],
-        pair=[limit("one", "hour", PLENTY), limit("two", "hour", 2)],
-        much=[limit("much", "hour", PLENTY)]), store=server.url_as("ration", QUOTED))
+        pair=[limit("one", LONG, PLENTY), limit("two", LONG, 2)],
+        much=[limit("much", LONG, PLENTY)]), store=server.url_as("ration", QUOTED),
+        flags=["--deadline-ms", 1000])
     with daemon.resp() as client:
         deny = [client.execute_command("CHECK", "pair", "g")[0] for _ in range(4)]
         assert deny == [1, 1, 0, 0]
         assert client.execute_command("CHECK", "pair", "g", "COST", 0)[0] == 1
         seen = set()
         end = time.monotonic() + 2.2
-        while time.monotonic() < end:
+        while time.monotonic() < end or seen != {0, 1}:
+            assert time.monotonic() < end + patience(10), seen
             answer = client.execute_command("CHECK", "turn", "g")
             assert answer[7] == 0, answer
             seen.add(answer[0])
@@ -129,9 +132,9 @@ def test_smallest_user_suffices_for_everything(redis_factory, rationd):
         server.pause()
         assert client.execute_command("CHECK", "much", "g")[7] == 1
         server.resume()
-    key = counter_key("much", "hour", grant="g")
+    key = counter_key("much", LONG_KEY, grant="g")
     wait_for(lambda: int(server.client().get(key)) == 1, 2, "the charge given back")
-    assert counts(server.client())[counter_key("one", "hour", grant="g")] == 2
+    assert counts(server.client())[counter_key("one", LONG_KEY, grant="g")] == 2
     denied = server.client().execute_command("ACL", "LOG")
     assert denied == [], denied
 
@@ -140,13 +143,14 @@ def test_smallest_user_suffices_for_everything(redis_factory, rationd):
 
 def test_not_there_at_start(redis_server, rationd):
     redis_server.kill()
-    daemon = rationd(HOUR, store=redis_server.url, wait="live")
+    daemon = rationd(POLICY, store=redis_server.url, wait="live")
     wait_not_ready(daemon, "refused")
     assert_unavailable_at_once(daemon, "no connection to the store")
     redis_server.start()
     up = time.monotonic()
-    daemon.wait()
-    assert time.monotonic() - up < back_s()
+    with Pauses(daemon, redis_server) as pauses:
+        daemon.wait()
+        pauses.assert_within(up, back_s())
     assert check(daemon, "much")[0] == "allow"
     tellings = [l for l in daemon.log_lines() if "refused" in str(l)]
     assert 1 <= len(tellings) <= 3, tellings
@@ -223,7 +227,7 @@ def endless(_):
 ])
 def test_not_redis(rationd, answer, word):
     with FakeRedis(answer) as fake:
-        daemon = rationd(HOUR, store=fake.url, wait="live")
+        daemon = rationd(POLICY, store=fake.url, wait="live")
         assert_unavailable_at_once(daemon, "")
         wait_not_ready(daemon, word)
         assert_unavailable_at_once(daemon, word)

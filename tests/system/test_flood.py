@@ -13,10 +13,10 @@ import pytest
 
 import harness
 from harness import limit, patience, policy, run_ration, wait_for
-from load import slack_ms, words
+from load import LONG, slack_ms, words
 from pacer import Pacer
 
-POLICY = policy(**{name: [limit(name, "day", 10**12)]
+POLICY = policy(**{name: [limit(name, LONG, 10**12)]
                    for name in ("polite", "flood", "deaf")})
 DEADLINE_MS = 50
 DEAF = 20
@@ -75,7 +75,8 @@ def test_a_polite_client_beside_a_flood(rationd, connections, pipeline):
     daemon = rationd(POLICY, flags=["--deadline-ms", DEADLINE_MS])
     before = daemon.rss
     flood = Flood(daemon, connections, pipeline)
-    with Pacer([daemon], [("polite", "a")], rate=100) as polite:
+    with Pacer([daemon], [("polite", "a")], rate=100,
+               timeout_ms=int(patience(5) * 1000)) as polite:
         polite.wait_for_one("allow", 0)
         begun = time.monotonic()
         flood.start()

@@ -5,11 +5,11 @@ import time
 import pytest
 
 from harness import limit, policy, wait_for
-from load import slack_ms
+from load import LONG, slack_ms
 from netns import wire
 from pacer import Pacer
 
-HOUR = policy(much=[limit("much", "hour", 10**9)])
+POLICY = policy(much=[limit("much", LONG, 10**9)])
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def spaces():
 def test_wire_pulled(spaces, redis_factory, rationd):
     near, far = spaces
     server = redis_factory(space=far)
-    daemon = rationd(HOUR, store=server.url, space=near, flags=["--deadline-ms", 50])
+    daemon = rationd(POLICY, store=server.url, space=near, flags=["--deadline-ms", 50])
     with Pacer([daemon], [("much", "g")], rate=1000) as load:
         load.wait_for_one("allow", 0)
         far.unplug()

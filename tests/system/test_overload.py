@@ -22,8 +22,9 @@ import pytest
 
 import harness
 from harness import limit, patience, policy, run_ration, wait_for
-from load import counter_key, read_answers, slack_ms, words
+from load import LONG, LONG_KEY, counter_key, read_answers, words
 from pacer import Pacer
+from pauses import met
 
 SECONDS = 30 if os.environ.get("RATION_FULL") else 6
 PLENTY = 10**12
@@ -39,7 +40,7 @@ TOO_MANY = "too many checks are waiting for the store"
 TOO_LATE = "the store did not answer in time"
 
 TOOLS = ("normal", "flood", "greedy", "probe")
-POLICY = policy(**{name: [limit(name, "day", PLENTY)] for name in TOOLS})
+POLICY = policy(**{name: [limit(name, LONG, PLENTY)] for name in TOOLS})
 # So many that checks which wait at one time are not of the same grant.
 GRANTS = [f"g{i:04}" for i in range(2000)]
 
@@ -129,7 +130,7 @@ def told(samples):
 
 def assert_counted(client, tool, allowed):
     """Redis holds what was allowed, once late charges are given back."""
-    keys = [counter_key(tool, "day", grant=g) for g in allowed]
+    keys = [counter_key(tool, LONG_KEY, grant=g) for g in allowed]
 
     def held():
         return {g: int(n or 0) for g, n in zip(allowed, client.mget(keys))}
@@ -151,12 +152,12 @@ def latency(samples):
             f"max {took[-1]:.1f} ms")
 
 
-def assert_refused_at_once(loads):
+def assert_refused_at_once(loads, lost):
     """By who would wait too long, not when it was too late; from the first moment on, but
-    for what stands still for a while since others use the machine."""
+    for the share of the time that the machine took."""
     refused = sum((told(load.samples) for load in loads), collections.Counter())
-    assert refused[TOO_MANY] > refused.total() * 0.8, refused
-    assert refused[TOO_LATE] < refused.total() / 10, refused
+    assert refused[TOO_MANY] > refused.total() * (0.8 - lost), refused
+    assert refused[TOO_LATE] < refused.total() * (0.1 + lost), refused
 
 
 def assert_bounded(resident, before):
@@ -178,7 +179,8 @@ def test_ten_times_as_much(redis_server, proxy_factory, rationd, case):
     before = served_a_second(bench(daemon, under_way))
     rss = daemon.rss
     calls = {tool: [(tool, g) for g in GRANTS] for tool in ("normal", "flood")}
-    with Pacer([daemon], calls["normal"], rate=int(before / 2)) as normal:
+    with Pacer([daemon], calls["normal"], rate=int(before / 2),
+               beside=[redis_server]) as normal:
         ran(0.5)
         begun = time.monotonic()
         with Greedy(daemon, "greedy") as greedy, Resident(daemon) as resident, \
@@ -199,6 +201,8 @@ def test_ten_times_as_much(redis_server, proxy_factory, rationd, case):
     flooded = [s for load in loads.values() for s in load.samples
                if begun <= s.begun < over]
     admitted = [s for s in flooded if s.kind == "allow"]
+    lost = min(1.0, normal.stalled_ms(begun, over) / 1000 / (over - begun))
+    stalled = sum(met(flood.stalls, begun, over)) / 1000
     offered = len(flooded) / (over - begun)
     served = len(admitted) / (over - begun)
     for name, load in loads.items():
@@ -209,17 +213,19 @@ def test_ten_times_as_much(redis_server, proxy_factory, rationd, case):
           f"{rss} bytes before, {max(resident.samples)} at most")
 
     # Asked for ten times as much, it did what it can, and said so to all others.
-    assert offered > before * TIMES * 0.8
-    assert served > before * 0.4
+    assert offered > before * TIMES * 0.8 * (1 - stalled / (over - begun))
+    assert served > before * 0.4 * (1 - lost)
     for load in loads.values():
         load.assert_all_answered()
         assert set(load.kinds()) <= {"allow", "store"}, load.story()
         load.assert_in_time(deadline_ms)
-    assert_refused_at_once(loads.values())
+    assert_refused_at_once(loads.values(), lost)
 
     # Full speed within a second.
-    assert normal.recovery_ms(healed) < 1000 + slack_ms()
-    assert again > before * 0.7, after
+    normal.assert_recovered(healed, 1000)
+    behind = min(1.0, normal.stalled_ms(ended - after["seconds"], ended) / 1000 /
+                 after["seconds"])
+    assert again > before * 0.7 * (1 - behind), after
 
     answers, asked = greedy.answers()
     assert len(answers) == asked

@@ -10,7 +10,7 @@ import time
 import pytest
 
 from harness import limit, policy, script, wait_for
-from load import counter_key, kind_of, read_answers, words
+from load import LONG, counter_key, kind_of, read_answers, words
 
 PLENTY = 10**9
 MONTHLY = "2592000s"  # "30d" in keys
@@ -116,7 +116,7 @@ def test_noscript_while_another_call_is_under_way(rationd):
     nothing that was answered before is charged again."""
     server = ScriptedRedis()
     try:
-        daemon = rationd(policy(much=[limit("much", "hour", PLENTY)]), store=server.url,
+        daemon = rationd(policy(much=[limit("much", LONG, PLENTY)]), store=server.url,
                          flags=["--deadline-ms", 20000])
         ask = lambda *grants: b"".join(words("CHECK", "much", g) for g in grants)
         with daemon.connect("resp") as first, daemon.connect("resp") as second, \
@@ -152,7 +152,7 @@ def test_a_far_redis_gets_calls_side_by_side(rationd):
     """Once it is known how long replies take: the next check does not wait for one."""
     server = ScriptedRedis()
     try:
-        daemon = rationd(policy(much=[limit("much", "hour", PLENTY)]), store=server.url,
+        daemon = rationd(policy(much=[limit("much", LONG, PLENTY)]), store=server.url,
                          flags=["--deadline-ms", 20000])
         taken = "ration_store_takes_total"
         with daemon.connect("resp") as first, daemon.connect("resp") as second:
@@ -187,7 +187,7 @@ def checks(daemon, *asked):
 
 def test_a_key_that_holds_no_count_harms_only_its_own_checks(redis_server, rationd):
     """Also where it is only looked at, because another limit refuses."""
-    daemon = rationd(PAIR, store=redis_server.url, flags=["--deadline-ms", 1000])
+    daemon = rationd(PAIR, store=redis_server.url, flags=["--deadline-ms", 20000])
     client = redis_server.client()
     for value in ("abc", "1.5", "-7", ""):
         grant = f"bad{value}"
@@ -242,7 +242,7 @@ def test_a_counter_that_lost_its_expiry_ends_with_its_window(redis_server, ratio
                 break
         else:
             raise AssertionError("denied for ever")
-    assert 0 < client.pttl(key) <= 1000
+    assert client.pttl(key) in {-2, *range(1001)}  # and not -1: it would stay for ever
 
 
 FULL = [3, 1, 60000, 0]
@@ -347,7 +347,7 @@ def test_little_memory_left_is_said_at_start(redis_factory, rationd):
 def test_a_reply_without_an_end_costs_little(rationd):
     server = ScriptedRedis()
     try:
-        daemon = rationd(policy(much=[limit("much", "hour", PLENTY)]), store=server.url)
+        daemon = rationd(policy(much=[limit("much", LONG, PLENTY)]), store=server.url)
         before = daemon.metric("process_resident_memory_bytes")
         with daemon.connect("resp") as sock:
             sock.sendall(words("CHECK", "much", "g"))

@@ -335,7 +335,7 @@ def test_settling_needs_a_token_on_every_listener(rationd, tmp_path):
 
 
 def test_a_store_that_is_away(rationd, redis_server):
-    daemon = rationd({"p": POLICY}, store=redis_server.url)
+    daemon = rationd({"p": POLICY}, store=redis_server.url, flags=["--deadline-ms", 1000])
     held = reserve(daemon)
     redis_server.pause()
     try:

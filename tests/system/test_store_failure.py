@@ -10,6 +10,7 @@ from harness import (is_sanitized, limit, patience, policy, run_ration, run_rati
                      wait_for)
 from load import counter_key, read_answers, slack_ms, words
 from pacer import Pacer
+from pauses import Pauses
 
 # Turns so seldom that no test meets the turn of it.
 SPAN = "3650d"
@@ -38,6 +39,8 @@ DOCUMENT = policy(
     single={"limits": [local("z", 1)]},
     slots={"limits": [{**SLOTS, "on_store_failure": "local"}, local("t", 100)]})
 HALF = ["--local-share", 2]
+# For a check that has to succeed where the daemon's own deadline is short.
+PATIENT = {"X-Ration-Timeout-Ms": "30000"}
 
 
 def wait_down(daemon):
@@ -50,6 +53,11 @@ def wait_back(daemon):
 
 def degraded(daemon, decision):
     return daemon.metric(f'ration_degraded_total{{decision="{decision}"}}')
+
+
+def served(daemon):
+    """Whether Redis is there, and asked."""
+    return timed(daemon, "shut", 30000, cost=0)[0] == 200
 
 
 def timed(daemon, tool, ms=None, **body):
@@ -73,15 +81,15 @@ def test_own_deadline_shorter_and_longer(redis_server, rationd):
 
     def frozen(ask):
         # One that was silent for long is not asked at all: it must be back.
-        wait_for(lambda: timed(daemon, "shut", cost=0)[0] == 200, 5, "Redis")
+        wait_for(lambda: served(daemon), 5, "Redis")
         redis_server.pause()
         begun = time.monotonic()
         assert ask()
-        took = (time.monotonic() - begun) * 1000
+        end = time.monotonic()
         redis_server.resume()
-        return took
+        return (end - begun) * 1000, pauses.lost_s(begun, end) * 1000
 
-    with daemon.resp() as client:
+    with daemon.resp() as client, Pauses(daemon) as pauses:
         for ms, wanted in ((None, 150), (20, 20), (400, 400)):
             own = () if ms is None else ("TIMEOUT", ms)
 
@@ -95,10 +103,11 @@ def test_own_deadline_shorter_and_longer(redis_server, rationd):
 
             for ask in (over_http, over_resp):
                 took = [frozen(ask) for _ in range(3)]
+                assert min(took)[0] >= wanted - 5, (ms, took)
                 # The machine may be in the way once; the daemon would be each time.
-                assert min(took) >= wanted - 5 and min(took) < wanted + SLACK_MS, (ms, took)
+                assert min(t - lost for t, lost in took) < wanted + SLACK_MS, (ms, took)
     # A longer one outlives a short stop of Redis; what it comes with is no failure.
-    wait_for(lambda: timed(daemon, "shut", cost=0)[0] == 200, 5, "Redis")
+    wait_for(lambda: served(daemon), 5, "Redis")
     with daemon.connect("resp") as sock:
         redis_server.pause()
         sock.sendall(words("CHECK", "shut", "alice", "TIMEOUT", 30000))
@@ -123,7 +132,8 @@ def test_deadline_out_of_range(rationd, ms):
 
 def test_own_deadline_of_a_settlement(redis_server, rationd):
     daemon = rationd(DOCUMENT, store=redis_server.url, flags=["--deadline-ms", 30])
-    held = daemon.check("shut", "alice", mode="reserve")[1]["reservation"]
+    held = daemon.check("shut", "alice", mode="reserve",
+                        headers=PATIENT)[1]["reservation"]
     redis_server.pause()
     begun = time.monotonic()
     got = daemon.post("/v1/commit", {"reservation": held},
@@ -336,7 +346,7 @@ def count_of(server, counter, grant="alice"):
 def test_what_was_told_is_true(redis_server, rationd, tool, verdict, stands, n):
     daemon = rationd(DOCUMENT, store=redis_server.url,
                      flags=["--deadline-ms", 100, "--deny-cache-ms", 0])
-    assert daemon.check(tool, "alice", cost=0)[0] == 200
+    assert daemon.check(tool, "alice", cost=0, headers=PATIENT)[0] == 200
     answers = freeze_and_ask(redis_server, daemon, n, "CHECK", tool, "alice")
     assert [(a.verdict, a.flags) for a in answers] == [(verdict, 1)] * n
     late = daemon.metric("ration_store_late_total")
@@ -353,7 +363,7 @@ def test_what_was_told_is_true(redis_server, rationd, tool, verdict, stands, n):
 def test_late_and_refused_locally(redis_server, rationd):
     """Of ten that Redis takes late, those stand that this daemon's share let through."""
     daemon = rationd(DOCUMENT, store=redis_server.url, flags=["--deadline-ms", 100, *HALF])
-    assert daemon.check("share", "alice", cost=0)[0] == 200
+    assert daemon.check("share", "alice", cost=0, headers=PATIENT)[0] == 200
     answers = freeze_and_ask(redis_server, daemon, 10, "CHECK", "share", "alice")
     assert sum(a.verdict for a in answers) == 5
     wait_for(lambda: daemon.metric(GIVEN_BACK) == 5, 5, "late charges given back")
@@ -364,17 +374,19 @@ def test_late_with_ids_and_reservations(redis_server, rationd):
     """Each let through here, and taken by Redis in the end, under one reservation: a
     rollback gives both back; and a retry finds the answer in Redis."""
     daemon = rationd(DOCUMENT, store=redis_server.url, flags=["--deadline-ms", 100, *HALF])
-    assert daemon.check("slots", "alice", mode="peek")[0] == 200
+    assert daemon.check("slots", "alice", mode="peek", headers=PATIENT)[0] == 200
     redis_server.pause()
     status, answer, _ = daemon.check("slots", "alice", mode="reserve", request_id="one")
     assert status == 200 and answer["degraded"] and answer["reservation"]
     redis_server.resume()
     wait_for(lambda: daemon.metric(STOOD) == 1, 10, "the late charge")
     assert daemon.metric(GIVEN_BACK) == 0 and count_of(redis_server, "t") == 1
-    status, again, _ = daemon.check("slots", "alice", mode="reserve", request_id="one")
+    status, again, _ = daemon.check("slots", "alice", mode="reserve", request_id="one",
+                                    headers=PATIENT)
     assert status == 200 and again["replayed"] and not again["degraded"]
     assert again["reservation"] == answer["reservation"]
-    got = daemon.post("/v1/rollback", {"reservation": answer["reservation"]})
+    got = daemon.post("/v1/rollback", {"reservation": answer["reservation"]},
+                      headers=PATIENT)
     assert (got.status_code, got.json()["done"]) == (200, True)
     assert count_of(redis_server, "t") == 0
     redis_server.kill()
@@ -387,14 +399,15 @@ def test_slots_that_nobody_can_give_back(redis_server, rationd):
     """Let through without a reservation: a slot charged late would be held for nobody."""
     document = policy(slots={"limits": [{**SLOTS, "on_store_failure": "allow"}]})
     daemon = rationd(document, store=redis_server.url, flags=["--deadline-ms", 100])
-    assert daemon.check("slots", "alice", mode="peek")[0] == 200
+    assert daemon.check("slots", "alice", mode="peek", headers=PATIENT)[0] == 200
     redis_server.pause()
     status, answer, _ = daemon.check("slots", "alice", mode="reserve")
     assert (status, answer["degraded"], answer["reservation"]) == (200, True, None)
     redis_server.resume()
     wait_for(lambda: daemon.metric(GIVEN_BACK) == 1, 10, "the slot given back")
     assert daemon.metric(STOOD) == 0
-    assert daemon.check("slots", "alice", mode="peek")[1]["limits"][0]["used"] == 0
+    looked = daemon.check("slots", "alice", mode="peek", headers=PATIENT)[1]
+    assert looked["limits"][0]["used"] == 0
 
 
 # --- flat latency and memory ----------------------------------------------------------
@@ -410,7 +423,7 @@ def test_thousands_while_frozen(redis_server, rationd):
     client = redis_server.client()
     rate = 1000 if is_sanitized() else 5000
     with Pacer([daemon], [(tool, "g") for tool in tools], rate=rate,
-               http=False, conns=32) as load:
+               http=False, conns=32, beside=[redis_server]) as load:
         load.wait_for_one("allow", 0)
         wait_for(lambda: len(load.samples) > rate, 10, "a second of load")
         before = daemon.rss
@@ -421,7 +434,7 @@ def test_thousands_while_frozen(redis_server, rationd):
             redis_server.resume()
             thawed = time.monotonic()
             load.wait_for_recovery(thawed)
-            assert load.recovery_ms(thawed) < 1000 + slack_ms()
+            load.assert_recovered(thawed, 1000)
         grown = daemon.rss - before
     print(load.story(), f"grown by {grown >> 10} KiB")
     load.assert_all_answered()
@@ -431,18 +444,23 @@ def test_thousands_while_frozen(redis_server, rationd):
                      "share": {"allow", "open"}}
     if not is_sanitized():
         assert grown < 8 << 20
-    late, stood = daemon.metric("ration_store_late_total"), daemon.metric(STOOD)
-    wait_for(lambda: daemon.metric(GIVEN_BACK) == late - stood, 5, "late charges")
-    assert late > 0
-    used = {tool: int(client.get(counter_key(tool, SPAN_KEY, grant="g"))) for tool in tools}
     allowed = {tool: load.count("allow", tool) for tool in tools}
-    assert used["shut"] == allowed["shut"]
-    assert used["open"] + used["share"] == allowed["open"] + allowed["share"] + stood
+
+    def settled():
+        late, stood, given_back = (daemon.metric(name) for name in (
+            "ration_store_late_total", STOOD, GIVEN_BACK))
+        used = {tool: int(client.get(counter_key(tool, SPAN_KEY, grant="g")))
+                for tool in tools}
+        return (late > 0 and given_back == late - stood and
+                used["shut"] == allowed["shut"] and
+                used["open"] + used["share"] == allowed["open"] + allowed["share"] + stood)
+    # The last ones may have been late as well.
+    wait_for(settled, 5, "late charges")
     shared = load.count("open", "share")
     assert degraded(daemon, "local_allow") == shared
     assert degraded(daemon, "allow") == load.count("open", "open")
     assert degraded(daemon, "deny") == load.count("store", "shut")
-    assert daemon.check("share", "g")[1]["degraded"] is False
+    assert daemon.check("share", "g", headers=PATIENT)[1]["degraded"] is False
 
 
 # --- readiness ------------------------------------------------------------------------
@@ -480,10 +498,12 @@ def test_starts_without_redis(redis_factory, rationd):
     daemon = rationd(LENIENT, store=server.url, flags=HALF, wait="live")
     assert [daemon.check("share", "g")[0] for _ in range(6)] == [200] * 5 + [429]
     assert daemon.check("open", "g")[0] == 200
-    begun = time.monotonic()
-    answer = wait_for(lambda: (lambda r: r.status_code == 200 and r.json())
-                      (daemon.get("/readyz")), 5, "readiness")
-    assert answer["degraded"] is True and time.monotonic() - begun < patience(2)
+    with Pauses(daemon) as pauses:
+        begun = time.monotonic()
+        answer = wait_for(lambda: (lambda r: r.status_code == 200 and r.json())
+                          (daemon.get("/readyz")), 5, "readiness")
+        pauses.assert_within(begun, patience(2), what="being ready")
+    assert answer["degraded"] is True
     server.start()
     wait_back(daemon)
     assert daemon.check("share", "g")[1]["degraded"] is False

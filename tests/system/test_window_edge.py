@@ -13,8 +13,9 @@ import time
 import pytest
 
 import harness
-from harness import limit, policy
+from harness import limit, patience, policy
 from load import assert_all_expire, read_answers, words
+from pauses import Pauses, met
 
 TURNS = 200 if os.environ.get("RATION_FULL") else 12
 TAKE_LUA = harness.script("take")
@@ -41,17 +42,21 @@ PLENTY = 10**9
 
 
 class Hammers:
-    """Threads that call fn(index) again and again for so long; faults are kept."""
+    """Threads that call fn(index) again and again for so long, and until what is wanted
+    has come to be seen; faults are kept."""
 
-    def __init__(self, seconds, *fns):
+    def __init__(self, seconds, *fns, seen=lambda: True):
         self.end = time.monotonic() + seconds
+        self.last = self.end + patience(seconds)
+        self.seen = seen
         self.faults = []
         self.threads = [threading.Thread(target=self._run, args=(i, fn))
                         for i, fn in enumerate(fns)]
 
     def _run(self, index, fn):
         try:
-            while time.monotonic() < self.end and not self.faults:
+            while not self.faults and (time.monotonic() < self.end or (
+                    time.monotonic() < self.last and not self.seen())):
                 fn(index)
         except BaseException as fault:  # pylint: disable=broad-except
             self.faults.append(fault)
@@ -84,8 +89,10 @@ class Ledger:
 
     The script is safe while Redis is not held up for a twentieth of a window (at most
     250 ms) between a script's start and its reading of the clock. A policy's windows
-    are of 1 s at least: no row of those may break. The shorter ones are here to turn
-    often, and on a busy machine a few of theirs may: one window in five hundred.
+    are of 1 s at least: no row of those may break, unless the machine was measured to
+    have held Redis up for so long at the window's turn. The shorter ones are here to turn
+    often, and a few of theirs may: one window in five hundred, and as large a share of
+    them as the machine took of Redis's time.
     """
 
     def __init__(self):
@@ -127,11 +134,20 @@ class Ledger:
                 self.broken[length, window] = (what, counts)
             assert len(counts) <= maximum, what
 
-    def assert_whole(self):
-        strict = [what for (length, _), what in self.broken.items() if length >= 1000]
+    def assert_whole(self, pauses, share):
+        strict = [what for (length, window), what in self.broken.items()
+                  if length >= 1000 and not held_up(pauses, window * length, length / 20)]
         assert not strict, strict[:3]
-        most = max(2, sum(map(len, self.windows.values())) // 500)
+        windows = sum(map(len, self.windows.values()))
+        most = max(2, windows // 500) + windows * share
         assert len(self.broken) <= most, list(self.broken.values())[:3]
+
+
+def held_up(pauses, at_ms, for_ms):
+    """Whether Redis was held up for so long around this moment of its clock, about which
+    its pauses are known to some ms."""
+    at = at_ms / 1000 - time.time() + time.monotonic()
+    return any(took_ms >= for_ms for took_ms in met(pauses.waits, at - 0.05, at + 0.05))
 
 
 def edge_runs(number):
@@ -177,9 +193,12 @@ def test_script_at_the_edge(redis_server, script):
         ledger.settle((seconds - 3) * 1000)
 
     turns = TURNS if script is TAKE_LUA else TURNS / 2
-    Hammers(turns + 0.5, take, take, expiry_watch(redis_server)).run()
+    with Pauses(redis_server) as pauses:
+        begun = time.monotonic()
+        Hammers(turns + 0.5, take, take, expiry_watch(redis_server)).run()
+        took = time.monotonic() - begun
     ledger.settle()
-    ledger.assert_whole()
+    ledger.assert_whole(pauses, sum(took_ms for _, took_ms in pauses.waits) / 1000 / took)
     assert ledger.admitted > 1000 and ledger.refused > 1000
     assert len(ledger.windows[1000]) >= turns
     assert len(ledger.windows[50]) > 15 * turns
@@ -192,7 +211,8 @@ def test_script_at_the_edge(redis_server, script):
 
 # --- through the daemon ---------------------------------------------------------------
 
-HOT_MAX, MANY_MAX, GRANTS = 300, 10, 50
+HOT_MAX, MANY_MAX, GRANTS = 100, 10, 50
+HOT = ("hot", "one")
 MAX = {"hot": HOT_MAX, "many": MANY_MAX}
 SECOND_US = 1_000_000
 # reset_ms is whole, and rounds.
@@ -204,7 +224,8 @@ class Offers:
 
     Each pipeline stands between two readings of Redis's TIME. Where both lie in one
     window, all its answers belong there; where they do not, either window is possible,
-    and reset_ms tells which: the bracket is shorter than a window.
+    and reset_ms tells which: the bracket is shorter than a window. Where it is not, since
+    the machine was busy, it is not known in which one they were.
     """
 
     def __init__(self):
@@ -213,6 +234,13 @@ class Offers:
         self.straddling = collections.Counter()  # (counter, first window) -> allowed
         self.allowed = collections.Counter()    # by reset_ms: (counter, window)
         self.refused = collections.Counter()
+        self.somewhere = collections.Counter()  # counter -> allowed in one of:
+        self.blurred = set()                    # windows
+
+    def full(self):
+        """The windows that were seen full for the hot grant."""
+        with self.lock:
+            return [w for (c, w), n in self.refused.items() if c == HOT and n]
 
     def add(self, asked, answers, before_us, after_us):
         assert len(answers) == len(asked)
@@ -223,6 +251,10 @@ class Offers:
 
     def _add(self, counter, answer, before_us, after_us):
         first, last = before_us // SECOND_US, after_us // SECOND_US
+        if after_us - before_us >= SECOND_US:
+            self.blurred.update(range(first, last + 1))
+            self.somewhere[counter] += answer.verdict
+            return
         window = self._window_of(answer, before_us, after_us)
         if answer.verdict == 0:
             self.refused[counter, window] += 1
@@ -231,7 +263,7 @@ class Offers:
         if first == last:
             self.certain[counter, first] += 1
         else:
-            assert last == first + 1, "a pipeline took longer than a window"
+            assert last == first + 1
             self.straddling[counter, first] += 1
 
     @staticmethod
@@ -260,11 +292,12 @@ class Offers:
             assert two <= 2 * maximum, f"{what} and the next: {two}"
             assert self.allowed[counter, w] <= maximum, (what, self.allowed[counter, w])
             # Who refuses must be full.
-            if self.refused[counter, w]:
+            if self.refused[counter, w] and w not in self.blurred:
                 assert self.allowed[counter, w] == maximum, \
                     f"{what}: refused at {self.allowed[counter, w]}"
         total = sum(n for (c, _), n in self.allowed.items() if c == counter)
-        assert total <= (windows[-1] - windows[0] + 1) * maximum, counter
+        met = {*range(windows[0], windows[-1] + 1), *self.blurred}
+        assert total + self.somewhere[counter] <= len(met) * maximum, counter
 
 
 def redis_time_us(client):
@@ -286,7 +319,7 @@ def pipelines(index):
 def test_daemon_at_the_edge(redis_server, rationd):
     daemon = rationd(policy(hot=[limit("hot", "second", HOT_MAX)],
                             many=[limit("many", "second", MANY_MAX)]),
-                     store=redis_server.url, flags=["--deadline-ms", 900])
+                     store=redis_server.url, flags=["--deadline-ms", 30000])
     socks = [daemon.connect("resp") for _ in range(3)]
     clients = [redis_server.client() for _ in socks]
     sources = [pipelines(i * 17) for i in range(3)]
@@ -299,12 +332,13 @@ def test_daemon_at_the_edge(redis_server, rationd):
         answers = read_answers(socks[i], len(asked))
         offers.add(asked, answers, before, redis_time_us(clients[i]))
 
-    Hammers(TURNS + 1, check, check, check, expiry_watch(redis_server)).run()
+    Hammers(TURNS + 1, check, check, check, expiry_watch(redis_server),
+            seen=lambda: len(offers.full()) >= TURNS).run()
     for sock in socks:
         sock.close()
     assert len(offers.judge()) == GRANTS + 1
-    full = [w for (c, w), n in offers.refused.items() if c == ("hot", "one") and n]
-    turns = len({w for c, w in offers.allowed if c == ("hot", "one")})
+    full = offers.full()
+    turns = len({w for c, w in offers.allowed if c == HOT})
     assert turns >= TURNS and len(full) >= TURNS * 0.9, "the load was too small"
     client = redis_server.client()
     assert_all_expire(client)
