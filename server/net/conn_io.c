@@ -299,7 +299,7 @@ conn_arrived(const struct conn *conn)
 bool
 conn_shows_again(const struct conn *conn)
 {
-	return conn_is_held(conn) || conn->stalled || conn->is_again ||
+	return is_held(conn) || conn->stalled || conn->is_again ||
 	    unread_bytes(conn) > 0;
 }
 
