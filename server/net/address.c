@@ -168,7 +168,7 @@ format_unix(const struct sockaddr_un *un, socklen_t len, char out[ADDRESS_TEXT_M
 	size_t head = offsetof(struct sockaddr_un, sun_path);
 	size_t n = len > head ? len - head : 0;
 
-	/* Unnamed has no bytes, an abstract name starts with NUL: both show as none. */
+	/* An unnamed socket has no bytes, an abstract one begins with NUL: both show no name. */
 	snprintf(out, ADDRESS_TEXT_MAX, "unix:%.*s", (int)n, n ? un->sun_path : "");
 }
 

@@ -12,7 +12,7 @@
 #include "net/conn_inner.h"
 
 #define SWEEP_EVERY_US 100000
-#define SWEEP_LEAST 256 /* conns looked at each time; or an eighth of all */
+#define SWEEP_LEAST 256 /* conns looked at each time, or an eighth if that is more */
 
 static const char *const state_names[] = { "connecting", "handshaking", "open",
 	"flushing", "lingering", "closed" };
@@ -104,7 +104,7 @@ conn_set_peer(struct conn *conn, const struct sockaddr *sa)
 		memcpy(&conn->peer.in6, sa, sizeof(conn->peer.in6));
 	else
 		return;
-	/* Answers are written whole: waiting to fill a segment only delays them. */
+	/* Answers are written as a whole: waiting to fill a segment only delays them. */
 	if (setsockopt(conn->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)) < 0)
 		log_debug("net", "TCP_NODELAY: %s", strerror(errno));
 }
@@ -125,7 +125,7 @@ conn_accept(struct loop *loop, int fd, const struct conn_options *options,
 		return NULL;
 	}
 	conn_attach(conn, fd);
-	/* A peer that is gone already shows up at the first read. */
+	/* If the peer has gone already, the first read will tell. */
 	if (getpeername(fd, (struct sockaddr *)&ss, &len) == 0)
 		conn_set_peer(conn, (struct sockaddr *)&ss);
 	conn->accepted = true;
@@ -205,7 +205,7 @@ conn_end_with_word(struct conn *conn, enum conn_end end)
 struct buf *
 conn_out(struct conn *conn)
 {
-	/* Sent bytes in front of a long queue are not worth moving one by one. */
+	/* While a long queue follows the sent bytes, removing them is not worth the move. */
 	if (conn->out_sent >= LOOP_READ_MAX && conn->out_sent >= conn->out.len / 2) {
 		buf_drop(&conn->out, conn->out_sent);
 		conn->out_sent = 0;
@@ -336,8 +336,8 @@ sweep_one(struct conn *conn, int64_t now_us)
 	}
 }
 
-/* The ring is turned a part at a time, so that ten thousand idle conns cost a few
- * microseconds, and a timeout is late by eight sweeps at most. */
+/* Each sweep goes through a part of the ring, so that ten thousand idle conns cost a few
+ * microseconds, and a timeout is at most eight sweeps late. */
 void
 conns_sweep(void *arg)
 {

@@ -41,7 +41,7 @@ use_unix(struct conn_targets *t, const struct address *to)
 	t->next = &t->un;
 }
 
-/* Addresses that are written as such need no look-up. */
+/* Numeric addresses need no look-up. */
 static bool
 use_numeric(struct conn_targets *t, const struct address *to)
 {
@@ -56,8 +56,8 @@ use_numeric(struct conn_targets *t, const struct address *to)
 	return true;
 }
 
-/* Begins with the next address that lets itself be begun with. 0, or ERR_IO when there
- * is none left; `error` is why the one before failed. */
+/* Begins to connect to the next address that allows it. 0, or ERR_IO when none is left;
+ * `error` is the errno with which the one before failed. */
 static int
 try_next(struct conn *conn, int error, struct errinfo *ei)
 {
@@ -103,7 +103,7 @@ on_looked_up(void *arg, int rc, struct addrinfo *list)
 	}
 }
 
-/* Connects to the first address, or looks for one first. */
+/* Connects to the first address, or looks the name up first. */
 static int
 begin(struct conn *conn, const struct address *to, struct errinfo *ei)
 {
@@ -126,7 +126,7 @@ begin(struct conn *conn, const struct address *to, struct errinfo *ei)
 	return 0;
 }
 
-/* Where it is wanted. */
+/* Begins TLS, where it is wanted. */
 static int
 begin_tls(struct conn *conn, const struct address *to, struct errinfo *ei)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* Bytes in and out of connections, and which events they need. */
+/* Bytes in and out of connections, and the events that they need. */
 #include <errno.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -93,14 +93,14 @@ wants_read(const struct conn *conn)
 		return !conn->blocked;
 	if (conn->blocked && conn->send_wants_read)
 		return true;
-	/* What is kept is shown first, or it would grow with every second look. */
+	/* Kept input is shown first: else it would grow with every second look. */
 	return takes_input(conn) && !conn->is_again;
 }
 
 static bool
 wants_write(const struct conn *conn)
 {
-	/* Without a socket its name is still being looked up. */
+	/* A conn without a socket still has its name looked up. */
 	if (conn->state == CONN_CONNECTING)
 		return conn->fd >= 0;
 	return conn->blocked && !conn->send_wants_read;
@@ -115,7 +115,7 @@ set_event(struct event *event, bool *is, bool wanted)
 	return wanted ? event_add(event, NULL) : event_del(event);
 }
 
-/* The only place where events are added and removed, but for closing. */
+/* The only place that adds and removes events, except closing. */
 static void
 update_events(struct conn *conn)
 {
@@ -216,8 +216,8 @@ take_input(struct conn *conn, const char *data, size_t len)
 		show(conn, conn->in.data, conn->in.len);
 }
 
-/* Closing with unread input makes the kernel send a reset, which may destroy answers
- * that the peer has not read yet. */
+/* Closing with unread input makes the kernel send a reset, by which the peer may lose
+ * answers that it has not read yet. */
 static void
 read_lingering(struct conn *conn, ssize_t n)
 {
@@ -225,7 +225,7 @@ read_lingering(struct conn *conn, ssize_t n)
 		conn_retire(conn);
 }
 
-/* Whether something came. */
+/* Returns whether anything came. */
 static bool
 read_once(struct conn *conn)
 {
@@ -366,7 +366,7 @@ owes_nothing(const struct conn *conn)
 	return !conn->busy && !unread && conn_out_pending(conn) == 0;
 }
 
-/* What follows from the state once all that can be written is written. */
+/* Moves the conn on, once everything that can be written is written. */
 static void
 settle(struct conn *conn)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * TLS on a connection that this side begins. OpenSSL reads no more of the socket than the
- * record it is at, and a read takes a whole record: so what is left lies in the kernel,
- * which tells of it, and no bytes wait inside. What is sent waits in an outbox instead.
+ * TLS on a connection that this side begins. OpenSSL reads no more from the socket than the
+ * current record, and each read takes a whole record: so unread bytes wait in the kernel,
+ * which reports them, and never inside. What is sent waits in an outbox instead.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -26,7 +26,7 @@ is_numeric(const char *name)
 	    inet_pton(AF_INET6, name, address) == 1;
 }
 
-/* Whose certificate it must be. SNI is for names only (RFC 6066). */
+/* Sets whose certificate it must be. SNI is for names only (RFC 6066). */
 static bool
 expect_name(struct tls_session *session)
 {
@@ -96,7 +96,7 @@ conn_tls_free(struct conn *conn)
 	conn->tls = NULL;
 }
 
-/* Sends what waits. 0, or -1 and errno. */
+/* Sends what waits in the outbox. 0, or -1 and errno. */
 static int
 empty_outbox(struct conn *conn)
 {
@@ -121,7 +121,7 @@ empty_outbox(struct conn *conn)
 	return -1;
 }
 
-/* After a call of OpenSSL's that did not go through: as recv(2) and send(2) would. */
+/* After an OpenSSL call that did not succeed: returns as recv(2) and send(2) would. */
 static ssize_t
 outcome(struct tls_session *session, int rc)
 {
@@ -141,7 +141,7 @@ outcome(struct tls_session *session, int rc)
 	if (error == SSL_ERROR_SYSCALL || session->eof) {
 		tls_explain_loss(session);
 		errno = session->error ? session->error : ECONNRESET;
-		/* What it sent was whole: RESP and HTTP say where they end. */
+		/* Truncation would be noticed: RESP and HTTP say where messages end. */
 		return session->eof && session->heard ? 0 : -1;
 	}
 	tls_explain_failure(session);
@@ -149,7 +149,7 @@ outcome(struct tls_session *session, int rc)
 	return -1;
 }
 
-/* What reading gave us to say (new keys, an alert) is sent soon. */
+/* Has sent soon what reading made us answer (new keys, an alert). */
 static void
 send_answers(struct conn *conn)
 {
@@ -175,8 +175,8 @@ tls_recv(struct conn *conn, void *data, size_t len)
 	return (ssize_t)n;
 }
 
-/* The socket takes nothing more. What the other side said before it closed its end (that
- * it wants a certificate of ours, in TLS 1.3) is the cause, if there is such a word. */
+/* The socket takes nothing more. If the other side sent an alert before it closed its end
+ * (in TLS 1.3: that it wants a certificate), that is the cause. */
 static void
 hear_last_word(struct tls_session *session)
 {
@@ -192,7 +192,7 @@ hear_last_word(struct tls_session *session)
 	errno = session->why.code == ERR_UNTRUSTED ? EPROTO : error;
 }
 
-/* Puts what follows the sealed part of `data` into the outbox, until that is full. -1:
+/* Seals what follows the sealed part of `data` into the outbox, until that is full. -1:
  * there is more, but not now. */
 static int
 seal(struct conn *conn, const char *data, size_t len)
@@ -257,7 +257,7 @@ tls_say_end(struct conn *conn)
 		(void)SSL_shutdown(session->ssl);
 		ERR_clear_error();
 	}
-	(void)empty_outbox(conn); /* in which an alert may be */
+	(void)empty_outbox(conn); /* there may be an alert in it */
 }
 
 static void
@@ -271,7 +271,7 @@ tls_explain(const struct conn *conn, int error, struct errinfo *why)
 
 const struct transport transport_tls = { tls_recv, tls_send, tls_say_end, tls_explain };
 
-/* Whether it waits for nothing but the socket. */
+/* Whether OpenSSL only waits for the socket. */
 static bool
 is_shaking(struct conn *conn)
 {
@@ -297,7 +297,7 @@ conn_tls_handshake(struct conn *conn, struct errinfo *why)
 	conn->blocked = false;
 	if (is_shaking(conn))
 		return ERR_AGAIN;
-	(void)empty_outbox(conn); /* the last of our side, or an alert */
+	(void)empty_outbox(conn); /* the last message of our side, or an alert */
 	if (session->begun)
 		return 0;
 	if (session->why.code == 0)

@@ -17,7 +17,7 @@
 #define LISTENER_BACKLOG 4096
 #define LISTENER_BURST 64          /* accepted in one turn */
 #define LISTENER_PAUSE_US 100000   /* until a descriptor may be free again */
-#define LISTENER_QUIET_US 10000000 /* without a shortage, until one is told again */
+#define LISTENER_QUIET_US 10000000 /* without a shortage before one is logged again */
 
 struct listener {
 	struct loop_garbage garbage; /* must stay first */
@@ -51,8 +51,8 @@ listen_on(struct listener *l, const struct address *a, struct errinfo *ei)
 	return listen(l->fd, LISTENER_BACKLOG) < 0 ? fail(a, errno, ei) : 0;
 }
 
-/* SO_REUSEPORT stays off: with it two daemons would share a port unnoticed, without it
- * the bind fails also when the other one has it on. */
+/* SO_REUSEPORT stays off: with it two daemons would share a port unnoticed; without it the
+ * bind fails even if the other daemon has it on. */
 static int
 bind_one(struct listener *l, const struct addrinfo *ai)
 {
@@ -76,8 +76,8 @@ bind_one(struct listener *l, const struct addrinfo *ai)
 	return -1;
 }
 
-/* A name is bound at its IPv4 address where it has one; "all" by one IPv6 socket,
- * which takes IPv4 as well, where the machine has IPv6. */
+/* A name is bound at its IPv4 address if it has one; "all" is one IPv6 socket, which takes
+ * IPv4 as well, if the machine has IPv6. */
 static int
 bind_first(struct listener *l, const struct address *a, const struct addrinfo *list,
     struct errinfo *ei)
@@ -119,8 +119,8 @@ open_tcp(struct listener *l, const struct address *a, struct errinfo *ei)
 	return rc < 0 ? rc : listen_on(l, a, ei);
 }
 
-/* Why the socket there must be left alone: EADDRINUSE when somebody accepts, or may do
- * so, or what kept us from finding out. 0: nobody does. */
+/* Whether the socket that exists there must be left alone: EADDRINUSE when somebody accepts
+ * on it, or may; or the errno that kept us from finding out. 0: nobody does. */
 static int
 unix_why_keep(const struct sockaddr_un *un)
 {
@@ -169,13 +169,13 @@ open_unix(struct listener *l, const struct address *a, struct errinfo *ei)
 	if (l->fd < 0 || bind(l->fd, (struct sockaddr *)&un, sizeof(un)) < 0)
 		return fail(a, errno, ei);
 	memcpy(l->path, a->path, sizeof(l->path));
-	/* Nobody can connect before listen(), so the mode is never seen wider. */
+	/* Nobody can connect before listen(), so a wider mode never matters. */
 	if (lstat(l->path, &l->path_stat) < 0 || chmod(l->path, 0660) < 0)
 		return fail(a, errno, ei);
 	return listen_on(l, a, ei);
 }
 
-/* 0 or the value of one of SOL_SOCKET's options; -1: errno says why. */
+/* The value of one of SOL_SOCKET's options; -1: errno says why. */
 static int
 socket_option(int fd, int option)
 {
@@ -335,7 +335,7 @@ listener_open(struct loop *loop, const struct address *address,
 	return l;
 }
 
-/* Only the file that we made: another daemon may have put its own in the place. */
+/* Removes only the file that we made: another daemon may have put its own there. */
 static void
 remove_path(const struct listener *l)
 {

@@ -77,7 +77,7 @@ on_libevent_log(int severity, const char *text)
 		log_debug("net", "libevent: %s", text);
 }
 
-/* libevent would abort otherwise; there is no way on. */
+/* libevent would abort otherwise; there is no way to go on. */
 static void
 on_libevent_fatal(int error)
 {
@@ -169,10 +169,9 @@ has_work(const struct loop *loop)
 	return loop->n_dirty > 0 || loop->n_again > 0 || loop->n_later > 0;
 }
 
-/* Writing may end conns and so make work for others; input that is shown again makes
- * new batches. So it goes round until nothing is left, but not for ever: the other
- * conns have waited for their turn. Those that yield wait for the next turn, until the
- * others have been read. */
+/* Writing may end conns and so make work for others; input that is shown again makes new
+ * batches. So this goes round until nothing is left, but not for ever: other conns are
+ * waiting to be read. Conns that yield wait for the next turn, after those. */
 static void
 end_turn(struct loop *loop)
 {
@@ -207,7 +206,7 @@ loop_run(struct loop *loop)
 {
 	int rc = 0;
 
-	end_turn(loop); /* what was begun before the loop ran */
+	end_turn(loop); /* for what was begun before the loop ran */
 	while (!loop->stopped && rc >= 0) {
 		loop->turn++;
 		conns_take_up(loop);
@@ -311,7 +310,7 @@ loop_wake(struct loop *loop)
 	int saved = errno;
 
 	if (write(loop->wake_fd, &one, sizeof(one)) < 0) {
-		/* Only when it is at its maximum, and then the loop wakes anyway. */
+		/* It only fails at the counter's maximum, and then the loop wakes anyway. */
 	}
 	errno = saved;
 }
@@ -319,7 +318,7 @@ loop_wake(struct loop *loop)
 int64_t
 loop_now_us(const struct loop *loop)
 {
-	/* Read when first asked for: before that nobody can tell the difference. */
+	/* Read when it is first asked for: before that nobody can tell the difference. */
 	if (loop->now_us == 0)
 		((struct loop *)(uintptr_t)loop)->now_us = clock_mono_us();
 	return loop->now_us;
@@ -343,7 +342,7 @@ on_timer_event(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
-	/* It was pushed off, or libevent's coarse clock ran ahead. */
+	/* It was moved further off, or libevent's coarse clock ran ahead. */
 	if (left_us > 0) {
 		timer_arm(timer, left_us);
 		return;

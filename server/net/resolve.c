@@ -14,13 +14,13 @@
 
 #define RESOLVE_STACK (512 * 1024)
 
-/* Held by the loop's side and by the thread; whoever lets go last frees it. */
+/* Referred to by the loop's side and by the thread; whoever lets go last frees it. */
 struct job {
 	_Atomic int holders;
 	int fd;                /* readable when the answer is there */
 	_Atomic bool answered; /* orders the next two between the threads */
 	int rc;
-	struct addrinfo *list; /* of whoever reads it first; NULL when taken */
+	struct addrinfo *list; /* NULL once `done` took it */
 	char host[256];
 	char port[16];
 };
@@ -54,7 +54,7 @@ run(void *arg)
 	job->rc = getaddrinfo(job->host, job->port, &hints, &job->list);
 	atomic_store(&job->answered, true);
 	if (write(job->fd, &one, sizeof(one)) < 0) {
-		/* Cannot be: the counter was 0. */
+		/* Cannot happen: the counter was 0. */
 	}
 	job_release(job);
 	return NULL;
@@ -71,7 +71,7 @@ on_answer(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	if (!atomic_load(&r->job->answered))
-		return; /* cannot be: the flag is set before the descriptor is */
+		return; /* cannot happen: the flag is set before the descriptor is */
 	list = r->job->list;
 	rc = r->job->rc;
 	r->job->list = NULL;
@@ -79,7 +79,7 @@ on_answer(evutil_socket_t fd, short what, void *arg)
 	copy.done(copy.arg, rc, list);
 }
 
-/* Signals are for the loop's thread. */
+/* Blocks all signals in the new thread: they are for the loop's. */
 static int
 start_thread(struct job *job)
 {

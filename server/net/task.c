@@ -16,7 +16,7 @@ struct task {
 	void *arg;
 	bool running;
 	pthread_t thread;
-	int done_fd; /* an eventfd that the helper writes as its last deed */
+	int done_fd; /* an eventfd; the last thing that the helper does is write to it */
 	struct event event;
 };
 
@@ -28,7 +28,7 @@ helper(void *arg)
 
 	task->ops->run(task->arg);
 	if (write(task->done_fd, &one, sizeof(one)) < 0) {
-		/* Cannot be: its count is 0. */
+		/* Cannot happen: its count is 0. */
 	}
 	return NULL;
 }
@@ -91,7 +91,7 @@ task_start(struct task *task)
 	int rc;
 
 	assert(!task->running);
-	/* A thread is born with its maker's mask: signals stay the loop's. */
+	/* A thread inherits the signal mask of its creator: so signals stay the loop's. */
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
 	rc = pthread_create(&task->thread, NULL, helper, task);

@@ -15,7 +15,7 @@
 
 /* --- reading ------------------------------------------------------------------------ */
 
-/* A fault of one file. Returns false. */
+/* Sets a fault of one file. Returns false. */
 static bool PRINTF_LIKE(4, 5)
     fault(struct errinfo *ei, int code, const char *file, const char *fmt, ...)
 {
@@ -32,7 +32,7 @@ static bool PRINTF_LIKE(4, 5)
 	return false;
 }
 
-/* OpenSSL's own word on what it met first. */
+/* OpenSSL's own text about the first fault that it met. */
 static const char *
 reason(void)
 {
@@ -48,8 +48,8 @@ no_memory(struct errinfo *ei)
 	return err_set(ei, ERR_NOMEM, "out of memory") == 0;
 }
 
-/* OpenSSL's word on a file that cannot be opened is not the system's, and a pipe would
- * hold up the caller. */
+/* Checks first that the file can be opened: OpenSSL's text would not be the system's, and a
+ * pipe would hold up the caller. */
 static bool
 is_readable(const char *file, struct errinfo *ei)
 {
@@ -67,8 +67,8 @@ is_readable(const char *file, struct errinfo *ei)
 	return true;
 }
 
-/* OpenSSL keeps with a certificate what its extensions say, from its first use on: here,
- * where no other thread has it yet. */
+/* OpenSSL caches a certificate's extensions in it at its first use. That had better happen
+ * here, while no other thread has it. */
 static void
 read_extensions(X509_STORE *store)
 {
@@ -110,7 +110,7 @@ warn_of_expiry(const struct tls_context *context, const char *file)
 		log_warn("tls", "%s: this certificate has expired", file);
 }
 
-/* Asked for the password of an encrypted key; without this OpenSSL asks the terminal. */
+/* Called for the password of an encrypted key; without it OpenSSL asks on the terminal. */
 static int
 no_password(char *buf, int size, int rwflag, void *arg)
 {
@@ -173,8 +173,8 @@ open_ctx(struct tls_context *context, const struct tls_options *o)
 	if (!context->socket || !context->ctx ||
 	    SSL_CTX_set_min_proto_version(context->ctx, TLS1_2_VERSION) != 1)
 		return false;
-	/* Part of what was to be sent may be taken, and the rest may have moved when it
-	 * is sent again; what is idle holds no buffers. */
+	/* A write may take a part, and the rest may be elsewhere when it is sent again; an
+	 * idle session holds no buffers. */
 	SSL_CTX_set_mode(context->ctx,
 	    SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
 		SSL_MODE_RELEASE_BUFFERS);
@@ -224,7 +224,7 @@ tls_context_unref(struct tls_context *context)
 	free(context);
 }
 
-/* --- the one of the moment ---------------------------------------------------------- */
+/* --- the current context ------------------------------------------------------------ */
 
 struct tls_source {
 	pthread_mutex_t lock;

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * OpenSSL's way to a connection's socket. Its own would raise SIGPIPE, and forget errno.
+ * OpenSSL's way to a connection's socket. OpenSSL's own would raise SIGPIPE and lose errno.
  *
- * A write is never put off: records wait in the outbox instead. OpenSSL cannot answer a
- * request for new keys while it has a record half written, and one send(2) takes many.
+ * A write never has to be repeated: records wait in the outbox instead. That is because
+ * OpenSSL cannot answer a request for new keys while it has a record half written, and
+ * because one send(2) then takes many records.
  */
 #include <errno.h>
 #include <sys/socket.h>
@@ -53,7 +54,7 @@ bio_ctrl(BIO *bio, int command, long number, void *arg)
 	(void)arg;
 	if (command == BIO_CTRL_EOF)
 		return conn->tls->eof;
-	return command == BIO_CTRL_FLUSH; /* which is ours to do */
+	return command == BIO_CTRL_FLUSH; /* which we do by ourselves */
 }
 
 BIO_METHOD *

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* Why there is no TLS with the other side, in words that name the cause. What comes from
+/* Why TLS with the other side failed, in words that name the cause. Whatever comes out of
  * its certificate is a stranger's text. */
 #include <arpa/inet.h>
 #include <openssl/err.h>
@@ -50,7 +50,7 @@ format_common_name(const X509_NAME *name, char *out, size_t size)
 		    out, size);
 }
 
-/* One name of a certificate; "" when it is not one that a server may have. */
+/* One name of a certificate; "" when it is not a kind of name that a server has. */
 static void
 format_alt_name(const GENERAL_NAME *name, char *out, size_t size)
 {
@@ -66,7 +66,7 @@ format_alt_name(const GENERAL_NAME *name, char *out, size_t size)
 		inet_ntop(AF_INET6, slice_of(value).ptr, out, (socklen_t)size);
 }
 
-/* Appends to a text that is cut where it is full. */
+/* Appends to a text, which is cut when it is full. */
 static void PRINTF_LIKE(3, 4) append(char *out, size_t size, const char *fmt, ...)
 {
 	size_t len = strlen(out);
@@ -77,7 +77,7 @@ static void PRINTF_LIKE(3, 4) append(char *out, size_t size, const char *fmt, ..
 	va_end(ap);
 }
 
-/* For whom the certificate is: "a.example, 10.0.0.1 and 7 more". */
+/* Whom the certificate is for: "a.example, 10.0.0.1 and 7 more". */
 static void
 format_names(X509 *cert, char *out, size_t size)
 {
@@ -116,7 +116,7 @@ format_which(
 	append(out, size, "the certificate of %s", session->place);
 }
 
-/* The last of the chain may be the CA's own, which is told of as the signer, too. */
+/* The last certificate of the chain may be the CA's own; then it is its own signer. */
 static void
 tell_untrusted(struct tls_session *session, X509_STORE_CTX *store, const char *which)
 {
@@ -204,7 +204,7 @@ tls_on_verify(int ok, X509_STORE_CTX *store)
 
 /* --- what the other side says, and what it does not --------------------------------- */
 
-/* Behind "HOST:PORT ". */
+/* What follows "HOST:PORT ". */
 static const struct {
 	int reason;
 	const char *text;
@@ -239,7 +239,7 @@ tls_explain_failure(struct tls_session *session)
 	unsigned long error = ERR_peek_error();
 	const char *reason = ERR_reason_error_string(error);
 
-	/* The callback knows more of certificates. */
+	/* The verify callback has said more about a certificate than this can. */
 	if (ERR_GET_REASON(error) == SSL_R_CERTIFICATE_VERIFY_FAILED &&
 	    session->why.code != 0) {
 		ERR_clear_error();

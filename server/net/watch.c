@@ -13,15 +13,15 @@
 #include "base/log.h"
 #include "net/loop_inner.h"
 
-/* As many as the kernel follows in one path. */
+/* As many symbolic links as the kernel follows in one path. */
 #define LINKS_MAX 40
 
 #define NAME_EVENTS                                                             \
 	(IN_CREATE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_CLOSE_WRITE | \
 	    IN_ATTRIB | IN_ONLYDIR)
 
-/* A name in a directory; `name` is NULL for the file itself: a file that is mounted
- * alone changes without its directory knowing. */
+/* A watched name in a directory. `name` is NULL for the file itself, which is watched, too:
+ * a file that is mounted on its own changes without its directory noticing. */
 struct watch_name {
 	int wd;
 	char *name;
@@ -45,7 +45,7 @@ struct watch {
 	size_t n_names;
 	struct loop_timer *timer;
 	struct loop_timer *retry;
-	int64_t first_us; /* of the changes not told yet; 0: none */
+	int64_t first_us; /* the first change not reported yet; 0: none */
 };
 
 /* --- the names on the way to a file ------------------------------------------------ */
@@ -83,8 +83,8 @@ add_name(struct watch *watch, int wd, const char *name)
 	return 0;
 }
 
-/* A path on its way to being resolved: `done` is free of links, `left` is not looked
- * at yet. */
+/* A path that is being resolved: `done` has no symbolic links in it, `left` is still to be
+ * looked at. */
 struct walk {
 	char done[PATH_MAX];
 	char left[PATH_MAX];
@@ -107,7 +107,7 @@ next_name(struct walk *walk, char name[NAME_MAX + 1])
 	return true;
 }
 
-/* Where walk->done leads nowhere further: "", or "/" at the root. */
+/* Appends the name to walk->done; false when that becomes too long. */
 static bool
 go_down(struct walk *walk, const char *name)
 {
@@ -119,7 +119,8 @@ go_down(struct walk *walk, const char *name)
 	return n >= 0 && (size_t)n < sizeof(walk->done) - len;
 }
 
-/* The name at walk->done is a link of `len` bytes: its target takes its place. */
+/* The last name is a symbolic link: its target replaces it. `before` is the length that
+ * walk->done had without that name. */
 static bool
 follow(struct walk *walk, const char *target, size_t before)
 {
@@ -135,8 +136,8 @@ follow(struct walk *walk, const char *target, size_t before)
 	    (int)sizeof(walk->left);
 }
 
-/* Watches one name in walk->done, and steps there. 1: go on; 0: the way ends here;
- * ERR_NOMEM. *seen says whether its directory is watched. */
+/* Watches one name in the directory walk->done, and steps there. 1: go on; 0: the path ends
+ * here; ERR_NOMEM. *seen says whether the directory is watched. */
 static int
 step(struct watch *watch, struct walk *walk, const char *name, bool *seen)
 {
@@ -153,7 +154,7 @@ step(struct watch *watch, struct walk *walk, const char *name, bool *seen)
 		return 0;
 	n = readlink(walk->done, target, sizeof(target) - 1);
 	if (n < 0) {
-		bool there = errno == EINVAL; /* and no link */
+		bool there = errno == EINVAL; /* it exists, but is no link */
 
 		errno = why;
 		return there;
@@ -162,8 +163,8 @@ step(struct watch *watch, struct walk *walk, const char *name, bool *seen)
 	return follow(walk, target, before);
 }
 
-/* Watches all names on the way to a file, as far as there is one. 0, ERR_NOMEM, or
- * ERR_IO when the last name's directory cannot be watched. */
+/* Watches all names on the path to a file, as far as they exist. 0, ERR_NOMEM, or ERR_IO
+ * when the last name's directory cannot be watched. */
 static int
 watch_path(struct watch *watch, const char *path)
 {
@@ -212,8 +213,8 @@ forget(struct watch *watch)
 
 static void on_event(evutil_socket_t fd, short what, void *arg);
 
-/* A new inotify rather than a changed one: what was watched under a wd before cannot be
- * mistaken for what is now. */
+/* Opens a new inotify rather than changing the old one, so that an event of what a watch
+ * descriptor stood for before cannot be mistaken for one of what it stands for now. */
 static int
 open_inotify(struct watch *watch)
 {
@@ -242,7 +243,7 @@ watch_file(struct watch *watch, struct watch_file *file)
 	return rc;
 }
 
-/* The ways may lead elsewhere now: all are walked anew. */
+/* Paths may lead elsewhere now: walks all of them again. */
 static void
 renew(struct watch *watch)
 {
@@ -296,7 +297,7 @@ on_event(evutil_socket_t fd, short what, void *arg)
 	ssize_t n;
 
 	(void)what;
-	/* One read a turn: a busy directory must not keep the callers waiting. */
+	/* One read per turn: a busy directory must not keep clients waiting. */
 	n = read(fd, events, sizeof(events));
 	for (ssize_t at = 0; at < n;) {
 		const void *p = events + at;
@@ -315,12 +316,12 @@ on_timer(void *arg)
 	struct watch *watch = arg;
 
 	watch->first_us = 0;
-	/* First watch, then read: what changes in between is seen. */
+	/* Watching comes before reading, so that a change in between is seen. */
 	renew(watch);
 	watch->changed(watch->arg);
 }
 
-/* What kept a file from being watched – no descriptor to be had, say – may be over. */
+/* Tries again what could not be watched, for want of a descriptor, say. */
 static void
 on_retry(void *arg)
 {

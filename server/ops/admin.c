@@ -37,8 +37,8 @@ metrics_of(const struct admin *admin)
 		o->memory ? memory_count(o->memory) : -1, &admin->usage };
 }
 
-/* Whether charges can be taken, from all workers; else, or where those of some counters
- * cannot, *why says why not. */
+/* Whether every worker can take charges. If not, or if not for some counters, *why says
+ * why. */
 static bool
 is_ready(const struct admin *admin, struct errinfo *why)
 {
@@ -67,9 +67,9 @@ answer_livez(void *arg, const struct http_request *req, struct http_response *re
 	buf_add_str(&resp->body, "ok\n");
 }
 
-/* Whether it was said beforehand that calls go ahead without the store: by the daemon, or
- * by every document. Then a store that is away makes nobody unready: it is shared, and
- * all daemons would go at once. */
+/* Whether calls are to go ahead without the store, as the daemon's flags or all documents
+ * say. Then a store that is away must not make the daemon unready: since all daemons share
+ * it, they would all be taken out of service at once. */
 static bool
 is_lenient(const struct admin *admin)
 {
@@ -107,7 +107,7 @@ answer_readyz(void *arg, const struct http_request *req, struct http_response *r
 	json_text_open(&j, NULL, '{');
 	json_text_bool(&j, "ready", ready);
 	json_text_bool(&j, "degraded", without || partly);
-	/* Where the store is and how it fails is not for everybody. */
+	/* Not everybody may know where the store is and how it fails. */
 	if (!taking || partly)
 		json_text_string(&j, "why",
 		    slice_str(admin->draining || req->trusted ? why.text
@@ -193,7 +193,7 @@ answer_policies(void *arg, const struct http_request *req, struct http_response 
 	buf_add_char(&resp->body, '\n');
 }
 
-/* The policy a path asks for; NULL: the response says why not. */
+/* The policy that the path names; NULL: the response says that there is none. */
 static const struct policy *
 policy_of_path(
     const struct policy_set *set, struct slice path, struct http_response *resp)
@@ -259,7 +259,7 @@ info_cells(const struct admin *admin, struct buf *out, const char *name, enum me
 	buf_printf(out, "%s:%lld\r\n", name, (long long)metrics_value(&in, id));
 }
 
-/* How the connections are spread over the workers: "12,13,12,13". */
+/* How connections are spread over the workers: "12,13,12,13". */
 static void
 info_spread(const struct admin *admin, struct buf *out)
 {
@@ -323,7 +323,7 @@ info_policies(const struct admin *admin, struct buf *out)
 
 		buf_printf(out, "policy%zu:tools=%zu,limits=%zu,default=%d,name=", i,
 		    policy_tool_count(p), policy_limit_count(p), is_default(set, p));
-		/* As in keys: a name may hold anything, line ends included. */
+		/* Encoded as in keys: a name may contain anything, even line ends. */
 		key_add_part(out, slice_str(policy_name(p)));
 		buf_add_str(out, "\r\n");
 	}
@@ -364,7 +364,7 @@ admin_info(void *arg, struct slice section, struct buf *out)
 
 /* --- composition ---------------------------------------------------------------- */
 
-/* Health is open, so that probes need no secret; the rest may tell names. */
+/* Health is open, so that probes need no secret; the others may reveal names. */
 static const struct http_endpoint endpoint_table[] = {
 	{ "GET", "/livez", true, answer_livez, NULL },
 	{ "GET", "/readyz", true, answer_readyz, NULL },

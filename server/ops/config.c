@@ -198,13 +198,13 @@ config_assign(struct config_reader *r, const struct config_key *key, const char 
 
 	assert(key - config_keys < CONFIG_KEYS_MAX);
 	r->given[key - config_keys] = true;
-	/* Only what cannot be read is a usage error; see enum config_exit. */
+	/* Only a command line that cannot be parsed is a usage error; see enum config_exit. */
 	if (rc == ERR_SYNTAX && strncmp(place->where, "--", 2) == 0)
 		r->usage = true;
 	if (rc == 0 && key->check)
 		rc = key->check(text, &ei);
 	config_key_spell(key->name, CONFIG_AS_FILE, spelt);
-	if (rc < 0 && place->line > 0) /* a file's name does not say which key */
+	if (rc < 0 && place->line > 0) /* a file's name does not tell which key it is */
 		config_fault(r, place, rc, "%s: %s", spelt, ei.text);
 	else if (rc < 0)
 		config_fault(r, place, rc, "%s", ei.text);
@@ -224,8 +224,8 @@ read_defaults(struct config_reader *r)
 	memset(r->given, 0, sizeof(r->given));
 }
 
-/* Names that container platforms give to a service called "ration", and those of its
- * clients: they are not ours to judge. */
+/* Variables that container platforms set for a service called "ration", and those of its
+ * clients: they are none of our business. */
 static bool
 env_is_foreign(struct slice name)
 {
@@ -303,7 +303,7 @@ read_env(struct config_reader *r, char *const *env)
 			read_variable(r, *env);
 }
 
-/* One flag as it stood on the command line. */
+/* One flag as it was on the command line. */
 struct flag {
 	const struct config_key *key;
 	const char *value;
@@ -318,7 +318,7 @@ usage_fault(struct config_reader *r, const char *flag, const char *text)
 	config_fault(r, &place, ERR_INVALID, "%s", text);
 }
 
-/* Reads argv[*i] (and its value) into *out; false: a fault was told. */
+/* Reads argv[*i] (and its value) into *out. False: a fault was added. */
 static bool
 read_flag(
     struct config_reader *r, char *const *argv, int argc, int *i, struct flag *out)
@@ -341,7 +341,7 @@ read_flag(
 		r->usage = true;
 		config_fault_unknown(
 		    r, &place, "flag", slice_make(arg + 2, len - 2), CONFIG_AS_FLAG);
-		/* What follows is most likely its value: one fault, not two. */
+		/* What follows is most likely its value; that is one fault, not two. */
 		if (!equals && *i + 1 < argc && argv[*i + 1][0] != '-')
 			++*i;
 		return false;
@@ -357,7 +357,8 @@ read_flag(
 	return true;
 }
 
-/* Fills `flags` (argc of them fit) and returns how many; --config takes effect. */
+/* Fills `flags`, which has room for argc of them, and returns how many there are. Applies
+ * --config at once. */
 static size_t
 read_flags(struct config_reader *r, int argc, char *const *argv, struct flag *flags)
 {
@@ -396,7 +397,7 @@ assign_flags(struct config_reader *r, const struct flag *flags, size_t n)
 	}
 }
 
-/* The file's own name, which stands in a stronger source than the file. */
+/* Finds the file's name, which is given in a stronger source than the file. */
 static const char *
 find_config_file(const struct flag *flags, size_t n, char *const *env)
 {
@@ -411,7 +412,7 @@ find_config_file(const struct flag *flags, size_t n, char *const *env)
 	return "";
 }
 
-/* Whether both are one socket; a port of 0 is another one each time. */
+/* Whether both are the same address; port 0 never is, it is a new one each time. */
 static bool
 is_same_address(const char *one, const char *other)
 {
@@ -455,7 +456,7 @@ check_twice(struct config_reader *r)
 		}
 }
 
-/* "none" stands alone, something must be served, and no address twice. */
+/* "none" must be alone, something must be served, and no address given twice. */
 static void
 check_listeners(struct config_reader *r)
 {
@@ -478,7 +479,8 @@ check_listeners(struct config_reader *r)
 	check_twice(r);
 }
 
-/* Which of two spellings would win would depend on where they stand. */
+/* A key given in both its spellings is a fault: which one holds would depend on their
+ * order. */
 static void
 check_spellings(struct config_reader *r)
 {

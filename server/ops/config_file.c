@@ -28,7 +28,8 @@ place_of(const struct config_file *f, const char *pointer)
 	return (struct config_place){ f->name, at.line, at.column };
 }
 
-/* What the table's setters take; false when the JSON type is not the key's. */
+/* The value as text, as the table's setters take it; false when its JSON type is not the
+ * key's. */
 static bool
 value_text(const struct config_key *key, const json_t *value, const char **text,
     char number[NUM_TEXT_MAX])

@@ -6,7 +6,7 @@
 #include "ops/config.h"
 #include "ops/config_key.h"
 
-#define HELP_COLUMN 28 /* where the explanations start */
+#define HELP_COLUMN 28 /* where explanations begin */
 #define HELP_WIDTH 80
 
 static void

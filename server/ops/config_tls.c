@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* What of the configuration has a meaning only for a store that is reached over TLS. */
+/* The part of the configuration that only means something for a store over TLS. */
 #include <string.h>
 
 #include "ops/config.h"

@@ -20,12 +20,12 @@ struct decision_log {
 	struct log_writer *writer;
 	struct metric_cells *cells;
 	struct buf lines;
-	int64_t n_lines; /* in it */
-	int64_t second;  /* whose text is kept */
+	int64_t n_lines; /* lines in it */
+	int64_t second;  /* the second whose text is kept */
 	char second_text[LOG_TIME_MAX];
 	bool behind;         /* lines are being dropped */
-	bool told;           /* and it was said */
-	int64_t dropped_now; /* since it is behind */
+	bool told;           /* that was logged */
+	int64_t dropped_now; /* how many, since it fell behind */
 };
 
 /* --- a line ------------------------------------------------------------------------ */
@@ -39,7 +39,7 @@ compare_names(const void *a, const void *b)
 void
 decision_log_keep(void *arg, const struct check_request *request, struct buf *kept)
 {
-	/* jansson's iterators have no const, and change nothing. */
+	/* jansson's iterators lack a const, but change nothing. */
 	json_t *args = (json_t *)(uintptr_t)request->call.args;
 	const char *names[DECISION_LOG_NAMES_MAX];
 	size_t total = args ? json_object_size(args) : 0;
@@ -65,7 +65,7 @@ decision_log_keep(void *arg, const struct check_request *request, struct buf *ke
 		buf_printf(kept, ",\"more_args\":%zu", total - n);
 }
 
-/* log_time(), whose second is formatted once. */
+/* As log_time(), but formats each second only once. */
 static struct slice
 time_text(struct decision_log *log)
 {
@@ -136,7 +136,7 @@ decision_log_observe(void *arg, const struct check *check)
 	add_line(log, check);
 	metric_add(log->cells, METRIC_DECISION_LINES, 1);
 	if (log->lines.failed) {
-		/* Out of memory: without this line. */
+		/* Out of memory: leave this line out. */
 		log->lines.len = before;
 		log->lines.failed = false;
 		metric_add(log->cells, METRIC_DECISION_LINES_LOST, 1);
@@ -149,8 +149,8 @@ decision_log_observe(void *arg, const struct check *check)
 
 /* --- handing over ------------------------------------------------------------------ */
 
-/* Says once that lines are dropped, and when they are no more. Never waits: what is
- * stuck may be the process's log as well. */
+/* Logs once that lines are being dropped, and once that they no longer are. Never waits:
+ * the process's log may be stuck as well. */
 static void
 tell_behind(struct decision_log *log)
 {

@@ -86,7 +86,7 @@ documents_file_at(const struct config *config, size_t i)
 	return NULL;
 }
 
-/* Chains what tells a file and its content from others. */
+/* Adds to the stamp what identifies a file and its content. */
 static uint64_t
 add_stamp(uint64_t before, const char *file)
 {
@@ -122,7 +122,7 @@ documents_stamp(const struct config *config)
 	return stamp_from(config, 0);
 }
 
-/* The last in the order of documents_file_at(). */
+/* The files of TLS: the last in the order of documents_file_at(). */
 static uint64_t
 tls_stamp(const struct config *config)
 {

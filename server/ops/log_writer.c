@@ -16,11 +16,11 @@
 #include "base/log.h"
 
 #define FILE_MODE 0640
-/* A buffer that has grown larger is given back once it is empty. */
+/* A buffer that has grown larger than this is freed once it is empty. */
 #define BUF_KEPT 262144
 
 struct log_writer {
-	char *path; /* NULL: the standard output */
+	char *path; /* NULL: standard output */
 	pthread_t thread;
 	pthread_mutex_t lock; /* for what follows; never held over a write */
 	pthread_cond_t work;
@@ -34,8 +34,8 @@ struct log_writer {
 	/* The thread's own. */
 	int fd;
 	struct buf writing;
-	bool torn;    /* the last line has no end yet */
-	bool failing; /* and it was said */
+	bool torn;    /* the last line written has no end */
+	bool failing; /* writing fails, and that was logged */
 	int64_t lost_now;
 };
 
@@ -96,7 +96,7 @@ write_out(struct log_writer *w)
 	int64_t lost = 0;
 	size_t at = 0;
 
-	/* What was cut off must not run into what comes now. */
+	/* The next line must not be appended to one that was cut off. */
 	if (w->torn && write_all(w->fd, "\n", 1) == 1)
 		w->torn = false;
 	if (!w->torn)
@@ -120,7 +120,7 @@ write_out(struct log_writer *w)
 static int
 open_file(const char *path)
 {
-	/* Without O_NONBLOCK the open of a pipe nobody reads would wait. */
+	/* Without O_NONBLOCK, opening a pipe that nobody reads would wait. */
 	int fd = open(path,
 	    O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK,
 	    FILE_MODE);
@@ -130,8 +130,8 @@ open_file(const char *path)
 	return fd;
 }
 
-/* Whether the file's last line has no end: an earlier process may have met a full disk,
- * or this one before SIGHUP. Where it may not be read, nobody knows. */
+/* Whether the file's last line has no end: an earlier process, or this one before a SIGHUP,
+ * may have met a full disk. If the file may not be read, nobody knows. */
 static bool
 ends_torn(const char *path, int fd)
 {
@@ -169,7 +169,7 @@ reopen(struct log_writer *w)
 	w->torn = ends_torn(w->path, fd);
 }
 
-/* One piece of work; the lock is held before and after. */
+/* Does one piece of work; the lock is held before and after. */
 static void
 work(struct log_writer *w)
 {
@@ -250,7 +250,7 @@ start(struct log_writer *w)
 	sigset_t before;
 	int rc;
 
-	/* Signals are the loop's. */
+	/* Signals are for the loop's thread. */
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
 	rc = pthread_create(&w->thread, NULL, run, w);
@@ -258,7 +258,7 @@ start(struct log_writer *w)
 	return rc == 0 ? 0 : ERR_NOMEM;
 }
 
-/* Whether a file can be made where there is none; else errno says why not. */
+/* Whether a file that does not exist can be created; if not, errno says why. */
 static bool
 may_make(const char *path)
 {
@@ -278,7 +278,7 @@ log_writer_check(const char *path, struct errinfo *ei)
 
 	if (strcmp(path, "-") == 0)
 		return 0;
-	/* Opening a pipe, if only to close it, would end its reader. */
+	/* Opening a pipe just to close it again would make its reader see the end. */
 	if (stat(path, &st) == 0) {
 		may = !S_ISDIR(st.st_mode) &&
 		    faccessat(AT_FDCWD, path, W_OK, AT_EACCESS) == 0;
@@ -337,8 +337,8 @@ log_writer_close(struct log_writer *w)
 		writer_free(w);
 		return;
 	}
-	/* It is stuck in a write. The process ends now, and it with that; until then
-	 * it keeps its memory. */
+	/* The thread is stuck in a write. It ends with the process, which is about to end;
+	 * until then its memory stays. */
 	pthread_detach(w->thread);
 	log_warn("ops", "the last decisions could not be written in time");
 }
@@ -358,7 +358,7 @@ log_writer_put(struct log_writer *w, struct buf *lines)
 		taken = false;
 	} else {
 		buf_add_slice(&w->waiting, buf_slice(lines));
-		/* Out of memory: none of these lines is there. */
+		/* Out of memory: none of these lines was added. */
 		taken = !w->waiting.failed;
 		w->waiting.failed = false;
 	}

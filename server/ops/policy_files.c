@@ -7,7 +7,7 @@
 #include "ops/file.h"
 #include "policy/call.h"
 
-/* Moves the faults of one file behind those of the others. */
+/* Moves the faults of one file to the end of all of them. */
 static void
 add_faults(struct errlist *all, const struct errlist *one)
 {

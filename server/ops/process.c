@@ -11,10 +11,11 @@
 #include "base/clock.h"
 #include "base/log.h"
 
-/* Descriptors that are not client connections: logs, listeners, the store, and clients
- * that are being told that they are too many. */
+/* Descriptors that are not client connections: logs, listeners, the store, and clients that
+ * are just being told that there are too many. */
 #define FILES_RESERVED 92
-/* Its loop's four, its connection to the store, and the look-up of the store's name. */
+/* Of each worker: its loop's four, its connection to the store, and the look-up of the
+ * store's name. */
 #define FILES_PER_WORKER 6
 
 static int64_t
@@ -51,7 +52,7 @@ open_fds(void)
 {
 	struct stat st;
 
-	/* Since Linux 6.2 the size is their number; before it is 0. */
+	/* Since Linux 6.2 the folder's size is their number; before it was 0. */
 	if (stat("/proc/self/fd", &st) == 0 && st.st_size > 0)
 		return st.st_size;
 	return count_fds();

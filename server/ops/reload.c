@@ -21,15 +21,15 @@ struct reload {
 	struct reload_options options;
 	struct watch *watch; /* NULL: not watched */
 	struct task *task;
-	/* The helper's, while the task runs. */
+	/* The helper thread's, while the task runs. */
 	struct documents found;
 	struct errlist errors;
 
 	struct policy_set
 	    *handed;      /* a ref'd; until they are in force everywhere, else NULL */
-	size_t n_changed; /* of them */
-	enum reload_trigger trigger; /* of what is worked on */
-	bool again;                  /* asked for meanwhile */
+	size_t n_changed; /* how many of them are new or different */
+	enum reload_trigger trigger; /* of the reload under way */
+	bool again;                  /* another one was requested meanwhile */
 	enum reload_trigger again_trigger;
 };
 
@@ -111,7 +111,7 @@ report_end(struct reload *reload, enum reload_result result, bool changed)
 		    o->cells, METRIC_RELOAD_SUCCESS_TIME, report.time_us / 1000000);
 }
 
-/* --- what came of it --------------------------------------------------------------- */
+/* --- the outcome ------------------------------------------------------------------- */
 
 static void
 log_errors(const struct reload *reload)
@@ -130,7 +130,7 @@ log_errors(const struct reload *reload)
 	    errors->n + errors->more == 1 ? "" : "s");
 }
 
-/* The policy of that name in force whose document has the same bytes; NULL: none. */
+/* Whether a policy of that name with the same document is in force: that policy, or NULL. */
 static const struct policy *
 same_in(const struct policy_set *set, const struct policy *policy)
 {
@@ -139,7 +139,7 @@ same_in(const struct policy_set *set, const struct policy *policy)
 	return old && strcmp(policy_hash(old), policy_hash(policy)) == 0 ? old : NULL;
 }
 
-/* Logs each policy that is new or other; returns how many. */
+/* Logs each policy that is new or different; returns how many there are. */
 static size_t
 log_changes(const struct policy_set *now, const struct policy_set *next)
 {
@@ -181,17 +181,17 @@ accomplish(struct reload *reload)
 	    n, n == 1 ? "policy" : "policies");
 }
 
-/* Whether they are in force everywhere. */
+/* Hands the documents over. Returns whether they are in force everywhere. */
 static bool
 hand_over(struct reload *reload)
 {
 	const struct reload_options *o = &reload->options;
 
 	reload->handed = policy_set_ref(reload->found.policies);
-	/* Nobody else writes there. */
+	/* Without the lock, since nobody else writes there. */
 	reload->n_changed = log_changes(o->in_force->policies, reload->handed);
-	/* Also when no byte changed: what a document stands on (a time zone's rules,
-	 * the tokens) may have. */
+	/* Even if no byte of a policy changed: what it depends on may have (a time zone's
+	 * rules, the tokens). */
 	return o->swap(o->arg, &reload->found);
 }
 
@@ -253,7 +253,7 @@ reload_request(struct reload *reload, enum reload_trigger trigger)
 		begin(reload, trigger);
 		return;
 	}
-	/* What is read now may be older than the request. */
+	/* The reading under way may have begun before the change. */
 	if (!reload->again || trigger == RELOAD_SIGNAL)
 		reload->again_trigger = trigger;
 	reload->again = true;

@@ -25,7 +25,7 @@ signals_start(struct loop *loop, const struct signals_handler *handler)
 
 	process_ignore_sigpipe();
 	for (size_t i = 0; i < ARRAY_LEN(handled); i++) {
-		/* The handler is only read; loop_on_signal has no const. */
+		/* The handler is only read; loop_on_signal() just lacks a const. */
 		int rc = loop_on_signal(
 		    loop, handled[i], handle_signal, (void *)(uintptr_t)handler);
 

@@ -10,7 +10,7 @@
 
 struct arena_chunk {
 	struct arena_chunk *older;
-	size_t size; /* of data; it is given from its end to its beginning */
+	size_t size; /* of data, which is handed out from its end to its beginning */
 	alignas(max_align_t) char data[];
 };
 
@@ -59,7 +59,7 @@ arena_get(struct arena *a, size_t len)
 	if (a->left < rounded && !arena_grow(a, rounded))
 		return NULL;
 	a->left -= rounded;
-	/* Without a chunk only 0 bytes can be asked for; any address will do. */
+	/* Only 0 bytes get here without a chunk; any address will do. */
 	return a->newest ? a->newest->data + a->left : (void *)a;
 }
 

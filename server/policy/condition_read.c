@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* "require" and "deny_if" as a document has them. */
+/* Reads "require" and "deny_if". */
 #include "base/num.h"
 #include "policy/compiled.h"
 #include "policy/condition.h"
@@ -14,8 +14,8 @@
 	"one of eq, neq, in, not_in, lt, lte, gt, gte, regex, contains " \
 	"and exists"
 
-/* A condition while its keys are read: what its value may be depends on another key,
- * so it is looked at last. */
+/* A condition while its keys are read. What its value may be depends on another key, so it
+ * is looked at last. */
 struct condition_draft {
 	struct condition *condition;
 	json_t *value;
@@ -61,7 +61,7 @@ static const struct reader_key condition_keys[] = {
 	{ "value", KIND_ANY, true, "what the operator compares with", read_value },
 };
 
-/* Numbers of a document are doubles; beyond this they might not be what was written. */
+/* A document's numbers are doubles; beyond this they may differ from what was written. */
 static bool
 check_number(struct reader *r, const json_t *value)
 {
@@ -115,7 +115,7 @@ read_element(struct reader *r, struct condition *c, size_t i, const json_t *valu
 {
 	size_t mark = reader_enter_at(r, i);
 
-	/* Until it is read it must equal nothing. */
+	/* Until it is read, it must not equal anything. */
 	c->values[i].kind = OPERAND_OBJECT;
 	if (!(KIND_SCALAR & (1u << json_typeof(value))))
 		reader_wrong_as(r, "a value of the list",
@@ -307,7 +307,7 @@ keep(struct reader *r, struct buf *text)
 	return kept;
 }
 
-/* `list` is the pointer of the list that the entry stands in. */
+/* `list` is the JSON Pointer of the list that the entry is in. */
 static void
 entry_finish(struct reader *r, struct slice list, struct entry *entry, size_t index)
 {

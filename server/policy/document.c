@@ -7,8 +7,8 @@
 #include "policy/policy.h"
 #include "policy/quote.h"
 
-/* Every number becomes a double: whole ones are exact up to NUM_MAX, and one that is
- * far too big is then told as a fault of its key, not as a syntax error. */
+/* Every number becomes a double: whole ones are exact up to NUM_MAX, and one that is far
+ * too big is then reported as a fault of its key, not as a syntax error. */
 #define LOAD_FLAGS (JSON_DECODE_ANY | JSON_DECODE_INT_AS_REAL)
 
 #define NEAR " near '"
@@ -66,7 +66,7 @@ check_nul(struct reader *r)
 		"the document holds a NUL byte");
 }
 
-/* The first byte that no valid character covers: lines first, then characters. */
+/* The first byte that is not part of a valid character. */
 static size_t
 utf8_bad_offset(const char *text, size_t len)
 {
@@ -133,8 +133,8 @@ static const struct {
 	    "something follows the end of the document" },
 };
 
-/* The piece of text that jansson names at the end of its message ("... near 'x'"), and
- * behind which it stopped; absent when it names none. */
+/* The piece of text that jansson names at the end of its message ("... near 'x'"), after
+ * which it stopped; absent when it names none. */
 static struct slice
 jansson_near(const json_error_t *error)
 {
@@ -157,7 +157,7 @@ jansson_offset(const json_error_t *error, size_t len)
 	return offset < len ? offset : len;
 }
 
-/* What people most often write that JSON does not have. */
+/* A hint about what people most often write that JSON does not have. */
 static const char *
 syntax_hint(const struct reader *r, size_t offset)
 {
@@ -175,8 +175,8 @@ syntax_hint(const struct reader *r, size_t offset)
 	return "";
 }
 
-/* jansson's message, or ours where it speaks of its own flags and functions. The piece
- * that it names may end within a character, so it is quoted anew. */
+/* jansson's message, or ours where jansson's is about its own flags and functions. The
+ * piece that it names may end within a character, so it is quoted again. */
 static void
 add_message(struct buf *out, const json_error_t *error)
 {
@@ -222,7 +222,7 @@ report_duplicates(struct reader *r)
 	if (r->index)
 		position_report_duplicates(r->index, r->errors);
 	r->faults += r->errors->n + r->errors->more - before;
-	/* Without memory for the index there still must be a fault. */
+	/* Without memory for the index there must still be a fault. */
 	if (r->errors->n + r->errors->more == before)
 		fault_at(r, ERR_INVALID, 0, "a key is given twice in its object");
 }

@@ -7,7 +7,7 @@
 #include "policy/compiled.h"
 #include "policy/condition.h"
 
-#define VALUES_SHOWN 8 /* of a list */
+#define VALUES_SHOWN 8 /* of a list; the rest is counted */
 
 /* Whether the operator can be true of a value of that kind. */
 static bool
@@ -45,7 +45,7 @@ why_not(const struct condition *c, const struct call *call)
 	return takes_kind(c, got.kind) ? FINDING_VALUE : FINDING_TYPE;
 }
 
-/* In the order of entry_test(), which ends at the first that does not hold. */
+/* In the order of entry_test(), which stops at the first that does not hold. */
 static enum match
 explain_conditions(const struct entry *entry, const struct call *call,
     struct regex_scratch *scratch, struct condition_finding *out)
@@ -95,8 +95,8 @@ add_value(const struct condition *c, struct buf *out)
 	buf_add_char(out, ']');
 }
 
-/* A condition that was not asked yet. Its value has its length alone, for the buffer
- * may move. */
+/* A condition that was not asked yet. Its value has just its length, since the buffer may
+ * still move. */
 static struct condition_finding
 list_condition(const struct condition *c, struct buf *values)
 {
@@ -110,7 +110,7 @@ list_condition(const struct condition *c, struct buf *values)
 	return out;
 }
 
-/* Every entry as it stands in the policy, none of them asked. */
+/* Lists every entry of the policy, none of them asked yet. */
 static int
 list_entries(const struct answer *answer, struct policy_explanation *out)
 {
@@ -141,7 +141,7 @@ list_entries(const struct answer *answer, struct policy_explanation *out)
 	return out->values.failed ? ERR_NOMEM : 0;
 }
 
-/* Until one of them denies; then *decided says which step that was. */
+/* Asks the entries until one denies; then *decided is the step of that one. */
 static void
 ask_entries(const struct answer *answer, const struct call *call,
     struct regex_scratch *scratch, struct policy_explanation *out)
@@ -165,7 +165,7 @@ ask_entries(const struct answer *answer, const struct call *call,
 	}
 }
 
-/* The step that a verdict of the policy itself comes from. */
+/* The step that a verdict without entries and limits comes from. */
 static enum policy_step
 step_of(const struct policy_explanation *ex)
 {

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: ISC */
-/* Which counters a grant has: worked out once, when a policy is read, so that nobody
- * has to go through all of its limits, or through all keys of a store, to find them. */
+/* Which counters a grant has, worked out once, when a policy is read: so nobody has to go
+ * through all of its limits, or through all keys of a store, to find them. */
 #include "policy/compiled.h"
 
 struct collector {
 	struct arena *arena;
 	struct policy *policy;
-	struct map seen; /* by what tells two counters apart */
+	struct map seen; /* its keys are what tells two counters apart */
 	bool failed;
 };
 
@@ -20,8 +20,8 @@ is_of_grant(const struct scope *scope)
 		scope->parts[0].source == SCOPE_SESSION_OR_GRANT);
 }
 
-/* What two limits share when one line says all of both. Overrides may differ between
- * two limits on one counter, so a limit that has some stands for itself. */
+/* What two limits have in common when one line can stand for both. Overrides may differ
+ * between two limits on one counter, so a limit that has some gets a line of its own. */
 static char *
 identity(const struct collector *c, const struct policy_limit *limit)
 {

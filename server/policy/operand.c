@@ -16,8 +16,8 @@ operand_of(const json_t *value)
 	struct operand o = { .kind = kinds[json_typeof(value)] };
 
 	o.truth = json_is_true(value);
-	/* A whole number beyond 2^53 is rounded here, but never to one that a document
-	 * may hold: those are smaller. */
+	/* A whole number beyond 2^53 is rounded here, but never to one that a document may
+	 * contain: those are smaller. */
 	o.number = json_number_value(value);
 	o.text = slice_make(json_string_value(value), json_string_length(value));
 	o.list = value;

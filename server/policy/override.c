@@ -55,7 +55,7 @@ override_check_scope(struct reader *r, const struct scope *scope)
 {
 	size_t mark;
 
-	/* A scope that could not be read has no text, and its fault already. */
+	/* A scope that could not be read has no text, and has had its fault. */
 	if (scope->n == 1 || !scope->text)
 		return;
 	mark = reader_enter(r, slice_str("overrides"));

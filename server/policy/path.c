@@ -78,7 +78,7 @@ argument_find(const struct path *path, const struct call *call, struct operand *
 {
 	const json_t *value = call->args;
 
-	/* Of what is no object jansson gives NULL. */
+	/* jansson returns NULL for a member of something that is not an object. */
 	for (size_t i = 0; value && i < path->n; i++)
 		value = json_object_get(value, path->keys[i]);
 	if (!value || json_is_null(value))

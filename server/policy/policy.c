@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* What a finished policy answers. Nothing here allocates, but for the key's buffer. */
+/* What a finished policy answers. Nothing here allocates, except the key's buffer. */
 #include "policy/policy.h"
 
 #include <assert.h>
@@ -69,7 +69,7 @@ policy_keep_regex(struct policy *policy, struct regex *regex)
 	size_t n = policy->n_regexes;
 	struct regex **more = policy->regexes;
 
-	/* Room for a power of two. */
+	/* The room grows by powers of two. */
 	if ((n & (n - 1)) == 0)
 		more = realloc(more, (n ? 2 * n : 1) * sizeof(struct regex *));
 	if (!more) {
@@ -144,7 +144,7 @@ fault_missing(const struct policy_limit *limit, const struct scope_part *missing
 	    counter, quote_name(name, slice_str(missing->name)));
 }
 
-/* The reason why an argument is no cost, or NULL. A fraction rounds up. */
+/* Reads an argument as a cost; a fraction rounds up. Returns NULL, or why it is not one. */
 static const char *
 cost_of(const struct path *path, const struct call *call, int64_t *out)
 {
@@ -156,7 +156,7 @@ cost_of(const struct path *path, const struct call *call, int64_t *out)
 		return "is not a number";
 	if (value.number < 0)
 		return "is negative";
-	/* Before the cast, which would be undefined. */
+	/* Checked before the cast, which would be undefined. */
 	if (value.number > (double)NUM_MAX)
 		return "is over 9007199254740991";
 	*out = (int64_t)value.number;

@@ -10,7 +10,7 @@
 static const char *const weekdays[] = { "monday", "tuesday", "wednesday", "thursday",
 	"friday", "saturday", "sunday" };
 
-/* Reads a zone that no limit of this policy named before. */
+/* Reads a time zone that no limit of this policy has named before. */
 static struct policy_zone *
 zone_load(struct reader *r, struct policy *policy, const char *name)
 {
@@ -41,7 +41,7 @@ zone_load(struct reader *r, struct policy *policy, const char *name)
 	return kept;
 }
 
-/* NULL after a fault; one zone that cannot be used is told once. */
+/* The zone of that name; NULL after a fault. A zone that cannot be used is reported once. */
 static const struct zone *
 zone_find(struct reader *r, struct policy *policy, const char *name)
 {
@@ -58,7 +58,7 @@ zone_find(struct reader *r, struct policy *policy, const char *name)
 static int
 anchor_read(struct reader *r, const struct window *window, const json_t *anchor)
 {
-	double day = json_number_value(anchor); /* 0 where it is none */
+	double day = json_number_value(anchor); /* 0 when it is no number */
 
 	if (window->unit == WINDOW_MONTH && day >= 1 && day <= 28 && day == (int)day)
 		return (int)day;
@@ -81,7 +81,7 @@ anchor_read(struct reader *r, const struct window *window, const json_t *anchor)
 	return -1;
 }
 
-/* What stands behind the window's name in keys. */
+/* What follows the window's name in keys. */
 static void
 add_names(struct buf *out, const struct window *window, const char *timezone,
     const json_t *anchor)

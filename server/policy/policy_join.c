@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: ISC */
-/* What is worked out when the whole document was read: no call may meet one counter
- * twice, and every tool has its ruling ready, so that a check only looks it up. */
+/* What is worked out once the whole document was read: that no call meets one counter
+ * twice; and every tool's ruling, so that a check only has to look it up. */
 #include "policy/compiled.h"
 #include "policy/position.h"
 #include "policy/quote.h"
 #include "policy/scope.h"
 
-/* Whether some call charges the same key for both. */
+/* Whether there can be a call that would be charged in the same key for both. */
 static bool
 same_key(const struct policy_limit *a, const struct policy_limit *b)
 {
@@ -14,7 +14,7 @@ same_key(const struct policy_limit *a, const struct policy_limit *b)
 	    scope_overlaps(&a->scope, &b->scope);
 }
 
-/* The first of the list that has the same key; NULL without one. */
+/* The first limit of the list that has the same key; NULL without one. */
 static const struct policy_limit *
 find_same(const struct limit_list *list, const struct policy_limit *limit)
 {
@@ -155,10 +155,10 @@ join_tool(struct reader *r, struct policy *policy, struct policy_tool *tool)
 	bool ok = tool->action == VERDICT_ALLOW ? set_allowed(r, policy, tool)
 						: set_action(r, tool);
 
-	/* A tool that is denied anyway is asked nothing. */
+	/* A tool that is denied anyway needs no conditions. */
 	if (ok && tool->action != VERDICT_DENY)
 		ok = set_entries(r, tool);
-	/* Hidden comes before all that a tool's own entry says. */
+	/* That a tool is hidden comes before anything that its own entry says. */
 	if (!ok || map_get(&policy->by_tool, name))
 		return ok;
 	return map_set(&policy->by_tool, name, &tool->answer) == 0;
@@ -193,7 +193,7 @@ join_common(struct reader *r, struct policy *policy)
 	return true;
 }
 
-/* A limit that says nothing of a failing store takes what the document says. */
+/* A limit without an on_store_failure of its own takes the document's. */
 static void
 settle_limit(const struct policy *policy, struct policy_limit *limit)
 {

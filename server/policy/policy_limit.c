@@ -77,7 +77,8 @@ read_scope(struct reader *r, json_t *value, void *into)
 	scope_read(r, value, &d->limit->scope);
 }
 
-/* "increment" is "cost", "increment_from" is "cost_from", and only one may stand. */
+/* "increment" means "cost", "increment_from" means "cost_from", and only one of all four may
+ * be given. */
 static void
 note_cost(struct reader *r, struct draft *d)
 {
@@ -206,7 +207,7 @@ read_on_store_failure(struct reader *r, json_t *value, void *into)
 
 static const struct reader_key limit_keys[] = {
 	{ "counter", KIND_STRING, true, "a name", read_counter },
-	/* Required too, but not of every algorithm: see limit_read(). */
+	/* Also required, but not for every algorithm: see limit_read(). */
 	{ "window", KIND_STRING | KIND_NUMBER, false, WANT_WINDOW, read_window },
 	{ "max", KIND_NUMBER, true, WANT_COUNT, read_max },
 	{ "scope", KIND_STRING | KIND_ARRAY, false, WANT_SCOPE, read_scope },
@@ -250,7 +251,7 @@ keep_message(struct reader *r, const struct policy_limit *limit, struct buf *tex
 	return keep(r, text);
 }
 
-/* What several keys say together. Only once each of them was read without a fault. */
+/* Checks what several keys mean together, once each of them was read without a fault. */
 static void
 limit_check(struct reader *r, struct limit *limit)
 {
@@ -296,7 +297,7 @@ override_prepare(struct reader *r, struct override *override)
 	reader_leave(r, mark);
 }
 
-/* What holds for one value is the whole limit with another max. */
+/* An override is the whole limit with another max. */
 static void
 finish_overrides(struct reader *r, struct policy_limit *limit)
 {
@@ -317,8 +318,8 @@ finish_overrides(struct reader *r, struct policy_limit *limit)
 	buf_fini(&text);
 }
 
-/* The texts that a check needs, so that it need not make them. `rule` is the limit's
- * pointer and is used up. */
+/* Makes the texts that a check needs, so that the check need not. `rule` is the limit's
+ * JSON Pointer, and is used up. */
 static void
 limit_finish(struct reader *r, struct policy *policy, struct policy_limit *limit,
     struct buf *rule)
@@ -340,7 +341,7 @@ limit_finish(struct reader *r, struct policy *policy, struct policy_limit *limit
 	buf_fini(&text);
 }
 
-/* What counts calls in flight knows no time, and each of them takes one slot. */
+/* A limit on calls in flight has no window, and each call takes one slot. */
 static void
 slots_check(struct reader *r, json_t *object, struct limit *limit)
 {
@@ -362,7 +363,7 @@ slots_check(struct reader *r, json_t *object, struct limit *limit)
 	snprintf(limit->window.name, sizeof(limit->window.name), "slots");
 }
 
-/* `list` is the pointer of the list that the limit stands in. */
+/* `list` is the JSON Pointer of the list that the limit is in. */
 static void
 limit_read(struct reader *r, json_t *object, struct policy *policy, struct slice list,
     struct policy_limit *limit)
@@ -393,7 +394,7 @@ limit_read(struct reader *r, json_t *object, struct policy *policy, struct slice
 	buf_fini(&rule);
 }
 
-/* A rule names its limit by list and counter, so a counter stands once in a list. */
+/* A rule id names its limit by list and counter, so a counter may be in a list only once. */
 static void
 check_counter(struct reader *r, const struct limit_list *list, size_t i)
 {

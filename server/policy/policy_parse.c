@@ -9,7 +9,7 @@
 #include "policy/document.h"
 #include "policy/quote.h"
 
-/* A value of a tool's key is read into this. */
+/* What the values of a tool's keys are read into. */
 struct tool_draft {
 	struct policy *policy;
 	struct policy_tool *tool;

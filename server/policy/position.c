@@ -11,7 +11,7 @@
 
 #define NO_NODE UINT32_MAX
 
-/* One value of the text. Nodes stand in the order of the text. */
+/* One value of the text. Nodes are in the order of the text. */
 struct node {
 	uint32_t parent;
 	uint32_t token; /* key or element number: offset into tokens */
@@ -30,8 +30,8 @@ struct position_index {
 	struct buf tokens;
 };
 
-/* Where the scan stands. The text is known to be valid, so it only looks for what
- * opens, closes and begins values. */
+/* The state of the scan. The text is known to be valid, so it only looks for what opens,
+ * closes and begins values. */
 struct scan {
 	struct position_index *index;
 	const char *text;
@@ -58,7 +58,7 @@ set_place(const struct scan *s, struct node *node)
 	node->column = (int)(s->at - s->line_start) + 1;
 }
 
-/* The end of the string that begins at s->at, behind its last quote. */
+/* The end of the string that begins at s->at, after its closing quote. */
 static size_t
 string_end(const struct scan *s)
 {
@@ -77,12 +77,12 @@ add_token(struct scan *s, struct node *node, struct slice token)
 	node->token = (uint32_t)tokens->len;
 	node->token_len = (uint32_t)token.len;
 	buf_add_slice(tokens, token);
-	/* One byte is always there, so that token_of() has an address to give. */
+	/* There is always one byte, so that token_of() has an address to return. */
 	if (!buf_reserve(tokens, 1))
 		s->failed = true;
 }
 
-/* A key that has escapes is read by jansson, as the document itself was. */
+/* A key with escapes is decoded by jansson, as the document was. */
 static void
 add_escaped(struct scan *s, struct slice quoted)
 {
@@ -245,7 +245,7 @@ position_new(const char *text, size_t len)
 
 	if (!ix)
 		return NULL;
-	/* The document itself has no token, but token_of() wants an address. */
+	/* The document itself has no token, but token_of() needs an address. */
 	s.failed = !buf_reserve(&ix->tokens, 1);
 	while (s.at < len && !s.failed)
 		scan_step(&s);
@@ -267,8 +267,8 @@ position_free(struct position_index *index)
 	free(index);
 }
 
-/* The child of that name, the last one where several have it (as jansson keeps it);
- * NO_NODE without one. */
+/* The child of that name, or the last one if there are several, as in jansson; NO_NODE
+ * without one. */
 static uint32_t
 child_find(const struct position_index *ix, uint32_t parent, struct slice token)
 {
@@ -288,7 +288,7 @@ child_find(const struct position_index *ix, uint32_t parent, struct slice token)
 	return ix->order[lo - 1];
 }
 
-/* Reads one token of a pointer (behind its '/') into `out`, returns what follows. */
+/* Reads one token of a pointer, after its '/', into `out`; returns what follows. */
 static const char *
 next_token(const char *at, struct buf *out)
 {
@@ -346,7 +346,7 @@ position_at(const char *text, size_t offset)
 	return place;
 }
 
-/* The depth is jansson's at most, so recursion is bounded. */
+/* The depth is at most jansson's, so the recursion is bounded. */
 static void
 add_path(const struct position_index *ix, const struct node *node, struct buf *out)
 {

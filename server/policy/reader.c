@@ -53,13 +53,13 @@ reader_leave(struct reader *r, size_t mark)
 	r->path.len = mark;
 }
 
-/* Where what is being read stands; 0:0 when memory runs out. */
+/* The place of what is being read; 0:0 when out of memory. */
 static struct position
 reader_place(struct reader *r, const char *pointer)
 {
 	struct position nowhere = { 0, 0 };
 
-	/* Faults beyond the list's end are only counted: spare the search. */
+	/* Faults beyond the end of the list are only counted: no need to search. */
 	if (!pointer || r->errors->n == ERRLIST_MAX)
 		return nowhere;
 	if (!r->index)
@@ -218,7 +218,7 @@ reader_whole(
 {
 	double d = json_number_value(value);
 
-	/* The range first: outside it the cast would be undefined. */
+	/* The range comes first: outside of it the cast would be undefined. */
 	if (!(d >= (double)min && d <= (double)max) || d != (double)(int64_t)d)
 		return reader_wrong(r, value);
 	*out = (int64_t)d;

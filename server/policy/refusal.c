@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: ISC */
-/* What a limit says to a call that it refuses, where its document says nothing. */
+/* What a limit tells a call that it refuses, when its document has no on_deny. */
 #include "policy/policy.h"
 #include "policy/quote.h"
 #include "policy/scope.h"
 
-/* A bucket whose burst is not what drips into it in one window. */
+/* Whether it is a bucket whose burst is not the same as max. */
 static bool
 has_burst(const struct limit *l)
 {

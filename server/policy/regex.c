@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * PCRE2's own match limit is no bound of the work: it begins anew at every place where
- * a match could start, and one step of it may run over the whole text. So the patterns
- * are compiled with callouts before each of their items, and on_item() charges a fixed
- * price for each item tried and one for each byte that lies between two of them. What an
- * item may run over and then fail, so that no other item tells of it, a fixed repeat such
- * as a{1000} or a lookbehind, is in its price beforehand. The
- * just-in-time compiler is not used: where memory may not be made executable, as under
- * the systemd unit, it fails, and its steps cannot be bounded as well.
+ * PCRE2's own match limit does not bound the work: it starts again at every place where a
+ * match could begin, and a single step may run over the whole text. So patterns are
+ * compiled with callouts before each of their items, and on_item() charges a fixed price
+ * for each item tried, and one step for each byte between two of them. An item that runs
+ * over some text and then fails, such as a{1000} or a lookbehind, is followed by no other
+ * item that would charge for it; so that is part of the price beforehand.
+ * The just-in-time compiler is not used: it fails where memory may not be made executable,
+ * as under the systemd unit, and its steps cannot be bounded as well.
  */
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include "policy/regex.h"
@@ -21,16 +21,16 @@
 #define STEPS_MAX 4000000
 #define STEPS_PER_ITEM 16
 #define REPEATS_PER_STEP 4 /* one character after another, in a loop of its own */
-#define TRIES_MAX 250000   /* PCRE2's match limit: never the first to be met */
+#define TRIES_MAX 250000   /* PCRE2's match limit; others are reached before it */
 #define DEPTH_MAX 20000    /* nested backtracking points */
-#define HEAP_KIB 4096      /* what a scratch may come to keep */
+#define HEAP_KIB 4096      /* the most that a scratch may keep */
 
 #define OPTIONS (PCRE2_UTF | PCRE2_NEVER_BACKSLASH_C | PCRE2_AUTO_CALLOUT)
 
 struct regex {
 	pcre2_code *code;
-	bool refers_back; /* \1 may compare as much as the whole text */
-	size_t way;       /* characters that one item may pass and then fail */
+	bool refers_back; /* it has a \1, which may compare as much as the whole text */
+	size_t way;       /* how many characters one item may pass and then fail */
 };
 
 struct regex_scratch {
@@ -54,8 +54,7 @@ fault_pattern(int number, size_t offset, struct errinfo *ei)
 	    ei, ERR_INVALID, "%s, at byte %zu of it", (const char *)text, offset);
 }
 
-/* The text behind an escape, whose letter `at` points to: a brace of \x{41} opens no
- * repeat. */
+/* Skips an escape, whose letter `at` points to: the brace of \x{41} is no repeat. */
 static const char *
 skip_escape(const char *at, const char *end)
 {
@@ -65,7 +64,7 @@ skip_escape(const char *at, const char *end)
 	return at + (at < end) + has_brace;
 }
 
-/* The most that an item must repeat: the largest first number in braces. What only
+/* The most that any item has to repeat: the largest first number in braces. What merely
  * looks like a repeat counts as well. */
 static size_t
 largest_repeat(struct slice pattern)
@@ -140,7 +139,8 @@ regex_free(struct regex *regex)
 	free(regex);
 }
 
-/* An item of the pattern is about to be tried. Not 0 ends the match with that error. */
+/* Called before an item of the pattern is tried. Other than 0 ends the match with that
+ * error. */
 static int
 on_item(pcre2_callout_block *block, void *arg)
 {

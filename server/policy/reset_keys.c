@@ -14,7 +14,7 @@
 
 #define NAMED_MAX 8 /* counters or scopes that a message names */
 
-/* A call that has just what the scope's text says, and nothing else. */
+/* A call made of what the scope's text says, and nothing else. */
 struct scope_call {
 	struct call call;
 	struct call_attribute attributes[POLICY_SCOPES_MAX];
@@ -33,7 +33,7 @@ fault_scope(struct errinfo *ei, const char *why)
 	    why);
 }
 
-/* Decodes one name or value behind what was decoded before. */
+/* Decodes one name or value, and stores it after those before. */
 static int
 decode(struct slice raw, char **to, struct slice *out, struct errinfo *ei)
 {
@@ -94,7 +94,7 @@ read_part(struct scope_call *sc, struct slice part, char **to, struct errinfo *e
 	return rc < 0 ? rc : add_part(sc, name, value, ei);
 }
 
-/* call_validate() of a call that has nothing but its scope. */
+/* As call_validate(), for a call that has nothing but its scope. */
 static int
 validate(const struct scope_call *sc, struct errinfo *ei)
 {
@@ -105,7 +105,7 @@ validate(const struct scope_call *sc, struct errinfo *ei)
 	if (!call.grant.ptr)
 		call.grant = slice_str("-");
 	rc = call_validate(&call, ei);
-	if (rc == ERR_TOOBIG) /* which is said of too many counters */
+	if (rc == ERR_TOOBIG) /* here that means too many counters */
 		ei->code = rc = ERR_INVALID;
 	return rc;
 }
@@ -139,8 +139,8 @@ read_scope(struct slice text, struct scope_call *sc, struct errinfo *ei)
 
 #define WINDOW_MARKS "@+." /* each begins what follows the span of time in a key */
 
-/* A window as it stands in a key, in two pieces: what cuts time, "30d" or 2592000 in the
- * one spelling of keys, and what follows it there, "+15.sliding". */
+/* A window as in a key, in two pieces: its length, "30d" or 2592000 in the one spelling that
+ * keys have, and what follows, "+15.sliding". */
 struct wanted_window {
 	struct window cut;
 	struct slice head, rest;
@@ -153,14 +153,14 @@ parse_cut(struct slice text, struct window *out)
 	struct errinfo ei;
 	int64_t seconds;
 
-	/* As a policy has it: a number does not begin with 0. */
+	/* As in a policy, a number must not begin with 0. */
 	if (text.len > 0 && text.ptr[0] >= '1' && text.ptr[0] <= '9' &&
 	    num_parse(text, &seconds) == 0)
 		return window_from_seconds(seconds, out, &ei);
 	return window_parse(text, out, &ei);
 }
 
-/* What is no span of time stays as it is: "slots", or what no limit has. */
+/* What is no span of time stays as it is: "slots", or something that no limit has. */
 static void
 read_window(struct slice text, struct wanted_window *out)
 {
@@ -186,14 +186,14 @@ struct search {
 	struct map seen; /* key_tails: all keys of a search have the same head */
 	bool in_scope;   /* some limit has the scope */
 	bool failed;     /* out of memory */
-	/* for the message where nothing was found */
+	/* for the message when nothing was found */
 	const char *(*name_of)(const struct policy_limit *limit);
 	const struct policy_limit *named[NAMED_MAX];
 	size_t n_named;
 	bool more_named;
 };
 
-/* Calls `each` for every limit of the policy, until it says that it is over. */
+/* Calls `each` for every limit of the policy, until the search is over. */
 static void
 each_limit(struct search *s, bool (*each)(struct search *, const struct policy_limit *))
 {
@@ -212,14 +212,14 @@ each_limit(struct search *s, bool (*each)(struct search *, const struct policy_l
 		more = each(s, &policy->all_tools.items[i]);
 }
 
-/* "minute.sliding": parts of keys hold no colon. */
+/* "minute.sliding", cut out of a key_tail: parts of keys contain no colon. */
 static const char *
 window_of(const struct policy_limit *limit)
 {
 	return strrchr(limit->key_tail, ':') + 1;
 }
 
-/* Whether it counts by just these names. */
+/* Whether the limit counts by exactly these names. */
 static bool
 has_scope(const struct policy_limit *limit, const struct scope_call *sc)
 {
@@ -254,7 +254,7 @@ is_wanted(const struct policy_limit *limit, const struct search *s)
 	    (wanted->window.len == 0 || has_window(limit, &s->window));
 }
 
-/* Makes room for one more: for a power of two of them. */
+/* Makes room for one more; grows by powers of two. */
 static bool
 add_item(struct reset_keys *keys, size_t len)
 {
@@ -289,7 +289,7 @@ collect(struct search *s, const struct policy_limit *limit)
 	return !s->failed && out->n <= s->max;
 }
 
-/* Only once nothing is added any more: the text may have moved. */
+/* Only once everything was added: before that the text may move. */
 static void
 point_items(struct reset_keys *keys)
 {

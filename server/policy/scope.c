@@ -203,8 +203,8 @@ scope_overlaps(const struct scope *a, const struct scope *b)
 	return true;
 }
 
-/* An attribute's value; absent (ptr NULL) when the call lacks it. An empty value is
- * there all the same. */
+/* An attribute's value; absent (ptr NULL) when the call does not have it. An empty value is
+ * not absent. */
 static struct slice
 attribute_find(const struct call *call, const char *name)
 {

@@ -78,7 +78,7 @@ policy_set_ref(struct policy_set *set)
 void
 policy_set_unref(struct policy_set *set)
 {
-	/* acq_rel: whoever frees must see what the others did before they let go. */
+	/* acq_rel: whoever frees it must see what the others did before they let go. */
 	if (set && atomic_fetch_sub_explicit(&set->refs, 1, memory_order_acq_rel) == 1)
 		set_free(set);
 }

@@ -31,7 +31,7 @@ is_prefix(struct slice a, struct slice b)
 	return n >= PREFIX_MIN;
 }
 
-/* The usual table of edit distances, with three rows alive. */
+/* The usual table of edit distances, of which three rows are kept. */
 static int
 edits(struct slice a, struct slice b)
 {

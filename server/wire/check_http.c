@@ -28,7 +28,7 @@ check_http_status(const struct decision *d)
 	return statuses[d->cause];
 }
 
-/* A structured field's string has ASCII only; the rest, and '%', goes as %XX. */
+/* A structured field's string may only have ASCII; the rest, and '%', become %XX. */
 static void
 add_sf_string(struct buf *out, const char *text)
 {
@@ -74,7 +74,7 @@ add_limit_fields(const struct decision_limit *dl, struct buf *out)
 	buf_add_str(out, "RateLimit-Policy: ");
 	add_sf_string(out, pl->counter);
 	add_parameter(out, 'q', pl->limit.max);
-	/* Slots have no window. */
+	/* A limit of slots has no window. */
 	if (pl->limit.algorithm != ALGORITHM_CONCURRENCY)
 		add_parameter(out, 'w', seconds_up(dl->outcome.window_ms));
 	buf_add_str(out, "\r\nRateLimit: ");
@@ -175,7 +175,7 @@ read_mode(
 	return value_parse_mode(name, value, false, &out->mode, ei);
 }
 
-/* Beside a body that says it, too, it is read only to hold one against the other. */
+/* The body says the mode, too, so the field is only compared with it. */
 static int
 read_same_mode(
     struct check_request *out, const char *name, struct slice value, struct errinfo *ei)
@@ -204,7 +204,7 @@ read_ttl(
 	return value_parse_whole(name, value, 1, REQUEST_TTL_MAX_S, &out->ttl_s, ei);
 }
 
-/* Where a JSON body is the question, a header field would be a second one. */
+/* Refuses a field that would be a second source of what the JSON body says. */
 static int
 read_misplaced(
     struct check_request *out, const char *name, struct slice value, struct errinfo *ei)
@@ -222,7 +222,7 @@ enum place { IN_AUTH, IN_CHECK, ELSEWHERE, PLACE_COUNT };
 
 static const struct {
 	const char *name;
-	field_reader read[PLACE_COUNT]; /* NULL: unknown there */
+	field_reader read[PLACE_COUNT]; /* by place; NULL: unknown there */
 } known_fields[] = {
 	{ PREFIX "Tool", { read_tool, read_misplaced, read_misplaced } },
 	{ PREFIX "Grant", { read_grant, read_misplaced, read_misplaced } },
@@ -239,8 +239,8 @@ static const struct {
 struct field_reading {
 	struct check_request *out;
 	enum place place;
-	const char *has; /* for messages: what there is in this place */
-	unsigned seen;   /* rows of known_fields */
+	const char *has; /* for messages: which fields there are in this place */
+	unsigned seen;   /* bits: rows of known_fields */
 };
 
 static int
@@ -252,7 +252,7 @@ unknown_field(struct slice name, const char *has, struct errinfo *ei)
 	    value_excerpt(name, excerpt), has);
 }
 
-/* Fields that are not ours pass by: a gateway forwards its client's. */
+/* Fields that are not ours are ignored: a gateway forwards its client's. */
 static int
 read_field(
     const struct http_field *field, struct field_reading *reading, struct errinfo *ei)

@@ -92,7 +92,7 @@ read_ttl(struct check_resp *cr, const char *name, const struct slice *value,
 	    name, *value, 1, REQUEST_TTL_MAX_S, &cr->request.ttl_s, ei);
 }
 
-/* The options of CHECK. `words` follow the name. */
+/* The options of CHECK. So many `words` follow the name. */
 struct option {
 	const char *name;
 	size_t words;
@@ -113,7 +113,7 @@ static const struct option options[] = {
 	{ "TIMEOUT", 1, false, read_timeout },
 };
 
-/* The command, for messages: EXPLAIN takes the same words. */
+/* The command's name, for messages: EXPLAIN takes the same words. */
 static const char *
 name_of(const struct resp_command *cmd)
 {
@@ -133,7 +133,7 @@ unknown_option(const struct resp_command *cmd, struct slice name, struct errinfo
 	    value_excerpt(name, excerpt), name_of(cmd));
 }
 
-/* Reads the option at args[i]. The words it takes (> 0), or an enum err. */
+/* Reads the option at args[i]. Returns how many words it takes (> 0), or an enum err. */
 static int
 read_option(const struct resp_command *cmd, size_t i, struct check_resp *out,
     unsigned *seen, struct errinfo *ei)
@@ -229,7 +229,7 @@ check_resp_format(const struct decision *d, struct buf *out)
 
 	if (d->tightest < d->n_limits)
 		o = &d->limits[d->tightest].outcome;
-	/* At once, so that the eight appends find room: heads and numbers are short. */
+	/* Makes room for all eight appends at once: heads and numbers are short. */
 	if (!buf_reserve(out, 256 + d->rule.len + d->message.len + d->reservation.len))
 		return;
 	resp_add_array(out, 8);

@@ -92,7 +92,7 @@ add_entries_why(const struct explanation *ex, bool required, struct buf *why)
 		    required ? "all %zu entries hold" : "none of %zu entries holds", n);
 }
 
-/* Of the enforced limits, for the others never deny. */
+/* Counts enforced limits only, since others never deny. */
 static size_t
 count_enforced(const struct explanation *ex)
 {
@@ -121,7 +121,7 @@ is_uncounted(const struct decision *d, const struct explanation *ex)
 	return !ex->looked && d->verdict == VERDICT_ALLOW;
 }
 
-/* This daemon's own counters were asked. */
+/* The counters were this daemon's own. */
 static void
 add_local_why(const struct decision *d, const struct explanation *ex, struct buf *why)
 {
@@ -195,7 +195,7 @@ room_of(const struct explanation_limit *el)
 {
 	if (el->fits)
 		return "there is room";
-	/* The count would let it through. */
+	/* By its count the call would be let through. */
 	if (el->outcome.retry_after_ms < 0 &&
 	    el->cost <= limit_capacity(&el->limit->limit))
 		return "the counter's key holds something that is no count";
@@ -231,7 +231,7 @@ add_limit_why(const struct explanation *ex, size_t i, struct buf *why)
 		buf_add_str(why, "; a shadow limit: it never denies");
 }
 
-/* `max` is the key that says how much the limit gives. */
+/* `max` is the document's key that says how much the limit gives. */
 static void
 add_what_to_raise(const struct explanation_limit *el, const char *max, struct buf *out)
 {
@@ -350,7 +350,7 @@ format_entries(struct json_text *j, const struct explanation *ex, bool required)
 	json_text_close(j, ']');
 }
 
-/* The counts, or null in the place of each where they were not read. */
+/* The counts, or null for each of them when they were not read. */
 static void
 format_outcome(struct json_text *j, const struct limit_outcome *o)
 {

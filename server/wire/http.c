@@ -13,7 +13,7 @@ again(struct http_reader *r, size_t need)
 	return ERR_AGAIN;
 }
 
-/* How far the head may reach, as far as it is known. */
+/* The most bytes that the head may have, by what is known of it so far. */
 static size_t
 head_limit(const struct http_reader *r, const char *data, size_t len)
 {
@@ -22,10 +22,10 @@ head_limit(const struct http_reader *r, const char *data, size_t len)
 	return r->line_len > 0 ? HTTP_HEAD_MAX : HTTP_LINE_MAX + skip;
 }
 
-/* Takes note of the line that ends at `end`; whether it ended the head shows in head_len.
- * The request line is judged as soon as it is whole: the client of another protocol waits
- * for an answer to what it has sent, and what is refused must not depend on how much more
- * has come. */
+/* Notes the line that ends at `end`; head_len shows whether it ended the head. The request
+ * line is checked as soon as it is complete: a client that speaks another protocol waits
+ * for an answer to what it has sent, and a refusal must not depend on how much more has
+ * arrived. */
 static int
 see_line(
     struct http_reader *r, const char *data, size_t end, const struct http_fault *fault)
@@ -46,8 +46,8 @@ see_line(
 	    slice_make(data + start, end - 1 - start), fault);
 }
 
-/* Looks for the empty line that ends the head, going on where the last look ended, so
- * that each byte is looked at once however slowly they come. */
+/* Looks for the empty line that ends the head, from where the last look ended, so that each
+ * byte is looked at once, however slowly they come. */
 static int
 find_head(
     struct http_reader *r, const char *data, size_t len, const struct http_fault *fault)
@@ -80,7 +80,7 @@ find_head(
 	return 0;
 }
 
-/* Reads the head and settles how the body will be read. */
+/* Reads the head, and sets how the body is to be read. */
 static int
 open_body(struct http_reader *r, const char *data, size_t body_max,
     struct http_request *req, const struct http_fault *fault)
@@ -155,7 +155,7 @@ http_parse(struct http_reader *r, const char *data, size_t len, size_t body_max,
 	end = find_body_end(r, data, len, body_max, &fault);
 	if (end < 0)
 		return end;
-	/* The views of an earlier call are gone: the input may have moved. */
+	/* Views from an earlier call are invalid: the input may have moved. */
 	if (!head_is_read)
 		rc = open_body(r, data, body_max, req, &fault);
 	if (rc == 0)

@@ -7,7 +7,7 @@
 
 #define CHUNK_LINE_MAX 256 /* bytes of size and extensions, with the CRLF */
 
-/* The size at the front of a chunk's line; its digits are counted into *digits. */
+/* The size at the beginning of a chunk's line; *digits is how many digits it has. */
 static uint64_t
 read_size(struct slice line, size_t *digits)
 {
@@ -22,7 +22,7 @@ read_size(struct slice line, size_t *digits)
 	return size;
 }
 
-/* Reads "size [;extensions] CRLF". The line's length, ERR_AGAIN or a refusal. */
+/* Reads "size [;extensions] CRLF". Returns the line's length, ERR_AGAIN or a refusal. */
 static ptrdiff_t
 read_line(struct slice rest, uint64_t *size, const struct http_fault *fault)
 {
@@ -60,7 +60,7 @@ again(struct http_reader *r, size_t need)
 	return ERR_AGAIN;
 }
 
-/* Reads trailers up to the empty line behind them. They are checked, not kept. */
+/* Reads trailers up to the empty line that ends them. They are checked, but not kept. */
 static ptrdiff_t
 scan_trailers(
     struct http_reader *r, const char *data, size_t len, const struct http_fault *fault)
@@ -94,7 +94,7 @@ scan_trailers(
 	return again(r, len + 1);
 }
 
-/* Steps over one chunk that is there whole. 0, ERR_AGAIN or a refusal. */
+/* Steps over one complete chunk. 0, ERR_AGAIN or a refusal. */
 static int
 step(struct http_reader *r, const char *data, size_t len, size_t body_max,
     const struct http_fault *fault)

@@ -56,7 +56,7 @@ static const unsigned char classes[256] = {
 	[0x80 ... 0xFF] = CHAR_VALUE,
 };
 
-/* How many bytes from the front of `s` are of that class. */
+/* How many bytes at the beginning of `s` are of that class. */
 static inline size_t
 span(struct slice s, enum char_class class)
 {
@@ -135,7 +135,7 @@ http_field_parse(
 	return 0;
 }
 
-/* What the fields that matter for reading the message said. */
+/* What those fields said that matter for reading the message. */
 struct head {
 	const struct http_fault *fault;
 	bool http10;
@@ -235,7 +235,7 @@ see_field(struct head *h, const struct http_field *field)
 	return 0;
 }
 
-/* What one field alone cannot tell. */
+/* Checks what no field alone can tell. */
 static int
 settle(const struct head *h, struct http_request *req, struct http_framing *framing)
 {
@@ -260,7 +260,7 @@ settle(const struct head *h, struct http_request *req, struct http_framing *fram
 	return 0;
 }
 
-/* "http://host/path": the path counts, the host does not matter here. */
+/* "http://host/path": only the path matters here. */
 static int
 strip_authority(struct slice *target, const struct http_fault *fault)
 {
@@ -320,7 +320,7 @@ read_version(struct slice text, bool *http10, const struct http_fault *fault)
 	return 0;
 }
 
-/* Most likely somebody took this port for that of RESP. */
+/* Most likely somebody took this port for the one of RESP. */
 static int
 not_http(const struct http_fault *fault)
 {
@@ -360,7 +360,7 @@ http_request_line_check(struct slice line, const struct http_fault *fault)
 	return read_request_line(line, &req, &http10, fault);
 }
 
-/* The line at *p without its CRLF; *p moves behind it. */
+/* The line at *p without its CRLF; moves *p past it. */
 static struct slice
 next_line(const char **p, const char *end)
 {

@@ -4,7 +4,7 @@
 
 #include "base/percent.h"
 
-/* The byte that `text` begins with, decoded, and steps over it; -1: a bad escape. */
+/* Decodes the first byte of `text` and steps over it; -1: a bad escape. */
 static int
 next_byte(struct slice *text)
 {
@@ -27,7 +27,7 @@ decode(struct slice raw, struct buf *out)
 	return out->failed ? ERR_NOMEM : 0;
 }
 
-/* Cuts `text` at the first `mark`; what is behind it goes to *rest, if any. */
+/* Cuts `text` at the first `mark`; *rest is what follows it, if anything does. */
 static struct slice
 cut(struct slice text, char mark, struct slice *rest)
 {

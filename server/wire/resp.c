@@ -6,10 +6,10 @@
 
 #include "base/num.h"
 
-#define INLINE_MAX 65536 /* bytes of a line of words with its end */
+#define INLINE_MAX 65536 /* bytes of a line of words, with its end */
 #define DIGITS_MAX 20    /* of one number; longer ones are leading zeros */
 
-/* Where a read stands. Bytes past `max` are not looked at: so the answer does not
+/* The state of a read. Bytes past `max` are not looked at, so that the answer does not
  * depend on how the input was cut into pieces. */
 struct reader {
 	const char *data;
@@ -161,8 +161,8 @@ split_words(
 	return 0;
 }
 
-/* A web page can make a browser send its request here; its lines must never be taken
- * for commands. */
+/* A web page can make a browser send a request here; its lines must never be taken for
+ * commands. */
 static bool
 looks_like_http(const struct resp_command *cmd)
 {
@@ -219,14 +219,15 @@ resp_parse(const char *data, size_t len, size_t max_len, struct resp_command *cm
 	if (LIKELY(*data == '*'))
 		return parse_array(&rd, cmd);
 	first = (unsigned char)*data;
-	/* TLS and other binary protocols would wait for the end of a line. */
+	/* Refused now, since TLS and other binary protocols may never send the end of a line. */
 	if (first < 0x20 && first != '\r' && first != '\n' && first != '\t')
 		return err_set(ei, ERR_SYNTAX,
 		    "Protocol error: a command cannot begin with byte 0x%02x", first);
 	return parse_line(&rd, cmd);
 }
 
-/* "TYPE number CRLF" at `to`, which has room for NUM_TEXT_MAX + 3; its length. */
+/* Writes "TYPE number CRLF" to `to`, which has room for NUM_TEXT_MAX + 3; returns its
+ * length. */
 static inline size_t
 put_number(char *to, char type, int64_t value)
 {

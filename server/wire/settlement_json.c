@@ -81,7 +81,7 @@ read_member(struct settlement_request *out, const char *name, const json_t *valu
 	    name, bodies[out->action].name, bodies[out->action].members, ei);
 }
 
-/* The body, a JSON object. 0, or an enum err and no body. */
+/* Reads the body, a JSON object. 0, or an enum err and no body. */
 static int
 open_body(struct slice body, json_t **root, struct errinfo *ei)
 {
@@ -131,7 +131,7 @@ settlement_json_parse(struct slice body, enum settle_action action,
 
 static const struct {
 	const char *name;
-	size_t at; /* in struct reset_request */
+	size_t at; /* offset in struct reset_request */
 	size_t max;
 } reset_members[] = {
 	{ "policy", offsetof(struct reset_request, policy), CALL_NAME_MAX },
@@ -140,7 +140,7 @@ static const struct {
 	{ "scope", offsetof(struct reset_request, scope), RESET_SCOPE_MAX },
 };
 
-/* A window may be a number of seconds, as in a policy; from here on it is text. */
+/* A window may be a number of seconds, as in a policy; it becomes text here. */
 static int
 window_to_text(json_t *body, struct errinfo *ei)
 {
@@ -238,7 +238,7 @@ reset_json_format(size_t n, size_t held, struct slice asked, struct buf *out)
 	json_text_open(&j, NULL, '{');
 	json_text_int(&j, "reset", (int64_t)n);
 	json_text_int(&j, "held", (int64_t)held);
-	/* Two objects become one. */
+	/* Makes one object of two. */
 	buf_add_char(out, ',');
 	if (asked.len > 1)
 		buf_add(out, asked.ptr + 1, asked.len - 1);

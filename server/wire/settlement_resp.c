@@ -51,7 +51,7 @@ read_timeout(struct settlement_request *out, const char *name, struct slice valu
 
 #define OF(action) (1u << (action))
 
-/* The options, each with one word behind its name. */
+/* The options; one word follows the name of each. */
 static const struct {
 	const char *name;
 	unsigned commands;

@@ -9,8 +9,8 @@
 
 #define DIGEST_DIGITS 64
 
-/* Digests, not tokens: they are all of one length, so that comparing them tells not
- * even the length of a secret, and the secrets themselves are not kept. */
+/* Digests instead of tokens: all have the same length, so that comparing them does not even
+ * reveal the length of a secret; and the secrets themselves are not kept. */
 struct token_set {
 	atomic_size_t refs;
 	size_t n;
@@ -113,7 +113,7 @@ token_set_ref(struct token_set *set)
 void
 token_set_unref(struct token_set *set)
 {
-	/* acq_rel: whoever wipes it must be behind all who looked. */
+	/* acq_rel: whoever wipes it must come after everybody who looked. */
 	if (!set || atomic_fetch_sub_explicit(&set->refs, 1, memory_order_acq_rel) != 1)
 		return;
 	explicit_bzero(set, sizeof(*set));

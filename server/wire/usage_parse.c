@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* Whose counters are asked for, over RESP and HTTP. */
+/* Reads whose counters are asked for, over RESP and HTTP. */
 #include <string.h>
 
 #include "wire/explain_json.h"
@@ -41,7 +41,7 @@ usage_resp_parse(
 	return call_validate_name("POLICY", out->policy, ei);
 }
 
-/* One parameter of the query, its value copied behind what is in `store`. */
+/* Reads one parameter of the query; appends a copy of its value to `store`. */
 static int
 read_parameter(struct slice name, struct slice value, struct buf *store,
     struct slice *grant, struct slice *policy, struct errinfo *ei)
@@ -90,7 +90,7 @@ usage_http_parse(const struct http_request *req, struct buf *store,
 
 	begin(out);
 	buf_clear(store);
-	/* Decoded it is no longer than it was; it must not move any more. */
+	/* Room for all of it, since decoding makes nothing longer: it must not move later. */
 	if (!buf_reserve(store, req->query.len + 1))
 		return err_set(ei, ERR_NOMEM, "out of memory");
 	rc = read_query(req->query, store, out, ei);

@@ -197,7 +197,7 @@ value_wrong_type(
 	return err_set(ei, ERR_INVALID, "%s must be %s, not %s", field, wanted, text);
 }
 
-/* What jansson found wrong, in our words and codes; the last row is for the rest. */
+/* What jansson finds wrong, in our words and codes; the last row is for the rest. */
 static const struct {
 	enum json_error_code found;
 	int code;
@@ -241,13 +241,13 @@ set_json_fault(const char *what, const json_error_t *error, struct errinfo *ei)
 	ei->column = error->column;
 }
 
-/* What makes a JSON text dear to read. */
+/* What makes a JSON text expensive to parse. */
 struct json_size {
-	size_t values; /* at least as many as there are */
+	size_t values; /* an upper bound of how many there are */
 	size_t depth;
 };
 
-/* The text behind a string whose first quote is behind; its end when it has none. */
+/* The text after a string, whose first quote was passed; the end if it has no last one. */
 static const char *
 skip_string(const char *at, const char *end)
 {
@@ -256,8 +256,8 @@ skip_string(const char *at, const char *end)
 	return at < end ? at + 1 : end;
 }
 
-/* Counts until a limit is passed. Knows strings, and nothing else of the grammar:
- * jansson looks at that. */
+/* Counts until a limit is passed. Of the grammar it only knows strings; jansson checks the
+ * rest. */
 static void
 json_measure(struct slice text, struct json_size *size)
 {
