@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* Requests as the bytes of RESP commands, and what their replies mean. */
+/* Requests as the bytes of RESP commands, and what their replies mean. Pure. */
 #ifndef CLIENT_COMMAND_H
 #define CLIENT_COMMAND_H
 
@@ -15,19 +15,19 @@ struct command {
 	size_t len;
 };
 
-/* 0, RATION_ERR_ARGUMENT or RATION_ERR_NOMEM. `decide_ms`: how long the daemon may
- * take; 0 leaves that to it. */
+/* Each makes a command: 0, RATION_ERR_ARGUMENT or RATION_ERR_NOMEM. `decide_ms` is how
+ * long the daemon may take; 0 leaves that to it. */
 int ration_command_check(struct command *c, const struct ration_request *request,
     int64_t decide_ms, struct failure *f);
-/* The same questions without a charge; of a usage only grant and policy count. */
+/* The same without a charge; usage takes only grant and policy of the request. */
 int ration_command_explain(struct command *c, const struct ration_request *request,
     int64_t decide_ms, struct failure *f);
 int ration_command_usage(struct command *c, const struct ration_request *request,
     int64_t decide_ms, struct failure *f);
-/* INFO; of the request nothing counts. */
+/* INFO; takes nothing of the request. */
 int ration_command_info(struct command *c, const struct ration_request *request,
     int64_t decide_ms, struct failure *f);
-/* What settles a reservation. */
+/* The commands that settle a reservation. */
 int ration_command_commit(struct command *c, const char *reservation,
     const struct ration_settle *how, struct failure *f);
 int ration_command_rollback(struct command *c, const char *reservation,
@@ -39,10 +39,10 @@ int ration_command_reset(
 int ration_command_auth(struct command *c, const char *token, struct failure *f);
 void ration_command_fini(struct command *c);
 
-/* The failure that an error reply stands for; its text becomes the detail. */
+/* The enum ration_error that an error reply means; its text goes into *f. */
 int ration_command_error(const struct reply_reader *rr, struct failure *f);
 
-/* Fills all of *answer but its size. 0, or RATION_ERR_PROTOCOL. */
+/* Fills in all of *answer but its size. 0 or RATION_ERR_PROTOCOL. */
 int ration_command_answer(
     const struct reply_reader *rr, struct ration_answer *answer, struct failure *f);
 

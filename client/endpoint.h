@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* Where a daemon listens, read from text. Pure; looks nothing up. */
+/* Where a daemon listens, parsed from text. Pure; looks no name up. */
 #ifndef CLIENT_ENDPOINT_H
 #define CLIENT_ENDPOINT_H
 

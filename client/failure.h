@@ -6,7 +6,7 @@
 #include "ration/ration.h"
 
 struct failure {
-	char text[256]; /* one line, cut where it is longer; "" after a success */
+	char text[256]; /* one line, cut if it is longer; "" after a success */
 };
 
 /* Writes the text; returns `code`, an enum ration_error. */

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Replies of a daemon, read from bytes as they come: hiredis's reader below, and
- * nothing of it above. A reply is a simple string, an error, or one flat array of
- * REPLY_ITEMS, or, where that is what was asked for, one text or number; all else is
- * refused as soon as its head is read, so that no announced length costs memory.
+ * Replies of a daemon, read from bytes as they come, by hiredis's reader, which stays
+ * hidden in here. A reply is a simple string, an error, or one flat array of REPLY_ITEMS,
+ * or, if that was asked for, one text or number. Anything else is refused as soon as its
+ * head is read, so that an announced length costs no memory.
  *
- * Ownership: a reply_reader owns its memory; the texts live until the next begin.
+ * Ownership: a reply_reader owns its memory; texts are valid until the next begin.
  */
 #ifndef CLIENT_REPLY_H
 #define CLIENT_REPLY_H
@@ -36,9 +36,10 @@ struct reply_item {
 struct reply_reader {
 	void *reader; /* hiredis's; NULL until the first begin */
 	size_t fed;   /* bytes since begin */
-	int fault;    /* an enum ration_error that a callback of the reader left */
-	enum reply_kind wanted; /* the caller's: REPLY_TEXT or REPLY_NUMBER is read too
-	                           where it is this */
+	int fault;    /* an enum ration_error that one of the reader's callbacks set */
+	enum reply_kind
+	    wanted; /* set by the caller: REPLY_TEXT or REPLY_NUMBER to accept
+	                           that as well */
 	enum reply_kind kind;
 	struct reply_item items[REPLY_ITEMS]; /* [0] alone unless it is an array */
 	char *texts;                          /* each ended by a NUL */
@@ -49,7 +50,7 @@ struct reply_reader {
 /* A zeroed reader is a valid one. */
 void ration_reply_fini(struct reply_reader *rr);
 
-/* Forgets whatever was read, half a reply too. 0, or RATION_ERR_NOMEM. */
+/* Forgets whatever was read, even a partial reply. 0 or RATION_ERR_NOMEM. */
 int ration_reply_begin(struct reply_reader *rr, struct failure *f);
 
 /* 1: the reply is complete; 0: more bytes are needed; RATION_ERR_PROTOCOL,
@@ -57,7 +58,7 @@ int ration_reply_begin(struct reply_reader *rr, struct failure *f);
 int ration_reply_feed(
     struct reply_reader *rr, const char *data, size_t len, struct failure *f);
 
-/* The text of item i; "" where it is a number. */
+/* The text of item i; "" when it is a number. */
 const char *ration_reply_text(const struct reply_reader *rr, size_t i);
 
 #endif

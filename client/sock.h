@@ -16,21 +16,21 @@
 /* Microseconds on a clock that never goes back. */
 int64_t ration_sock_clock_us(void);
 
-/* Tries every address of the host in turn. A socket owned by the caller, or
+/* Tries every address of the host in turn. Returns a socket, owned by the caller, or
  * RATION_ERR_CONNECT, RATION_ERR_NOMEM. */
 int ration_sock_connect(
     const struct endpoint *to, int64_t deadline_us, struct failure *f);
 
-/* Whether a kept connection can be used: the peer neither hung up nor sent anything
- * that nobody asked for. */
+/* Whether a kept connection can still be used: the peer has neither hung up nor sent
+ * anything unasked. */
 bool ration_sock_is_quiet(int fd);
 
-/* Sends all; *sent counts what the system took, also on error. 0, RATION_ERR_TIMEOUT,
- * RATION_ERR_CLOSED. */
+/* Sends everything; *sent is how much the system took, also on error. 0,
+ * RATION_ERR_TIMEOUT or RATION_ERR_CLOSED. */
 int ration_sock_send(int fd, const char *data, size_t len, int64_t deadline_us,
     size_t *sent, struct failure *f);
 
-/* At least one byte: how many, or RATION_ERR_TIMEOUT, RATION_ERR_CLOSED. */
+/* Receives at least one byte. Returns how many, or RATION_ERR_TIMEOUT, RATION_ERR_CLOSED. */
 int ration_sock_recv(
     int fd, char *out, size_t size, int64_t deadline_us, struct failure *f);
 

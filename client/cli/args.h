@@ -12,10 +12,10 @@
 json_t *args_parse_object(const char *text, struct errinfo *ei) MUST_CHECK;
 
 /*
- * Adds "key=value" to an object. The value counts as JSON where it is a number, true,
- * false, null, an object or an array; everything else, also "quoted" text, is a string
- * as it stands. 0; ERR_INVALID: no '=', no key, not UTF-8, a number out of range, a key
- * that is there already; ERR_NOMEM.
+ * Adds "key=value" to an object. A value that is a JSON number, true, false, null, object
+ * or array is taken as that; anything else, even "quoted" text, is a string as it stands.
+ * 0; ERR_INVALID: no '=', no key, not UTF-8, a number out of range, a duplicate key;
+ * ERR_NOMEM.
  */
 int args_add_pair(json_t *object, const char *pair, struct errinfo *ei) MUST_CHECK;
 

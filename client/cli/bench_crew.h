@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The threads of a run: started together, stopped together by time, by a signal or by a
- * failure, their counts added up.
+ * The threads of a run: started together, stopped together by time, a signal or a failure,
+ * with their counts added up.
  */
 #ifndef CLI_BENCH_CREW_H
 #define CLI_BENCH_CREW_H
@@ -15,7 +15,7 @@
 struct bench_result {
 	struct bench_stats measured, warmup;
 	struct bench_trouble trouble;
-	double seconds;     /* from the begin of what is measured to its last answer */
+	double seconds; /* from the beginning of what is measured to its last answer */
 	double cpu_seconds; /* of this process, warm-up included */
 	bool interrupted;   /* by a signal */
 	bool gave_up;       /* no connection for ten times the timeout */

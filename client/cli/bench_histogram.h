@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * A log-linear histogram of spans of time. Memory is fixed, whatever is recorded, and
- * recording costs a few instructions. Each power of two is cut in 2^7 equal cells, so
- * that what a cell is reported as is never below what was recorded and at most 1/128
- * (0.8 %) above it; below 128 ns, and in min, max and mean, it is exact. What is longer
- * than HISTOGRAM_LONGEST counts as that long, but for the max. Pure.
+ * recording costs a few instructions. Each power of two is divided into 2^7 equal cells,
+ * so that what is reported is never below what was recorded, and at most 1/128 (0.8 %)
+ * above it; below 128 ns, and for min, max and mean, it is exact. A span longer than
+ * HISTOGRAM_LONGEST counts as that long, except in the max. Pure.
  */
 #ifndef CLI_BENCH_HISTOGRAM_H
 #define CLI_BENCH_HISTOGRAM_H
@@ -33,12 +33,12 @@ void bench_histogram_record(struct bench_histogram *h, int64_t span_ns);
 void bench_histogram_merge(
     struct bench_histogram *into, const struct bench_histogram *h);
 
-/* The span that `percent` (0 ... 100) of those recorded do not exceed; 0 when empty. */
+/* The span that `percent` (0 ... 100) of all recorded ones do not exceed; 0 when empty. */
 int64_t bench_histogram_percentile(const struct bench_histogram *h, double percent);
 
 /*
- * Of the first cell at or after *cell that has any: the longest span it stands for, as
- * bench_histogram_percentile() tells it, and how many. *cell becomes the next one; false
+ * The first cell at or after *cell that has any: the longest span it stands for, as
+ * bench_histogram_percentile() reports it, and how many there are. Moves *cell on; false
  * when there is none. Begin with 0.
  */
 bool bench_histogram_next(

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* What can become of one request, and how it is told. */
+/* What can become of one request, and the word for it. */
 #ifndef CLI_BENCH_OUTCOME_H
 #define CLI_BENCH_OUTCOME_H
 

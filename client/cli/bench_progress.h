@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The line that a terminal's standard error shows while a load is under way: how far it
- * is, how fast at the moment, and what went wrong so far. It is never wider than the
- * terminal, where it would leave its own rests behind.
+ * The line that is shown on standard error, if that is a terminal, while a load is under
+ * way: how far it is, how fast at present, and what went wrong so far. It is never wider
+ * than the terminal, where it could not be erased.
  *
  * Threads: one. Time: bench_clock_ns().
  */
@@ -24,16 +24,16 @@ struct bench_progress {
 void bench_progress_init(
     struct bench_progress *p, const struct bench_plan *plan, int64_t now_ns);
 
-/* Writes the line for this moment, as a string. `answers` and `errors` are those of what
- * is measured, warm-up left out. */
+/* Writes the current line, as a string. `answers` and `errors` do not include the
+ * warm-up. */
 void bench_progress_format(struct bench_progress *p, int64_t now_ns, uint64_t answers,
     uint64_t errors, char *out, size_t size);
 
-/* Shows it in the place of the one before. */
+/* Shows it in place of the one before. */
 void bench_progress_show(
     struct bench_progress *p, int64_t now_ns, uint64_t answers, uint64_t errors);
 
-/* Takes it away, so that what comes next begins on a clean line. */
+/* Erases it, so that what comes next begins on a clean line. */
 void bench_progress_end(void);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* What a run measured, told to people and to programs. Pure. */
+/* What a run measured, for people and for programs. Pure. */
 #ifndef CLI_BENCH_REPORT_H
 #define CLI_BENCH_REPORT_H
 

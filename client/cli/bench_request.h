@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The bytes of a request, made once: only the number of the grant is written anew for
- * each, and is of one length always. Pure.
+ * The bytes of a request, made once: only the number of the grant, which always has the
+ * same length, is written for each. Pure.
  */
 #ifndef CLI_BENCH_REQUEST_H
 #define CLI_BENCH_REQUEST_H
@@ -41,8 +41,8 @@ int bench_request_http(
     struct bench_request *r, const struct request_words *w) MUST_CHECK;
 int bench_request_auth(struct bench_request *r, const char *token) MUST_CHECK;
 
-/* A command's words, between blanks, in each of which REQUEST_GRANT is the grant. 0,
- * ERR_INVALID without any or with too many grants, ERR_NOMEM. */
+/* A command's words, separated by blanks; REQUEST_GRANT in any of them stands for the
+ * grant. 0; ERR_INVALID when there are no words, or too many grants; ERR_NOMEM. */
 int bench_request_command(
     struct bench_request *r, const char *words, const char *grant_prefix) MUST_CHECK;
 

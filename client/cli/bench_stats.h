@@ -16,10 +16,10 @@
 /* A zeroed one is empty. */
 struct bench_stats {
 	uint64_t outcomes[BENCH_N_OUTCOMES];
-	uint64_t degraded; /* of them: decided without the store */
-	uint64_t missed;   /* were due by the rate, and never sent */
+	uint64_t degraded; /* those of them that were decided without the store */
+	uint64_t missed;   /* due by the rate, but never sent */
 	uint64_t bytes_sent, bytes_received;
-	/* Answers, and what got none in time, by how long that took. */
+	/* How long answers took, and requests that got none in time. */
 	struct bench_histogram latency;
 };
 
@@ -38,7 +38,7 @@ uint64_t bench_stats_errors(const struct bench_stats *s);
 void bench_stats_merge(struct bench_stats *into, const struct bench_stats *s);
 void bench_trouble_merge(struct bench_trouble *into, const struct bench_trouble *t);
 
-/* Keeps the words if they are the first, on one line, cut where they are long. */
+/* Keeps the words if they are the first, on one line, cut if they are long. */
 void bench_trouble_note(struct bench_trouble *t, struct slice words);
 
 /* A key of JSON and a word of text; never NULL. */

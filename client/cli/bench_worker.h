@@ -2,8 +2,8 @@
 /*
  * One thread of a load: its connections, and when each of them is to send.
  *
- * Threads: worker_run() is the thread's. The atomic members may be read, and the gate
- * used, by others meanwhile; all the rest only after the thread has ended.
+ * Threads: bench_worker_run() is the thread's body. Meanwhile others may read the atomic
+ * members and use the gate; everything else only after the thread has ended.
  */
 #ifndef CLI_BENCH_WORKER_H
 #define CLI_BENCH_WORKER_H
@@ -25,7 +25,7 @@ enum bench_stop {
 struct bench_gate {
 	pthread_mutex_t mutex;
 	pthread_cond_t opened;
-	int64_t expected, ready; /* threads; under the mutex, as `open` */
+	int64_t expected, ready; /* threads; under the mutex, like `open` */
 	bool open;
 	atomic_int stop;           /* enum bench_stop */
 	atomic_uint_fast64_t n_up; /* connections that could be made before the start */

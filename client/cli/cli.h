@@ -26,8 +26,8 @@ struct cli_option {
 	const char *name;  /* without the dashes */
 	const char *value; /* what help calls the value; NULL: a plain flag */
 	const char *help;
-	/* `value` is "" for a flag. 0, or CLI_USAGE after saying why. NULL: the option is
-	 * named by the documents and not built yet. */
+	/* `value` is "" for a flag. 0, or CLI_USAGE after saying why. NULL: the documents
+	 * name the option, but it is not built yet. */
 	int (*set)(void *into, const char *value);
 	bool repeat; /* may be given more than once */
 };
@@ -56,10 +56,10 @@ extern const struct cli_command cli_top;
 
 #define CLI_GO_ON (-1)
 
-/* Reads all options, by their full names and each once unless it may repeat, and moves
- * them before the operands; *first is then the index of the first operand. CLI_GO_ON, or
- * the status to exit with: --help was answered, or an option is wrong and that was
- * said. */
+/* Reads all options, by their full names, each once unless it may repeat, and moves them
+ * before the operands; *first is then the index of the first operand. CLI_GO_ON, or the
+ * status to exit with, when --help was answered or an option was wrong (and this was
+ * said). */
 int cli_options(const struct cli_command *command, int argc, char **argv, void *into,
     int *first) MUST_CHECK;
 

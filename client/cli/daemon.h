@@ -46,15 +46,15 @@ int daemon_set_server(void *into, const char *value);
 		    daemon_set_server, false                                          \
 	}
 
-/* Calls `go` with the token of the file, else of the environment, NULL without both; the
- * token is wiped afterwards. What it returns, or CLI_USAGE after saying why. */
+/* Calls `go` with the token from the file, else from the environment, else NULL, and wipes
+ * the token afterwards. Returns what `go` returned, or CLI_USAGE after saying why. */
 int daemon_with_token(
     const struct daemon *d, int (*go)(void *arg, const char *token), void *arg);
 
 /*
- * Connects, has `ask` ask, and says what went wrong. The status to exit with. `ask`
- * returns 0 and the status, or an enum ration_error; left_ms of the timeout are left
- * for it (0: the library's).
+ * Connects, calls `ask`, and says what went wrong. Returns the status to exit with. `ask`
+ * returns 0 and sets *status, or returns an enum ration_error; it has left_ms left of the
+ * timeout (0: the library's).
  */
 int daemon_ask(const struct daemon *d,
     int (*ask)(void *arg, struct ration *r, int64_t left_ms, int *status), void *arg);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* A daemon's explanations and counters, told to people. Pure. */
+/* A daemon's explanations and counters, as text for people. Pure. */
 #ifndef CLI_SHOW_H
 #define CLI_SHOW_H
 
@@ -7,8 +7,8 @@
 
 #include "base/buf.h"
 
-/* Append the text of what docs/protocol.md says of explain and usage. The status to
- * exit with; CLI_NO_ANSWER when it is not that. */
+/* Append the answers to explain and usage, of which docs/protocol.md has the JSON, as text.
+ * Return the status to exit with; CLI_NO_ANSWER when `root` is no such answer. */
 int show_explanation(struct buf *out, const json_t *root);
 int show_usage(struct buf *out, const json_t *root);
 

@@ -8,8 +8,8 @@
 #include "base/buf.h"
 #include "base/slice.h"
 
-/* Appends `s` on one line that cannot drive a terminal: control characters and bytes
- * that are no UTF-8 become \xNN. */
+/* Appends `s` on one line that cannot control a terminal: control characters and bytes
+ * that are not UTF-8 become \xNN. */
 void text_add_clean(struct buf *out, struct slice s);
 
 /* Appends a span of time in its two largest units, rounded up: "350 ms", "41 s",

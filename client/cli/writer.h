@@ -16,7 +16,7 @@
 #include "base/json_text.h"
 #include "ration/ration.h"
 
-/* One policy file, read and judged. */
+/* One policy file, and what was found in it. */
 struct lint_result {
 	const char *file;
 	const char *failure; /* why it could not be read; then the rest is unset */
@@ -28,7 +28,7 @@ struct lint_result {
 struct lint_total {
 	size_t files; /* that were read */
 	size_t errors;
-	size_t unreadable; /* files that were not */
+	size_t unreadable; /* files that could not be read */
 };
 
 struct writer;
@@ -44,12 +44,12 @@ struct writer_ops {
 struct writer {
 	const struct writer_ops *ops;
 	struct buf out;        /* for stdout */
-	struct json_text json; /* into out; the JSON writer's */
+	struct json_text json; /* writes into `out`; only for JSON */
 };
 
 void writer_init(struct writer *w, bool json);
 
-/* Writes what is left. False, after saying so, when stdout did not take it all. */
+/* Writes what is left. False, after saying so, when stdout did not take all of it. */
 bool writer_end(struct writer *w) MUST_CHECK;
 
 #endif
