@@ -7,10 +7,10 @@
 
 #include <hiredis/hiredis.h>
 
-/* CHECK tool grant, eight options of two words, three words an attribute. */
+/* CHECK tool grant, eight options of two words, and three words for each attribute. */
 #define WORDS_MAX (3 + 8 * 2 + 3 * RATION_ATTRIBUTES_MAX)
 
-#define TTL_DEFAULT_S 600 /* of a renewal that names none */
+#define TTL_DEFAULT_S 600 /* of a renewal that gives none */
 
 struct words {
 	const char *text[WORDS_MAX]; /* borrowed */
@@ -28,8 +28,8 @@ add(struct words *w, const char *text)
 	w->n++;
 }
 
-/* Only NULL is "not given". An empty one is sent for the daemon to refuse: it comes from
- * a variable that was not set, and dropping it would ask for another limit. */
+/* Only NULL means "not given". An empty string is sent, so that the daemon refuses it: it
+ * comes from a variable that was not set, and dropping it would ask for another limit. */
 static void
 add_option(struct words *w, const char *name, const char *value)
 {
@@ -100,7 +100,7 @@ validate_mode(const struct ration_request *q, struct failure *f)
 	return 0;
 }
 
-/* A number as words; 0 of what may be left out is. */
+/* Adds an option with a number; leaves it out if it is optional and 0. */
 struct number {
 	char text[24];
 };
@@ -204,11 +204,11 @@ validate_settle(
 	return 0;
 }
 
-/* What ends or prolongs a reservation, and what each takes. */
+/* The commands that end or prolong a reservation, and what each takes. */
 struct settling {
 	const char *name;
 	bool takes_cost;
-	bool takes_ttl; /* and always says it */
+	bool takes_ttl; /* which is then always sent */
 };
 
 static int
@@ -233,7 +233,7 @@ settle_of(struct command *c, struct settling s, const char *reservation,
 	add_option(&w, "TTL",
 	    number_of(&ttl, s.takes_ttl, how->ttl_s > 0 ? how->ttl_s : TTL_DEFAULT_S));
 	add_option(&w, "GRANT", how->grant);
-	/* So that its answer still arrives. */
+	/* The daemon is told to decide by then, so that its answer still arrives. */
 	add_option(&w, "TIMEOUT",
 	    number_of(&timeout, how->timeout_ms > 0,
 		how->timeout_ms > 1 ? how->timeout_ms * 9 / 10 : 1));
@@ -308,7 +308,7 @@ ration_command_fini(struct command *c)
 int
 ration_command_error(const struct reply_reader *rr, struct failure *f)
 {
-	/* The first row that the text starts with, up to a space or the end. */
+	/* The first row whose words the text begins with, up to a space or the end. */
 	static const struct {
 		const char *start;
 		int code;
@@ -345,7 +345,7 @@ enum place {
 	FLAGS
 };
 
-/* What each number may be at least and at most; texts have no row of their own. */
+/* The least and greatest that each number may be; texts have no row. */
 static const struct {
 	bool is_number;
 	int64_t min, max;
@@ -372,7 +372,7 @@ ration_command_answer(
 		    (!items[i].is_number ||
 			(items[i].number >= shape[i].min &&
 			    items[i].number <= shape[i].max));
-	/* A caller has room for one of that length. */
+	/* Callers have room for no more than that. */
 	if (good &&
 	    strlen(ration_reply_text(rr, RESERVATION)) >= RATION_RESERVATION_MAX)
 		good = false;

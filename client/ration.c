@@ -28,8 +28,8 @@ ration_version(void)
 }
 
 /*
- * Copies a caller's struct that starts with its size over `own`. One of another
- * version is shorter (the rest of `own` stays) or longer: then what this library does
+ * Copies a caller's struct, which begins with its size, over `own`. One of another version
+ * may be shorter (the rest of `own` stays) or longer: then the part that this library does
  * not know must be zero.
  */
 static bool
@@ -48,7 +48,7 @@ adopt(void *own, size_t own_size, size_t least, const void *given)
 	return true;
 }
 
-/* 0 stands for `otherwise`; -1 when it is out of bounds. */
+/* The value, or `otherwise` for 0; -1 when it is out of bounds. */
 static int64_t
 timeout_of(int64_t given_ms, int64_t otherwise_ms)
 {
@@ -79,7 +79,7 @@ drop(struct ration *r)
 	r->fd = -1;
 }
 
-/* Whether the stream can be used after that result: a whole reply was read. */
+/* Whether the connection can be used after that result: a whole reply was read. */
 static bool
 in_step(int rc)
 {
@@ -107,8 +107,8 @@ read_reply(struct ration *r, int64_t deadline_us)
 	    : 0;
 }
 
-/* One command and its reply, which is then in r->reader. Closes the connection when
- * it is out of step. *sent: bytes of the command that left. */
+/* Sends one command and reads its reply into r->reader. Closes the connection when it is
+ * out of step. *sent: how many bytes of the command left. */
 static int
 exchange(struct ration *r, const struct command *c, int64_t deadline_us, size_t *sent)
 {
@@ -137,7 +137,7 @@ authenticate(struct ration *r, int64_t deadline_us)
 	if (rc == 0 && r->reader.kind != REPLY_SIMPLE)
 		rc = ration_failure_set(&r->failure, RATION_ERR_PROTOCOL,
 		    "the reply is not one of a ration daemon");
-	/* No check was sent: its fate is known. */
+	/* No check was sent, so nothing was charged. */
 	if (rc == RATION_ERR_TIMEOUT || rc == RATION_ERR_CLOSED ||
 	    rc == RATION_ERR_PROTOCOL)
 		rc = RATION_ERR_CONNECT;
@@ -216,7 +216,7 @@ ration_close(struct ration *r)
 	free(r);
 }
 
-/* What the daemon may take of the time left, so that its answer still arrives. */
+/* How much of the time left the daemon may take, so that its answer still arrives. */
 static int64_t
 decide_ms(const struct ration_request *q, int64_t deadline_us)
 {
@@ -227,7 +227,7 @@ decide_ms(const struct ration_request *q, int64_t deadline_us)
 	return left_ms * 9 / 10 > 1 ? left_ms * 9 / 10 : 1;
 }
 
-/* A request as a command: ration_command_check() and its like. */
+/* Makes a command of a request: ration_command_check() and the like. */
 typedef int command_fn(struct command *c, const struct ration_request *request,
     int64_t decide_ms, struct failure *f);
 typedef int settle_fn(struct command *c, const char *reservation,
@@ -235,16 +235,16 @@ typedef int settle_fn(struct command *c, const char *reservation,
 
 /* One thing to ask of the daemon. */
 struct question {
-	command_fn *command; /* of `request`; NULL: `made` is the command */
+	command_fn *command; /* makes it of `request`; NULL: `made` is the command */
 	struct ration_request request;
 	struct command made;    /* by the caller, who frees it */
 	enum reply_kind wanted; /* REPLY_ARRAY, REPLY_TEXT, REPLY_NUMBER */
-	bool repeats;           /* it may be sent again when its fate is not known */
+	bool repeats;           /* it may be sent again when its fate is unknown */
 	int64_t timeout_ms;     /* 0: the connection's */
 };
 
-/* Makes sure of a connection, sends the question, reads the reply. *sent as above. A
- * check's command is made last: it tells the daemon how much time is left. */
+/* Makes sure of a connection, sends the question, reads the reply. *sent is as above. The
+ * command is made last because it tells the daemon how much time is left. */
 static int
 try_ask(struct ration *r, const struct question *q, int64_t deadline_us, size_t *sent)
 {
@@ -264,8 +264,8 @@ try_ask(struct ration *r, const struct question *q, int64_t deadline_us, size_t 
 	return rc;
 }
 
-/* A second try that says "nothing was charged" speaks only of itself: what the first
- * one did is not known. */
+/* A second try whose error means "nothing was charged" means only itself: what the first
+ * one did is unknown. */
 static int
 fate_of_both(int rc)
 {
@@ -296,7 +296,7 @@ ask(struct ration *r, const struct question *q)
 		drop(r);
 	kept = r->fd >= 0;
 	rc = try_ask(r, q, deadline_us, &sent);
-	/* Of a kept connection not a byte had left: it cannot have been charged. */
+	/* A kept connection was closed before a byte had left: nothing can be charged. */
 	if (rc == RATION_ERR_CLOSED && kept && sent == 0)
 		rc = try_ask(r, q, deadline_us, &sent);
 	else if (rc == RATION_ERR_CLOSED && q->repeats)
@@ -319,7 +319,7 @@ question_of(struct ration *r, command_fn *command, enum reply_kind wanted,
 	r->failure.text[0] = '\0';
 	if (!adopt(&q->request, sizeof(q->request), REQUEST_LEAST, request))
 		return bad_size(&r->failure, "struct ration_request");
-	/* What is only told may be told twice. */
+	/* What charges nothing may be asked twice. */
 	q->repeats = q->request.request_id || wanted == REPLY_TEXT ||
 	    q->request.mode == RATION_PEEK;
 	q->timeout_ms = q->request.timeout_ms;
@@ -366,7 +366,7 @@ ration_reserve(struct ration *r, const struct ration_request *request,
 	return ask_verdict(r, request, true, answer);
 }
 
-/* Asks what is answered by a number from 0 to max, and may be asked again. */
+/* Asks something whose answer is a number, 0 ... max, and that may be asked again. */
 static int
 ask_number(struct ration *r, struct question *q, int64_t max, int64_t *out)
 {
@@ -388,8 +388,8 @@ ask_number(struct ration *r, struct question *q, int64_t max, int64_t *out)
 	return 0;
 }
 
-/* Its command is made first: the reservation may be a string of the last answer, which
- * is gone when a connection is opened. */
+/* The command is made first: the reservation may be a string of the last answer, which is
+ * gone once a connection is opened. */
 static int
 settle(struct ration *r, settle_fn *command, const char *reservation,
     const struct ration_settle *given, bool *done)

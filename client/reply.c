@@ -13,7 +13,7 @@ typedef size_t array_len;
 typedef int array_len;
 #endif
 
-/* Hiredis takes NULL from a callback for "out of memory"; the fault says better. */
+/* hiredis takes NULL from a callback for "out of memory"; `fault` knows better. */
 static void *
 refuse(struct reply_reader *rr, int fault)
 {
@@ -39,7 +39,7 @@ texts_add(struct reply_reader *rr, const char *text, size_t len)
 	return true;
 }
 
-/* Callers get C strings: a text with a NUL in it is not one of ours. */
+/* Callers get C strings, so a text with a NUL in it is refused: ours have none. */
 static void *
 on_string(const redisReadTask *task, char *text, size_t len)
 {
@@ -124,7 +124,7 @@ ration_reply_begin(struct reply_reader *rr, struct failure *f)
 {
 	redisReader *reader = rr->reader;
 
-	/* Only a reader that stands between two replies can be used again. */
+	/* A reader can only be used again if it is between two replies. */
 	if (reader &&
 	    (reader->err || reader->ridx != -1 || reader->pos != reader->len)) {
 		redisReaderFree(reader);

@@ -26,7 +26,7 @@ ration_sock_clock_us(void)
 	return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
 }
 
-/* What is left, in ms and rounded up, so that poll does not spin at the end. */
+/* The time left, in ms, rounded up so that poll does not spin at the end. */
 static int
 left_ms(int64_t deadline_us)
 {
@@ -37,8 +37,8 @@ left_ms(int64_t deadline_us)
 	return left < INT_MAX ? (int)left : INT_MAX;
 }
 
-/* 0 when `fd` is ready (or has failed: the next call tells), else ETIMEDOUT or the
- * errno of poll. */
+/* 0 when `fd` is ready (or has failed, which the next call will tell), else ETIMEDOUT or
+ * the errno of poll. */
 static int
 wait_for(int fd, short events, int64_t deadline_us)
 {
@@ -100,7 +100,7 @@ connect_one(const struct sockaddr *to, socklen_t len, int64_t deadline_us)
 		close(fd);
 		return -error;
 	}
-	/* A command is one write; waiting for more would only delay it. */
+	/* A command is a single write; waiting for more would only delay it. */
 	if (to->sa_family != AF_UNIX)
 		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 	return fd;
@@ -173,8 +173,8 @@ ration_sock_is_quiet(int fd)
 	}
 }
 
-/* 0 when the call is to be made again, after waiting where that is needed; else the
- * failure that errno stands for. */
+/* 0 when the call should be made again (after waiting, where that was needed); else the
+ * failure that errno means. */
 static int
 again(int fd, short events, int64_t deadline_us, struct failure *f)
 {

@@ -36,7 +36,7 @@ args_parse_object(const char *text, struct errinfo *ei)
 	return object;
 }
 
-/* Owned; NULL: a fault of the value, or out of memory. */
+/* Returns owned; NULL: the value is invalid, or out of memory. */
 static json_t *
 parse_value(const char *text, struct errinfo *ei)
 {
@@ -46,8 +46,8 @@ parse_value(const char *text, struct errinfo *ei)
 	if (value && !json_is_string(value))
 		return value;
 	json_decref(value);
-	/* A number that JSON can write and a double cannot hold must not turn into a
-	 * string, on which every comparison in a policy is false. */
+	/* A number that JSON can write but a double cannot hold must not become a string,
+	 * for which every comparison in a policy is false. */
 	if (!value && json_error_code(&error) == json_error_numeric_overflow) {
 		err_set(ei, ERR_INVALID, "--arg: %.60s is out of range", text);
 		return NULL;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* ration bench: puts a load on a daemon, and tells how it bore it. */
+/* ration bench: puts a load on a daemon, and reports how it did. */
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -149,7 +149,7 @@ set_defaults(struct bench_plan *plan)
 		    variable && variable[0] ? variable : RATION_DEFAULT_ADDRESS;
 }
 
-/* A run in which nothing was answered is no answer; one with errors is no good one. */
+/* A run without any answer is CLI_NO_ANSWER; one with errors is CLI_NO. */
 static int
 status_of(const struct bench_result *result)
 {

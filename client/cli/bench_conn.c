@@ -40,7 +40,7 @@ set_state(struct bench_conn *c, struct bench_env *env, enum conn_state to)
 	c->retry_for_ns = 0;
 }
 
-/* Tells the kernel what this state waits for, where that has changed. */
+/* Tells the kernel what the connection waits for, if that has changed. */
 static void
 watch(struct bench_conn *c, struct bench_env *env)
 {
@@ -62,7 +62,7 @@ stats_of(struct bench_env *env, int64_t start_ns)
 	return start_ns < env->measure_from_ns ? &env->warmup : &env->measured;
 }
 
-/* Takes the oldest request out of the ring: this became of it. */
+/* Takes the oldest request out of the ring and counts what became of it. */
 static struct bench_stats *
 finish_one(struct bench_conn *c, struct bench_env *env, enum bench_outcome outcome)
 {
@@ -74,13 +74,13 @@ finish_one(struct bench_conn *c, struct bench_env *env, enum bench_outcome outco
 	c->n--;
 	env->in_flight--;
 	stats->outcomes[outcome]++;
-	/* A lost one says nothing of time. */
+	/* A lost one says nothing about time. */
 	if (outcome != BENCH_LOST)
 		bench_histogram_record(&stats->latency, env->now_ns - start_ns);
 	return stats;
 }
 
-/* The first try comes at once, then after pauses that double. */
+/* The first try is made at once, further ones after pauses that double. */
 static void
 drop(struct bench_conn *c, struct bench_env *env, enum bench_outcome outcome)
 {
@@ -110,7 +110,7 @@ drop_saying(struct bench_conn *c, struct bench_env *env, const char *why)
 	drop(c, env, BENCH_LOST);
 }
 
-/* No other connection would fare better. */
+/* Ends the load: no other connection would do better. */
 static void PRINTF_LIKE(2, 3) fail(struct bench_env *env, const char *fmt, ...)
 {
 	va_list ap;
@@ -141,7 +141,7 @@ bench_conn_fini(struct bench_conn *c, struct bench_env *env)
 	c->starts_ns = NULL;
 }
 
-/* The connection stands: it says who it is, or may be used. */
+/* The connection is made: it sends its token, or may be used. */
 static void
 on_connected(struct bench_conn *c, struct bench_env *env)
 {
@@ -215,7 +215,7 @@ on_greeted(struct bench_conn *c, struct bench_env *env, const struct bench_reply
 	drop(c, env, BENCH_LOST);
 }
 
-/* The other side has no room for the connection, say. */
+/* An answer that nobody asked for: the other side has no room for the connection, say. */
 static void
 on_unasked(struct bench_conn *c, struct bench_env *env)
 {
@@ -223,7 +223,7 @@ on_unasked(struct bench_conn *c, struct bench_env *env)
 	drop_saying(c, env, "an answer came that nobody asked for");
 }
 
-/* One whole answer. False: the connection is down now. */
+/* Takes one whole answer. False: the connection is down now. */
 static bool
 on_reply(struct bench_conn *c, struct bench_env *env, const struct bench_reply *reply)
 {
@@ -240,7 +240,7 @@ on_reply(struct bench_conn *c, struct bench_env *env, const struct bench_reply *
 	return c->state != CONN_DOWN;
 }
 
-/* What stands where an answer should: says so, once no answer ever came that was one. */
+/* Something that is not an answer came in place of one: says so, if no answer ever came. */
 static void
 on_garbage(struct bench_conn *c, struct bench_env *env)
 {
@@ -251,7 +251,7 @@ on_garbage(struct bench_conn *c, struct bench_env *env)
 	drop_saying(c, env, "an answer is not understood");
 }
 
-/* Keeps the bytes of an answer that is not all there. */
+/* Keeps the bytes of an answer that is not complete. */
 static void
 keep(struct bench_conn *c, struct bench_env *env, const char *data, size_t len)
 {
@@ -263,7 +263,7 @@ keep(struct bench_conn *c, struct bench_env *env, const char *data, size_t len)
 		drop_saying(c, env, "an answer is too long");
 }
 
-/* Takes all answers of the bytes that are there. */
+/* Takes all complete answers among the bytes. */
 static void
 on_bytes(struct bench_conn *c, struct bench_env *env, size_t len)
 {
@@ -342,7 +342,7 @@ bench_conn_flush(struct bench_conn *c, struct bench_env *env)
 {
 	ssize_t n;
 
-	if (c->out.failed) { /* the ring and the bytes do not agree any more */
+	if (c->out.failed) { /* the ring and the bytes no longer agree */
 		drop_saying(c, env, "out of memory");
 		return;
 	}

@@ -26,7 +26,7 @@ struct crew {
 	int signal_fd;
 	sigset_t old_mask;
 	bool masked;
-	int signals; /* that came */
+	int signals; /* how many have come */
 };
 
 /* SIGINT and SIGTERM are read from an fd; threads started later do not see them. */
@@ -67,7 +67,7 @@ init(struct crew *crew, const struct bench_plan *plan)
 		    &crew->workers[crew->n_made], plan, &crew->gate, crew->n_made);
 
 		if (rc != 0) {
-			crew->n_made++; /* it is to be freed, too */
+			crew->n_made++; /* it has to be freed, too */
 			return rc;
 		}
 	}
@@ -91,7 +91,7 @@ fini(struct crew *crew)
 		pthread_sigmask(SIG_SETMASK, &crew->old_mask, NULL);
 }
 
-/* Those that could be started must not wait for the others. */
+/* Starts the threads. If one could not be started, the others must not wait for it. */
 static int
 start(struct crew *crew)
 {
@@ -139,7 +139,7 @@ on_signal(struct crew *crew)
 	bench_gate_stop(&crew->gate, ++crew->signals == 1 ? STOP_SENDING : STOP_NOW);
 }
 
-/* Until all threads have ended. */
+/* Waits until all threads have ended. */
 static void
 stand_by(struct crew *crew, bool progress)
 {
@@ -177,8 +177,8 @@ seconds_of(const struct timeval *tv)
 	return (double)tv->tv_sec + (double)tv->tv_usec / 1e6;
 }
 
-/* The time of what was measured: all of --duration unless it was cut short, and longer
- * where the last answers came late. */
+/* How long was measured: the whole --duration unless it was cut short, and longer if the
+ * last answers came late. */
 static double
 measured_seconds(const struct crew *crew)
 {

@@ -14,18 +14,18 @@ cell_of(uint64_t ns)
 		return (size_t)ns;
 	exponent = 63 - __builtin_clzll(ns);
 	shift = exponent - HISTOGRAM_SUB_BITS;
-	/* The first SUB_CELLS are those below 2^SUB_BITS; then SUB_CELLS a power. */
+	/* The first SUB_CELLS are for spans below 2^SUB_BITS; then SUB_CELLS per power. */
 	return (size_t)(shift + 1) * SUB_CELLS + (size_t)(ns >> shift) - SUB_CELLS;
 }
 
-/* The longest span of those recorded that may be in a cell, which has some. */
+/* The longest recorded span that may be in a cell, which must not be empty. */
 static int64_t
 longest_of(const struct bench_histogram *h, size_t cell)
 {
 	size_t shift = cell / SUB_CELLS;
 	int64_t ns = (int64_t)cell;
 
-	if (cell == HISTOGRAM_CELLS - 1) /* it also has what is longer */
+	if (cell == HISTOGRAM_CELLS - 1) /* it also has all longer spans */
 		return h->max_ns;
 	if (shift > 0)
 		ns = ((int64_t)(SUB_CELLS + cell % SUB_CELLS + 1) << (shift - 1)) - 1;

@@ -94,8 +94,8 @@ draw_part(struct bench_pick *p)
 }
 
 /* Zipf's law by rejection-inversion (Hoermann and Derflinger, 1996): a point under the
- * curve x^-s is drawn by inverting the area from 1, and rounded to a number; where the
- * curve and its steps differ the point is looked at again. */
+ * curve x^-s is drawn by inverting the area from 1, and rounded to a number; where the curve
+ * and its steps differ, the point may be rejected. */
 static double
 height(const struct bench_pick *p, double x)
 {
@@ -146,7 +146,7 @@ bench_pick_init(struct bench_pick *p, uint64_t seed, uint64_t stream,
 {
 	uint64_t x = seed;
 
-	/* Through the spreading once, so that seed 1, stream 2 is not seed 2, stream 1. */
+	/* Mixed once, so that seed 1, stream 2 is not the same as seed 2, stream 1. */
 	x = spread(&x) + stream;
 	*p = (struct bench_pick){ .skew = skew, .parameter = parameter, .n = n };
 	for (size_t i = 0; i < ARRAY_LEN(p->state); i++)

@@ -12,9 +12,9 @@
 #include "base/hash.h"
 #include "base/utf8.h"
 
-#define OTHER_FILES 32 /* what is open besides connections, and a thread's own */
+#define OTHER_FILES 32 /* descriptors besides those of connections and threads */
 
-/* One fd each, and a few: as many as the system lets us have. */
+/* Raises the limit of open files as far as needed, and as the system allows. */
 static int
 make_files(const struct bench_plan *plan)
 {
@@ -44,7 +44,7 @@ set_unix(struct bench_plan *plan, const char *path)
 	plan->to_len = sizeof(un);
 }
 
-/* A host may have several addresses: the first that answers is taken for all. */
+/* A host may have several addresses: all connections use the first that answers. */
 static int
 make_address(struct bench_plan *plan)
 {
@@ -75,7 +75,7 @@ make_address(struct bench_plan *plan)
 	return CLI_NO_ANSWER;
 }
 
-/* The bytes of a request are made of these as they are. */
+/* Checks the words that go into requests as they are. */
 static bool
 is_line(const char *text)
 {

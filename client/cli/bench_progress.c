@@ -51,7 +51,7 @@ bench_progress_format(struct bench_progress *p, int64_t now_ns, uint64_t answers
 		    elapsed, of_time, rate, errors, answers, of_answers);
 }
 
-/* One less than there are: the cursor stands in the last. */
+/* One less than the terminal has: the last is for the cursor. */
 static int
 columns(void)
 {

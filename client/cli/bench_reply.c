@@ -8,7 +8,7 @@
 #include "base/num.h"
 
 #define CHECK_ITEMS 8
-#define ITEMS_MAX 1000000   /* of one answer; more is no answer to a load */
+#define ITEMS_MAX 1000000   /* of one answer; more is not the answer to a load */
 #define BYTES_MAX (1 << 28) /* of one string, so that lengths cannot overflow */
 #define FLAG_DEGRADED 1
 
@@ -16,8 +16,8 @@ struct cursor {
 	const char *at, *end;
 };
 
-/* What follows the first byte of an item: all of it in the line, a number, a string, or
- * how many items or pairs of them. */
+/* What follows the first byte of an item: the rest of the line, a number, a string, or a
+ * number of items or pairs. */
 enum kind { NONE, LINE, NUMBER, BYTES, ITEMS, PAIRS };
 
 static const unsigned char kinds[256] = {
@@ -59,7 +59,7 @@ read_line(struct cursor *c, struct slice *line)
 	return 0;
 }
 
-/* Steps over the bytes of a string and its CRLF; -1 is the absent one of RESP2. */
+/* Steps over the bytes of a string and its CRLF; -1 is RESP2's absent string. */
 static int
 skip_bytes(struct cursor *c, int64_t len)
 {
@@ -98,7 +98,7 @@ read_number(struct item *it)
 	return num_parse(it->text, &it->number) == 0 ? 0 : ERR_SYNTAX;
 }
 
-/* Reads an item, of an aggregate only the head. 0, ERR_AGAIN, ERR_SYNTAX. */
+/* Reads an item; of an aggregate only the head. 0, ERR_AGAIN, ERR_SYNTAX. */
 static int
 read_item(struct cursor *c, struct item *it)
 {
@@ -126,7 +126,7 @@ read_item(struct cursor *c, struct item *it)
 	return rc;
 }
 
-/* Only what the documents call so is the store's failure. */
+/* Whether an error means that the store failed: only the ones that the documents name. */
 static enum bench_outcome
 outcome_of_error(struct slice text)
 {
@@ -210,7 +210,7 @@ bench_reply_any(const char *data, size_t len, struct bench_reply *out)
 
 struct head {
 	int status;
-	int64_t body_len; /* -1: not said */
+	int64_t body_len; /* -1: not given */
 	bool close;
 	bool chunked;
 };
@@ -229,7 +229,7 @@ read_status(struct slice line, struct head *h)
 	return 0;
 }
 
-/* The value of the field when it has that name; absent else. */
+/* The value of the field if it has that name; else absent. */
 static struct slice
 value_of(struct slice line, const char *name)
 {
@@ -278,8 +278,8 @@ read_head(struct cursor *c, struct head *h)
 	return rc;
 }
 
-/* The letter that the value of "verdict" begins with; 0 when there is none. A value
- * cannot be taken for the name: a quote inside of one is escaped. */
+/* The letter that the value of "verdict" begins with; 0 when there is none. No value can be
+ * taken for the name, since quotes within a value are escaped. */
 static char
 verdict_of(struct slice body)
 {

@@ -8,11 +8,11 @@
 
 #include "text.h"
 
-/* Above this part of its cores the tool itself may be what limits the rate. */
+/* If it uses more than this part of its cores, the tool itself may limit the rate. */
 #define BUSY 0.95
 
 static const struct {
-	const char *name; /* in text; in JSON '_' stands for the point */
+	const char *name; /* in text; JSON has '_' instead of the point */
 	const char *key;
 	double percent;
 } percentiles[] = {
@@ -33,7 +33,7 @@ add_span(struct buf *out, double ns)
 	size_t i = 0;
 	double n;
 
-	/* What would be shown as 1000 is 1.00 of the next. */
+	/* What would be shown as 1000 is shown as 1.00 of the next unit. */
 	while (i + 1 < ARRAY_LEN(units) && ns >= 999.5 * units[i].ns)
 		i++;
 	n = ns / units[i].ns;
@@ -97,7 +97,7 @@ add_latency(struct buf *out, const struct bench_histogram *h)
 	buf_add_char(out, '\n');
 }
 
-/* "allow 1200 (80.0 %)  deny 300 (20.0 %)": those of a range that there are. */
+/* "allow 1200 (80.0 %)  deny 300 (20.0 %)": those outcomes of a range that occurred. */
 static void
 add_outcomes(struct buf *out, const struct bench_stats *s, const char *title,
     size_t from, size_t to)
@@ -117,7 +117,7 @@ add_outcomes(struct buf *out, const struct bench_stats *s, const char *title,
 	buf_add_str(out, any ? "\n" : "none\n");
 }
 
-/* What somebody who trusts the figures above has to know. */
+/* Warnings: what somebody has to know before trusting the figures above. */
 static void
 add_notes(
     struct buf *out, const struct bench_plan *plan, const struct bench_result *result)
@@ -203,7 +203,7 @@ json_latency(const struct bench_histogram *h)
 	return object;
 }
 
-/* [longest, how many] of each cell that has any, so that runs can be put together. */
+/* [longest, how many] of each cell that has any, so that runs can be merged. */
 static json_t *
 json_histogram(const struct bench_histogram *h)
 {

@@ -10,7 +10,7 @@
 
 static const char zeros[] = "000000000000";
 
-/* The grant's name ends where `text` does: its digits are a place. */
+/* `text` ends with the grant's name: notes where its digits are. */
 static int
 add_place(struct bench_request *r)
 {
@@ -116,7 +116,7 @@ bench_request_auth(struct bench_request *r, const char *token)
 	return whole(r);
 }
 
-/* One word, in which the grant's name takes the place of REQUEST_GRANT. */
+/* Adds one word, in which the grant's name replaces REQUEST_GRANT. */
 static int
 add_command_word(
     struct bench_request *r, const char *word, size_t len, const char *prefix)
@@ -171,7 +171,7 @@ bench_request_command(struct bench_request *r, const char *words, const char *pr
 void
 bench_request_fini(struct bench_request *r)
 {
-	/* The token may be in it. */
+	/* It may contain the token. */
 	if (r->text.data)
 		explicit_bzero(r->text.data, r->text.cap);
 	buf_fini(&r->text);

@@ -11,19 +11,20 @@
 
 #define NS_PER_S INT64_C(1000000000)
 #define NS_PER_MS INT64_C(1000000)
-#define TICK_MS 20 /* how often deadlines and retries are looked at */
+#define TICK_MS 20 /* how often deadlines and retries are checked */
 #define TIMER_LEAST_NS INT64_C(50000)
 #define EVENTS_MAX 512
 #define GIVE_UP_TIMEOUTS 10
 
-/* What of `n` falls to thread `index` of `threads`. */
+/* The share of `n` that thread `index` of `threads` gets. */
 static int64_t
 share(int64_t n, int64_t index, int64_t threads)
 {
 	return n / threads + (index < n % threads);
 }
 
-/* ptr is NULL: only to wake up. Each thread has to see a stop, and see it once. */
+/* Its ptr is NULL: it only wakes the thread. Each thread has to see a stop, and see it
+ * once. */
 static int
 add_waker(struct bench_worker *w, int fd)
 {
@@ -62,7 +63,7 @@ bench_worker_init(struct bench_worker *w, const struct bench_plan *plan,
 	if (!w->env.in || !w->conns || !w->unsent)
 		return ERR_NOMEM;
 	for (size_t i = 0; i < w->n_conns; i++)
-		w->conns[i].fd = -1; /* fini can take all of them */
+		w->conns[i].fd = -1; /* so that fini can take all of them */
 	for (size_t i = 0; i < w->n_conns; i++)
 		if (bench_conn_init(&w->conns[i], &w->env) != 0)
 			return ERR_NOMEM;
@@ -112,7 +113,7 @@ push(struct bench_worker *w, struct bench_conn *c, int64_t start_ns)
 	bench_conn_push(c, &w->env, start_ns);
 }
 
-/* As fast as possible: the next ones when all of the last are answered. */
+/* As fast as possible: the next batch begins when the last one is answered. */
 static void
 feed(struct bench_worker *w, struct bench_conn *c)
 {
@@ -134,7 +135,7 @@ has_room(const struct bench_worker *w, const struct bench_conn *c)
 	return c->state == CONN_UP && c->n < (size_t)w->env.plan->pipeline;
 }
 
-/* By the rate: those with room stand in line, so that all get their turn. */
+/* By the rate: connections with room stand in line, so that all get their turn. */
 static void
 line_up(struct bench_worker *w, struct bench_conn *c)
 {
@@ -146,7 +147,7 @@ line_up(struct bench_worker *w, struct bench_conn *c)
 	w->line_end = &c->next;
 }
 
-/* NULL: none has room. One that lost its connection in line has left it. */
+/* The first in line; NULL: none has room. Skips those that went down while in line. */
 static struct bench_conn *
 next_in_line(struct bench_worker *w)
 {
@@ -185,8 +186,8 @@ next_due(const struct bench_worker *w, int64_t *at_ns)
 	return w->quota >= 0 ? w->quota > 0 : *at_ns < w->end_ns;
 }
 
-/* Setting a timer may cost more than a request does; so never sooner than the least time
- * from now. What is due before waits for it, and is measured from when it was due. */
+/* Setting a timer may cost more than a request, so it never fires sooner than the least
+ * time from now. What is due before that waits, and is measured from when it was due. */
 static void
 set_timer(struct bench_worker *w, int64_t at_ns)
 {
@@ -194,7 +195,7 @@ set_timer(struct bench_worker *w, int64_t at_ns)
 	struct itimerspec its;
 
 	if (w->timer_ns > w->env.now_ns)
-		return; /* set already: what comes is due after what it was set for */
+		return; /* it is set already, for something that is due earlier */
 	w->timer_ns = at_ns > soonest_ns ? at_ns : soonest_ns;
 	its = (struct itimerspec){
 		.it_value = { .tv_sec = w->timer_ns / NS_PER_S,
@@ -203,8 +204,8 @@ set_timer(struct bench_worker *w, int64_t at_ns)
 	timerfd_settime(w->timer_fd, TFD_TIMER_ABSTIME, &its, NULL);
 }
 
-/* Sends what is due, as much of it together as a connection takes; a late one is still
- * measured from when it was due. */
+/* Sends what is due, as much at a time as a connection takes; what is late is still measured
+ * from when it was due. */
 static void
 send_due(struct bench_worker *w)
 {
@@ -226,7 +227,7 @@ send_due(struct bench_worker *w)
 	}
 	for (size_t i = 0; i < n_unsent; i++)
 		bench_conn_flush(w->unsent[i], &w->env);
-	/* Where there is no room the next answer wakes the thread. */
+	/* If there is no room, the next answer wakes the thread. */
 	if (next_due(w, &at_ns) && at_ns > w->env.now_ns)
 		set_timer(w, at_ns);
 }
@@ -242,7 +243,7 @@ take_turn(struct bench_worker *w, struct bench_conn *c)
 		feed(w, c);
 }
 
-/* What was due and had no connection to go by. */
+/* Counts what was due and had no connection to be sent over. */
 static void
 count_missed(struct bench_worker *w)
 {
@@ -272,7 +273,7 @@ is_used_up(const struct bench_worker *w)
 	return w->quota >= 0 ? w->quota == 0 : w->env.now_ns >= w->end_ns;
 }
 
-/* With a number of requests to send nothing else would end a load on a dead daemon. */
+/* Without this a load of so many requests would never end on a dead daemon. */
 static void
 watch_for_none(struct bench_worker *w)
 {
@@ -308,7 +309,7 @@ look_after(struct bench_worker *w)
 	    &w->errors, bench_stats_errors(&w->env.measured), memory_order_relaxed);
 }
 
-/* Waits, at most until the next tick, and sees to what came. */
+/* Waits, at most until the next tick, and deals with what came. */
 static void
 turn(struct bench_worker *w, int64_t *tick_ns)
 {
@@ -336,7 +337,7 @@ turn(struct bench_worker *w, int64_t *tick_ns)
 		bench_gate_stop(w->gate, STOP_NOW);
 }
 
-/* Whether every connection stands, or could not be made. */
+/* Whether every connection is made, or could not be made. */
 static bool
 is_settled(const struct bench_worker *w)
 {
@@ -419,5 +420,5 @@ bench_gate_stop(struct bench_gate *gate, enum bench_stop how)
 			return;
 	} while (!atomic_compare_exchange_weak(&gate->stop, &before, (int)how));
 	if (write(gate->stop_fd, &one, sizeof(one)) < 0)
-		abort(); /* a counter that 2^64 stops have filled */
+		abort(); /* cannot happen: it takes 2^64 stops to fill the counter */
 }

@@ -12,13 +12,13 @@
 #include "show.h"
 #include "writer.h"
 
-/* The command line, read. Borrows argv; owns args and attribute names. */
+/* The parsed command line. Borrows argv; owns args and attribute names. */
 struct ask {
 	struct daemon daemon; /* first: its options go into it */
 	const struct cli_command *command;
 	struct ration_request request;
 	struct ration_attribute attributes[RATION_ATTRIBUTES_MAX];
-	json_t *args; /* NULL without any */
+	json_t *args; /* NULL: none were given */
 };
 
 static int
@@ -103,7 +103,7 @@ set_args(void *into, const char *value)
 	object = args_parse_object(value, &ei);
 	if (!object)
 		return cli_usage(ask->command, "%s", ei.text);
-	/* --arg before --args: both count, and a key in both is a mistake. */
+	/* There may have been --arg before --args: both count, a key in both is an error. */
 	for (void *i = json_object_iter(ask->args); i && rc == 0;
 	     i = json_object_iter_next(ask->args, i)) {
 		const char *key = json_object_iter_key(i);
@@ -157,7 +157,7 @@ set_attr(void *into, const char *value)
 	return 0;
 }
 
-/* Of usage: what stands in both tables is said in the same words. */
+/* For the table of usage: what is in both tables has the same words. */
 static const struct cli_option usage_options[] = {
 	{ "grant", "G", "whose counters (required)", set_grant, false },
 	{ "policy", "P", "the policy to ask; default: the daemon's", set_policy,
@@ -199,7 +199,7 @@ show_answer(const struct ask *ask, const struct ration_answer *answer)
 	return answer->verdict == RATION_ALLOW ? CLI_OK : CLI_NO;
 }
 
-/* The daemon's JSON as it is, or told to people. */
+/* Prints the daemon's JSON as it is, or as text for people. */
 static int
 show_json(const struct ask *ask, const char *json,
     int (*add_text)(struct buf *out, const json_t *root))

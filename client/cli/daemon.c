@@ -43,9 +43,8 @@ daemon_set_server(void *into, const char *value)
 	return 0;
 }
 
-/* The first line of the text that is neither empty nor a comment, without the white
- * space around it, as rationd reads its file; NULL: there is none. Ends it with a
- * NUL. */
+/* The first line that is neither empty nor a comment, as rationd reads its file, without
+ * white space around it; NULL: there is none. Ends it with a NUL. */
 static char *
 first_line(char *text)
 {
@@ -100,7 +99,7 @@ status_of(int rc)
 	}
 }
 
-/* What is left of --timeout-ms after connecting, which it covers too. */
+/* What is left of --timeout-ms after connecting, which it covers as well. */
 static int64_t
 left_of(int64_t timeout_ms, int64_t since_us)
 {
@@ -120,14 +119,14 @@ env_or_null(const char *name)
 	return value && value[0] ? value : NULL;
 }
 
-/* The daemon's words, without RESP's word for an error of no special kind. */
+/* The daemon's words, without the "ERR" of RESP's ordinary errors. */
 static const char *
 words_of(const char *detail)
 {
 	return strncmp(detail, "ERR ", 4) == 0 ? detail + 4 : detail;
 }
 
-/* A question, and to whom. */
+/* A question, and whom to ask. */
 struct question {
 	const struct daemon *d;
 	int (*ask)(void *arg, struct ration *r, int64_t left_ms, int *status);

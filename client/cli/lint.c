@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* ration lint: reads policies as rationd does and shows every fault. */
+/* ration lint: reads policies as rationd does, and shows every fault. */
 #include "cli.h"
 
 #include <errno.h>
@@ -44,8 +44,8 @@ policy_name_of(const char *file)
 	return strndup(base, len);
 }
 
-/* Reads to the end, or one byte past what a policy may have: the parser then says
- * that it is too long. 0, or an errno. */
+/* Reads to the end, or to one byte more than a policy may have: then the parser says that
+ * it is too long. 0, or an errno. */
 static int
 read_stream(FILE *in, struct buf *text)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* ration: the command line of a ration daemon. */
+/* ration: the command-line client of a ration daemon. */
 #include "cli.h"
 
 #include <errno.h>
@@ -75,7 +75,7 @@ guess(const char *name)
 	return best;
 }
 
-/* NULL, after saying why, when there is none of that name. */
+/* The command of that name; NULL, after saying so, when there is none. */
 static const struct cli_command *
 find_command(const char *name)
 {
