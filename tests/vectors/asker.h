@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Asks one backend through the parts of check/, one question after another, and tells
- * what came in the words of README.md. What the programs that run against the backends
- * share.
+ * Asks one backend through the parts of check/, one question after another, and reports the
+ * answers in the words of README.md. The programs that run against the backends share it.
  */
 #ifndef VECTORS_ASKER_H
 #define VECTORS_ASKER_H
@@ -49,7 +48,7 @@ bool asker_audit(struct asker *asker, char *why, size_t size);
 /* All of them return owned answers. "as" names the reservation, where there is one;
  * NULL: nobody will ask for it. */
 json_t *asker_check(struct asker *asker, json_t *check, const char *as);
-/* `n` of the same that are under way together. */
+/* `n` identical checks that are under way together. */
 void asker_checks(struct asker *asker, json_t *check, size_t n, json_t **answers);
 /* n (up to ASKER_CROWD_MAX) different ones that are under way together; order[] tells
  * which was answered first, second ... That is the order in which a store took them. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * What must hold of every key in a Redis, whatever was asked: it expires, and not before
+ * What must hold for every key in a Redis, whatever was asked: it expires, but not before
  * what it counts is over; a fixed window's counter ends with its window, as the head of
  * lua/take.lua says.
  */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * What the vectors run against: a store whose clock the runner sets. Each backend is
- * open once at most.
+ * What the vectors run against: a store whose clock the runner sets. Each backend is open
+ * at most once.
  */
 #ifndef VECTORS_BACKEND_H
 #define VECTORS_BACKEND_H

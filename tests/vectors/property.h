@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* The random parts of run_property: policies, checks and time. The same seed gives the
- * same of each, on every machine. */
+ * same ones on every machine. */
 #ifndef VECTORS_PROPERTY_H
 #define VECTORS_PROPERTY_H
 
@@ -19,22 +19,22 @@ uint64_t rng_next(struct rng *rng);
 size_t rng_below(struct rng *rng, size_t n);
 bool rng_percent(struct rng *rng, size_t percent);
 
-/* A policy document that policy_parse() takes; `moments`: also with limits that may
- * change at any moment, token buckets and slots. Returns owned. */
+/* A policy document that policy_parse() accepts; `moments`: also with limits whose state
+ * may change at any moment: token buckets and slots. Returns owned. */
 json_t *random_policy(struct rng *rng, bool moments);
-/* Makes a policy one of which a Cluster's answers to many checks at once can be compared:
- * with limits of one scope, so that the counters of a check share a slot, or of several, and
- * no token buckets, of which a check that is refused may leave a trace where another was
- * charged before it was given back. Returns whether it is one scope. */
+/* Changes a policy so that a Cluster's answers to many checks at once can be compared with
+ * others. Either all limits get one scope, so that the counters of a check share a slot; or
+ * there are no token buckets, where a refused check may leave a trace: another one may have
+ * been charged before its part was given back. Returns whether there is one scope. */
 bool policy_suit_cluster(struct rng *rng, json_t *policy);
-/* Makes it one under which it does not matter who comes first: a counter has the same max
- * wherever it is charged, and nobody charges it past that. */
+/* Changes it so that it does not matter who comes first: a counter has the same max wherever
+ * it is charged, and nobody charges it past that. */
 void policy_level(json_t *policy);
-/* Makes it one of fixed windows alone, enforced and without calendars: the usual limits. */
+/* Changes it to the usual limits alone: fixed windows, enforced, without calendars. */
 void policy_plain(json_t *policy);
 /* A "check" in the words of README.md. Returns owned. */
 json_t *random_check(struct rng *rng);
-/* Makes a check one that looks, reserves, or has a request id. */
+/* Changes a check so that it may peek, reserve, or have a request id. */
 void random_ledger(struct rng *rng, json_t *check);
 /* A cost, mostly a small one. */
 int64_t random_cost(struct rng *rng);
@@ -50,8 +50,8 @@ struct story {
 	json_t *keys;  /* and the names of the counters that each is about */
 };
 
-/* Prints the last steps that are about the counters of the very last one, and writes all
- * of them into a file, as a case that fails at its end against the backend that differs:
+/* Prints the last steps about the counters of the very last one, and writes all of them
+ * into a file, as a case that fails at its end with the backend that differs:
  * ration-property-SEED.json in TMPDIR, or /tmp. */
 void story_tell(const struct story *story);
 
@@ -59,15 +59,15 @@ void story_tell(const struct story *story);
 struct walk {
 	int64_t now_us;
 	int64_t latest_us; /* it was never later than this */
-	int64_t moment_us; /* of something else that ends; 0: nothing does */
-	bool goes_back;    /* whether it also does that */
-	bool calm;         /* whether most steps are none, or short */
+	int64_t moment_us; /* when something else ends, a lease say; 0: nothing does */
+	bool goes_back;    /* it may also go back */
+	bool calm;         /* most steps are short, or 0 */
 };
 
-/* Somewhere in the years in which changes of the clock are known. */
+/* Starts somewhere in the years for which the changes of the zones' clocks are known. */
 void walk_start(struct walk *walk, struct rng *rng, bool goes_back);
-/* A step of the clock; `edge_ms` is how far off the next moment is at which something
- * happens, or 0. */
+/* A step of the clock; `edge_ms` is the time to the next moment at which something happens,
+ * or 0. */
 void walk_step(struct walk *walk, struct rng *rng, int64_t edge_ms);
 
 #endif
