@@ -443,6 +443,7 @@ limit_list_read(
 		check_counter(r, out, i);
 		reader_leave(r, mark);
 	}
+	r->arena->failed |= path.failed; /* else rules would lack their list */
 	buf_fini(&path);
 }
 
