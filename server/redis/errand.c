@@ -50,6 +50,7 @@ follow(struct errand *errand, struct member *from, struct slice text)
 {
 	struct cluster *cluster = errand->cluster;
 	struct redirect where;
+	enum store_fault fault;
 	uint32_t lane;
 
 	if (from && redirect_parse(text, node_address(from->node), &where)) {
@@ -60,7 +61,8 @@ follow(struct errand *errand, struct member *from, struct slice text)
 		return;
 	}
 	errand->moves++;
-	if (redis_fault_of(text) == FAULT_CLUSTER) {
+	fault = redis_fault_of(text);
+	if (fault == FAULT_CLUSTER || fault == FAULT_BUSY) {
 		park(errand);
 		return;
 	}

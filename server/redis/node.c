@@ -279,6 +279,7 @@ node_free(struct node *node)
 	snprintf(node->trouble, sizeof(node->trouble), "shutting down");
 	node_fail_all(node, FAULT_DISCONNECTED, node->trouble);
 	link_free(node->link);
+	node_drop_put_off(node);
 	trips_free(node->trips);
 	gather_fini(&node->gather);
 	loop_timer_free(node->timer);

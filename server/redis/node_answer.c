@@ -28,6 +28,7 @@ node_ring_pop(struct node *node)
 struct returning {
 	struct node *node;
 	struct buf eval;
+	SLIST_ENTRY(returning) link; /* while it is put off */
 };
 
 static void
@@ -44,6 +45,15 @@ is_noscript(const struct reply *reply)
 {
 	return reply && reply->kind == REPLY_ERROR &&
 	    redis_fault_is_noscript(reply_text(reply, 0));
+}
+
+/* A server that is BUSY has refused it before it ran, and will take it when it is no longer.
+ * One that is LOADING is another matter: it may have lost what was charged. */
+static bool
+is_busy(const struct reply *reply)
+{
+	return reply && reply->kind == REPLY_ERROR &&
+	    redis_fault_of(reply_text(reply, 0)) == FAULT_BUSY;
 }
 
 /* The server may not have the script yet, so it may have to be sent in full. Fails only if
@@ -72,6 +82,10 @@ on_given_back(void *arg, const struct reply *reply)
 		give_back(r, false);
 		return;
 	}
+	if (is_busy(reply) && link_ready(node->link)) {
+		SLIST_INSERT_HEAD(&node->put_off, r, link);
+		return;
+	}
 	returning_free(r);
 	if (reply && reply->kind == REPLY_INT)
 		metric_add(
@@ -79,6 +93,37 @@ on_given_back(void *arg, const struct reply *reply)
 	else if (reply)
 		log_warn("redis", "could not give back late charges: %.*s",
 		    SLICE_ARG(reply_text(reply, 0)));
+}
+
+static struct returning *
+take_put_off(struct node *node)
+{
+	struct returning *r = SLIST_FIRST(&node->put_off);
+
+	if (r)
+		SLIST_REMOVE_HEAD(&node->put_off, link);
+	return r;
+}
+
+/* The server has just run a call. */
+static void
+give_back_put_off(struct node *node)
+{
+	struct returning *r;
+
+	while ((r = take_put_off(node)))
+		give_back(r, true);
+}
+
+void
+node_drop_put_off(struct node *node)
+{
+	struct returning *r;
+
+	if (!SLIST_EMPTY(&node->put_off))
+		log_warn("redis", "could not give back late charges: connection lost");
+	while ((r = take_put_off(node)))
+		returning_free(r);
 }
 
 static void
@@ -246,6 +291,7 @@ apply_reply(struct node *node, struct batch *batch, const struct reply *reply)
 	if (outcome->fault != FAULT_NONE)
 		node_tell_fault(node, outcome->fault, outcome->detail);
 	handle_late(node);
+	give_back_put_off(node);
 	if (outcome->fault == FAULT_READONLY)
 		link_drop(node->link, FAULT_READONLY, outcome->detail);
 	else if (outcome->now_us)

@@ -7,6 +7,8 @@
 #ifndef REDIS_NODE_INNER_H
 #define REDIS_NODE_INNER_H
 
+#include <sys/queue.h>
+
 #include "redis/admission.h"
 #include "redis/batch.h"
 #include "redis/breaker.h"
@@ -39,6 +41,8 @@ struct node {
 	size_t answered;          /* how many takes that turn's replies answered */
 	int64_t progress_us; /* when a reply last came, or the first call was sent */
 	struct batch_outcome outcome;
+	/* Give-backs that the server was too BUSY for. */
+	SLIST_HEAD(returning_list, returning) put_off;
 	uint32_t lane;        /* of the reply that is being read */
 	struct take *expired; /* takes that have left and are still to be told */
 };
@@ -75,6 +79,10 @@ struct batch *node_ring_pop(struct node *node);
 void node_on_reply(void *arg, const struct reply *reply);
 /* The on_late of struct batch_outcome; `arg` is the node. */
 void node_on_late(void *arg, struct slice command);
+/* The connection is given up, or the node is: drops the give-backs that were put off. What
+ * they would give back stands, since another connection may be to a server that has lost
+ * it, and then it would be taken from others. */
+void node_drop_put_off(struct node *node);
 /* Logs what went wrong with a call, for people who can mend it. */
 void node_tell_fault(struct node *node, enum store_fault fault, const char *detail);
 

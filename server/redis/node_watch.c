@@ -272,6 +272,7 @@ on_down(void *arg)
 	if (link_ready(node->link))
 		return; /* it was the relief */
 	node_drop_relief(node);
+	node_drop_put_off(node);
 	for (size_t i = 0; i < node->n; i++)
 		metric_add(node_cells(node), METRIC_STORE_LOST,
 		    (int64_t)batch_asked(node_ring_at(node, i)));

@@ -122,6 +122,55 @@ test_all_left_before_noscript(void **state)
 	assert_int_equal(node->admission.waiting, 0);
 }
 
+/* What a check was charged too late, and its give-back that the server is too busy for. */
+static void
+put_off_a_give_back(void)
+{
+	char text[64];
+
+	ask(5000);
+	WAIT_FOR(n_done == 1);
+	snprintf(
+	    text, sizeof(text), "*2\r\n:%lld\r\n:1\r\n", (long long)clock_real_us());
+	answer(text);
+	answer(BUSY);
+	WAIT_FOR(!SLIST_EMPTY(&node->put_off));
+	assert_int_equal(metric_get(&peer.cells, METRIC_STORE_GIVEN_BACK), 0);
+}
+
+/* It is refused before it ran, and made again once a call has run. */
+static void
+test_a_give_back_that_is_put_off(void **state)
+{
+	(void)state;
+	put_off_a_give_back();
+	ask(SECOND_US);
+	answer(BUSY);
+	assert_int_equal(n_done, 1);
+	assert_false(SLIST_EMPTY(&node->put_off));
+	assert_answers();
+	assert_true(SLIST_EMPTY(&node->put_off));
+	answer(":1\r\n");
+	WAIT_FOR(metric_get(&peer.cells, METRIC_STORE_GIVEN_BACK) == 1);
+}
+
+/* What is behind the next connection may have lost the charge. */
+static void
+test_a_give_back_that_is_put_off_until_the_connection_is_lost(void **state)
+{
+	(void)state;
+	put_off_a_give_back();
+	close(fd);
+	WAIT_FOR(SLIST_EMPTY(&node->put_off));
+	fd = introduce();
+	WAIT_FOR(node_ready(node));
+	assert_answers();
+	ask(SECOND_US);
+	answer(BUSY); /* the next that is heard is this call */
+	assert_int_equal(take.fault, FAULT_BUSY);
+	assert_int_equal(metric_get(&peer.cells, METRIC_STORE_GIVEN_BACK), 0);
+}
+
 /* A probe that is not sent again was answered all the same. */
 static void
 test_a_probe_that_left_before_noscript(void **state)
@@ -415,6 +464,11 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(
 		    test_all_left_before_noscript, start, stop),
+		cmocka_unit_test_setup_teardown(
+		    test_a_give_back_that_is_put_off, start, stop),
+		cmocka_unit_test_setup_teardown(
+		    test_a_give_back_that_is_put_off_until_the_connection_is_lost,
+		    start, stop),
 		cmocka_unit_test_setup_teardown(
 		    test_a_probe_that_left_before_noscript, start, stop),
 		cmocka_unit_test_setup_teardown(
