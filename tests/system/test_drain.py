@@ -400,7 +400,7 @@ def test_pipelines_are_answered_whole_when_parting(redis_server, rationd):
 def test_all_that_has_arrived_is_answered(redis_server, rationd, store):
     """Of many connections more than one turn of the loop takes of each, and half a request
     behind it, which nobody waits for."""
-    daemon = rationd(HOUR, store=redis_server.url if store == "redis" else store,
+    daemon = rationd(POLICY, store=redis_server.url if store == "redis" else store,
                      flags=PATIENT)
     with contextlib.ExitStack() as stack:
         socks = [stack.enter_context(daemon.connect("resp")) for _ in range(30)]
