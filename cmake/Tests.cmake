@@ -22,6 +22,13 @@ foreach(source IN LISTS unit_sources)
 	add_test(NAME ${name} COMMAND ${name})
 endforeach()
 
+# Those that wait for seconds begin first, beside all the others.
+foreach(name test_redis_pulse test_redis_sentinels test_net_watch test_redis_node)
+	if(TEST ${name})
+		set_tests_properties(${name} PROPERTIES COST 10)
+	endif()
+endforeach()
+
 # It counts the allocations of the steady state.
 if(TARGET test_check_check)
 	target_link_options(test_check_check PRIVATE

@@ -139,7 +139,7 @@ def test_the_scripts_are_forgotten(redis_server, rationd):
 
 def test_a_frozen_redis(redis_server, rationd):
     """What has no answer in time is 503; it may be made all the same."""
-    daemon = rationd(MIX, store=redis_server.url, flags=["--deadline-ms", 20000])
+    daemon = rationd(MIX, store=redis_server.url, flags=["--deadline-ms", 2000])
     held = reserve(daemon)
     redis_server.pause()
     assert post(daemon, "commit", held, cost=4)[0] == 503

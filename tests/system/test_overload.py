@@ -84,8 +84,12 @@ class Greedy(threading.Thread):
 
     def __init__(self, daemon, tool):
         super().__init__()
-        self.sock = daemon.connect("resp")
+        self.sock = socket.socket()
+        # Segments smaller than the window, or the kernel sends one each 0.2 s later on.
+        self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, 536)
         self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        self.sock.settimeout(patience(10))
+        self.sock.connect(daemon.resp_address)
         self.sock.setblocking(False)
         self.words = [words("CHECK", tool, grant) for grant in GRANTS]
         self.data = b"".join(self.words) * (GREEDY // len(self.words))

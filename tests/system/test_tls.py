@@ -464,7 +464,7 @@ def test_rotation_under_load(redis_server, rationd, ca, other_ca, tmp_path, how)
         place(other_ca.file, other_ca.issue("ours-after"), tmp_path)
         if how == "hup":
             daemon.signal(signal.SIGHUP)
-        wait_for(lambda: "go by them" in daemon.log, 5, "a line that says so")
+        wait_for(lambda: "new connections use them" in daemon.log, 5, "a line that says so")
         wait_for(lambda: reloads(daemon) > 0, 5, "the reload")
         # Nothing was lost so far, by nobody.
         assert connects(daemon) == 0
