@@ -183,11 +183,15 @@ def stop_redis(server):
     server.resume()
 
 
+# Of a worker that has nothing else to ask.
+PULSE = words("TIME")
+
+
 def unread(server):
-    """Of how many connections something lies in this Redis's TCP sockets, not read."""
+    """Of how many connections a call lies in this Redis's TCP sockets, not read."""
     here = f":{server.port:04X}"
     rows = [line.split() for line in pathlib.Path("/proc/net/tcp").read_text().splitlines()]
-    return sum(int(row[4].split(":")[1], 16) > 0 for row in rows
+    return sum(int(row[4].split(":")[1], 16) > len(PULSE) for row in rows
                if row[1].endswith(here) and row[3] == "01")
 
 
